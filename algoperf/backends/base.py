@@ -1,0 +1,119 @@
+"""The interface between neutral code and a framework. Trees, keys and device batches are opaque to the caller."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from algoperf.spec import LossType, UsageError
+
+
+class SubmissionError(UsageError):
+    """The submission returned or did something that its contract does not allow."""
+
+
+class BoundModel(Protocol):
+    """A workload's model in one framework."""
+
+    @property
+    def param_shapes(self) -> Any:
+        """Tree of `ShapeTuple`; ValueError before `init`."""
+
+    @property
+    def param_types(self) -> Any:
+        """Tree of `ParameterType`; ValueError before `init`."""
+
+    def init(self, rng: Any) -> tuple[Any, Any]:
+        """(parameters, model state), new."""
+
+    def train_forward(
+        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
+    ) -> tuple[Any, Any]:
+        """(logits, new model state)."""
+
+    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        """Logits, without gradients, dropout, or changes of running statistics."""
+
+    def loss(self, labels: Any, logits: Any, mask: Any, label_smoothing: Any) -> dict[str, Any]:
+        """`summed`, `n_valid_examples`, `per_example`."""
+
+    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+        """Outputs for one device batch, as NumPy, batch axis in front, rows of all processes."""
+
+    def check_update(self, params: Any, model_state: Any) -> None:
+        """Raises SubmissionError if the returned parameters do not fit the model."""
+
+    def has_finite_params(self, params: Any) -> bool:
+        """Whether every parameter is finite."""
+
+
+class Backend(Protocol):
+    """What the harness asks of a framework."""
+
+    name: str
+    """'jax' or 'pytorch'."""
+    process_index: int
+    num_processes: int
+
+    def bind_model(self, workload: Any, torch_compile: bool = False) -> BoundModel: ...
+
+    def platform(self) -> str:
+        """'cpu', 'gpu' or what the framework calls it."""
+
+    def num_devices(self) -> int:
+        """Devices over which a batch is split, all processes together."""
+
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        """Starts the transfer of this process's rows of a batch; returns without waiting for it."""
+
+    def wait(self) -> None:
+        """Returns when all queued device work of this process is done."""
+
+    def latest(self, seconds: float) -> float:
+        """The largest value over all processes; no communication with one process."""
+
+    def root_key(self, seed: int) -> Any:
+        """The key of an integer seed."""
+
+    def seed_of(self, key: Any) -> int:
+        """A non-negative integer that depends on nothing but the key."""
+
+    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+        """global_step -> keys for data selection, update and prepare_for_eval; independent of history."""
+
+    def output_activation(self, logits: Any, loss_type: LossType) -> Any: ...
+
+    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+        """A copy in host memory that `pickle` can write."""
+
+    def restore(
+        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
+    ) -> tuple[Any, Any, Any]:
+        """(params, model_state, optimizer_state) as saved; the arguments are freshly initialised ones."""
+
+    def random_state(self) -> Any:
+        """State of the framework's own global generators, for `pickle`."""
+
+    def set_random_state(self, state: Any) -> None: ...
+
+    def device_memory(self) -> dict[str, int]:
+        """Peak bytes per device, where the framework knows them."""
+
+    def describe_device(self) -> str:
+        """For example '1 x NVIDIA H100' or 'cpu (2 cores)'."""
+
+    def to_float(self, value: Any) -> float:
+        """A one-element device array or number as Python float."""
+
+    def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+
+def rows_of_process(batch: Mapping[str, np.ndarray], index: int, count: int) -> dict[str, np.ndarray]:
+    """The contiguous share of each array's rows that belongs to one of `count` processes."""
+    if count == 1:
+        return dict(batch)
+    share = {}
+    for key, value in batch.items():
+        size = len(value) // count
+        share[key] = value[index * size : (index + 1) * size]
+    return share

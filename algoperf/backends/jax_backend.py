@@ -1,0 +1,179 @@
+"""JAX behind the neutral interface: keys, transfers, waiting, checkpoints."""
+
+import functools
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algoperf import jax_sharding_utils
+from algoperf.backends.base import rows_of_process
+from algoperf.backends.jax_model import JaxModel
+from algoperf.spec import LossType
+
+KEY_BLOCK = 4096  # Steps whose keys are derived at once: an eager split each step would cost 0.1 ms.
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _block_of_keys(key: jax.Array, first_step: jax.Array, count: int) -> jax.Array:
+    """(count, 4, 2) keys: for each step, the loop key folded with the step and split in four."""
+    steps = first_step + jnp.arange(count)
+    return jax.vmap(lambda step: jax.random.split(jax.random.fold_in(key, step), 4))(steps)
+
+
+class FunctionLeaf:
+    """Stands for a function in a saved tree; the function itself comes from the fresh state at that path."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+
+class JaxBackend:
+    """See `algoperf.backends.base.Backend`."""
+
+    name = "jax"
+
+    def __init__(self) -> None:
+        self.process_index = jax.process_index()
+        self.num_processes = jax.process_count()
+        self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
+        self._replicated = jax_sharding_utils.get_replicate_sharding()
+
+    def bind_model(self, workload: Any, torch_compile: bool = False) -> JaxModel:
+        del torch_compile
+        return JaxModel(workload)
+
+    def platform(self) -> str:
+        return jax.default_backend()
+
+    def num_devices(self) -> int:
+        return jax.device_count()
+
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        if self.num_processes > 1:
+            local = rows_of_process(batch, self.process_index, self.num_processes)
+            make = functools.partial(jax.make_array_from_process_local_data, self._batch_sharding)
+            return {key: make(value) for key, value in local.items()}
+        return jax.device_put(batch, self._batch_sharding)
+
+    def wait(self) -> None:
+        # Not only what the submission returned: any array that is still being computed was queued by it.
+        for array in jax.live_arrays():
+            if not array.is_deleted():
+                array.block_until_ready()
+        jax.effects_barrier()
+
+    def latest(self, seconds: float) -> float:
+        if self.num_processes == 1:
+            return seconds
+        from jax.experimental import multihost_utils
+
+        return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
+
+    def root_key(self, seed: int) -> jax.Array:
+        return jax.random.PRNGKey(seed)
+
+    def seed_of(self, key: Any) -> int:
+        return int(np.asarray(key)[-1])
+
+    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+        # Keys are handed out as NumPy rows: slicing device arrays would cost more than many a step.
+        blocks: dict[int, np.ndarray] = {}
+        host = jax.local_devices(backend="cpu")[0] if self.platform() == "cpu" else self._cpu_or_default()
+        with jax.default_device(host):
+            loop_key = jax.random.PRNGKey(seed)
+
+        def keys(global_step: int) -> tuple[Any, Any, Any]:
+            number, offset = divmod(global_step, KEY_BLOCK)
+            block = blocks.get(number)
+            if block is None:
+                blocks.clear()
+                with jax.default_device(host):
+                    device_block = _block_of_keys(loop_key, jnp.int32(number * KEY_BLOCK), KEY_BLOCK)
+                blocks[number] = block = np.asarray(device_block)
+            row = block[offset]
+            return row[0], row[1], row[2]
+
+        return keys
+
+    @staticmethod
+    def _cpu_or_default() -> Any:
+        try:
+            return jax.local_devices(backend="cpu")[0]  # Its queue is free: training runs elsewhere.
+        except RuntimeError:
+            return jax.local_devices()[0]
+
+    def output_activation(self, logits: Any, loss_type: LossType) -> Any:
+        if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
+            return jax.nn.softmax(logits, axis=-1)
+        if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
+            return jax.nn.sigmoid(logits)
+        return logits
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+        tree = (params, model_state, optimizer_state[0])
+
+        def to_host(path: Any, leaf: Any) -> Any:
+            if isinstance(leaf, jax.Array):
+                return np.asarray(leaf)
+            if callable(leaf):
+                return FunctionLeaf(jax.tree_util.keystr(path))
+            return leaf
+
+        return jax.tree_util.tree_map_with_path(to_host, tree)
+
+    def restore(
+        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
+    ) -> tuple[Any, Any, Any]:
+        fresh = jax.tree_util.tree_flatten_with_path((params, model_state, optimizer_state[0]))[0]
+        functions = {jax.tree_util.keystr(path): leaf for path, leaf in fresh if callable(leaf)}
+
+        def to_device(leaf: Any) -> Any:
+            if isinstance(leaf, np.ndarray):
+                # A copy: on the CPU, JAX may otherwise share memory with the array that was read.
+                return jax.device_put(np.array(leaf), self._replicated)
+            if isinstance(leaf, FunctionLeaf):
+                return functions[leaf.path]
+            return leaf
+
+        params, model_state, state = jax.tree_util.tree_map(to_device, saved)
+        return params, model_state, (state, optimizer_state[1])
+
+    def random_state(self) -> Any:
+        return {"numpy": np.random.get_state(), "python": random.getstate()}
+
+    def set_random_state(self, state: Any) -> None:
+        np.random.set_state(state["numpy"])
+        random.setstate(state["python"])
+
+    # ---- about the machine -------------------------------------------------------------------------------------
+
+    def device_memory(self) -> dict[str, int]:
+        peaks = {}
+        for device in jax.local_devices():
+            stats = device.memory_stats() or {}
+            if "peak_bytes_in_use" in stats:
+                peaks[str(device)] = int(stats["peak_bytes_in_use"])
+        return peaks
+
+    def describe_device(self) -> str:
+        if self.platform() == "cpu":
+            return f"cpu ({os.cpu_count()} cores)"
+        return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+
+    def to_float(self, value: Any) -> float:
+        return float(np.asarray(value).reshape(()))
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return "RESOURCE_EXHAUSTED" in str(error)
+
+
+def make() -> JaxBackend:
+    """The backend of this process."""
+    return JaxBackend()

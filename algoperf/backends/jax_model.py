@@ -1,0 +1,138 @@
+"""A workload's Flax module as the functions of the API."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algoperf import jax_sharding_utils, param_utils, registry
+from algoperf.backends.base import SubmissionError
+from algoperf.losses import jax_losses
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return tuple(leaf.shape)
+
+
+class JaxModel:
+    """See `algoperf.backends.base.BoundModel`.
+
+    Args:
+      workload: an `algoperf.workload.Workload`.
+    """
+
+    def __init__(self, workload: Any):
+        self.spec = workload.spec
+        self._family = registry.model_module(self.spec, "jax")
+        self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
+        self.loss = getattr(self._family, "loss", jax_losses.LOSSES.get(self.spec.loss_type))
+        self._abstract_params: Any = None
+        self._eval_step = jax.jit(self._eval_outputs)
+
+    @functools.cached_property
+    def module(self) -> Any:
+        return self._family.make_model(self.spec)
+
+    # ---- parameters --------------------------------------------------------------------------------------------
+
+    def _init(self, rng: jax.Array) -> Any:
+        batch = {key: jnp.asarray(value) for key, value in self._family.example_batch(self.spec).items()}
+        return self.module.init(rng, **self._call_args(batch, train=False), train=False, dropout_rate=0.0)
+
+    def init(self, rng: Any) -> tuple[Any, Any]:
+        variables = dict(jax.jit(self._init)(jnp.asarray(rng)))
+        params = variables.pop("params")
+        self._abstract_params = jax.eval_shape(lambda tree: tree, params)
+        params, variables = jax_sharding_utils.replicate((params, variables))
+        return params, (variables or None)
+
+    def _shapes_known(self) -> Any:
+        if self._abstract_params is None:
+            raise ValueError("The model has no parameters yet: call workload.init_model_fn first.")
+        return self._abstract_params
+
+    @functools.cached_property
+    def param_shapes(self) -> Any:
+        return param_utils.jax_param_shapes(self._shapes_known())
+
+    @functools.cached_property
+    def param_types(self) -> Any:
+        return param_utils.jax_param_types(self.param_shapes)
+
+    # ---- passes ------------------------------------------------------------------------------------------------
+
+    def train_forward(
+        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
+    ) -> tuple[Any, Any]:
+        apply = functools.partial(
+            self.module.apply,
+            {"params": params, **(model_state or {})},
+            **self._call_args(batch, train=True),
+            train=True,
+            dropout_rate=dropout_rate,
+            rngs={"dropout": rng},
+        )
+        if not model_state:
+            return apply(), model_state
+        logits, new_state = apply(mutable=list(model_state))
+        return logits, (dict(new_state) if update_batch_norm else model_state)
+
+    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        variables = {"params": params, **(model_state or {})}
+        args = self._call_args(batch, train=False)
+        return self.module.apply(variables, **args, train=False, dropout_rate=0.0)
+
+    def _eval_outputs(self, params: Any, model_state: Any, batch: Any) -> dict[str, jax.Array]:
+        own = getattr(self._family, "eval_outputs", None)
+        if own is not None:
+            return own(self.module, {"params": params, **(model_state or {})}, batch, self.spec)
+        logits = self.eval_forward(params, batch, model_state)
+        outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
+        if self.spec.target_metric_name in ("accuracy", "error_rate"):
+            outputs["correct"] = jnp.argmax(logits, axis=-1) == batch["targets"]
+        return outputs
+
+    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+        outputs = self._eval_step(params, model_state, batch)
+        if jax.process_count() > 1:
+            from jax.experimental import multihost_utils
+
+            outputs = multihost_utils.process_allgather(outputs, tiled=True)
+        return {key: np.asarray(value) for key, value in outputs.items()}
+
+    # ---- checks ------------------------------------------------------------------------------------------------
+
+    def check_update(self, params: Any, model_state: Any) -> None:
+        del model_state
+        expected = self._shapes_known()
+        wanted, found = jax.tree_util.tree_structure(expected), jax.tree_util.tree_structure(params)
+        if wanted != found:
+            raise SubmissionError(
+                "The submission returned parameters of another structure than the model's: "
+                f"expected {_shorten(wanted)}, got {_shorten(found)}. Return (optimizer_state, params, model_state) "
+                "in this order, with the parameter tree that was passed in."
+            )
+        for (path, want), (_, got) in zip(
+            jax.tree_util.tree_flatten_with_path(expected)[0], jax.tree_util.tree_flatten_with_path(params)[0]
+        ):
+            if _shape(want) != _shape(got) or want.dtype != got.dtype:
+                raise SubmissionError(
+                    f"The submission returned parameter {jax.tree_util.keystr(path)} as {got.dtype}{list(_shape(got))}; "
+                    f"the model's is {want.dtype}{list(_shape(want))}. A submission must not change the model."
+                )
+
+    def has_finite_params(self, params: Any) -> bool:
+        leaves = jax.tree_util.tree_leaves(params)
+        return bool(_all_finite(leaves))
+
+
+@jax.jit
+def _all_finite(leaves: list[jax.Array]) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+
+def _shorten(value: Any, limit: int = 300) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[:limit] + "…"

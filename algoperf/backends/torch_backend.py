@@ -1,0 +1,179 @@
+"""PyTorch behind the neutral interface: keys, transfers, waiting, checkpoints, processes."""
+
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from algoperf import pytorch_utils, random_utils
+from algoperf.backends.base import rows_of_process
+from algoperf.backends.torch_model import TorchModel
+from algoperf.spec import LossType
+
+KEY_BLOCK = 4096  # Steps whose keys are drawn at once.
+
+# Optimizer-state entries that can be saved as they are, because no live object hangs on them.
+PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, PLAIN):
+        return True
+    if isinstance(value, dict):
+        return all(isinstance(key, PLAIN) and _is_plain(item) for key, item in value.items())
+    return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
+
+
+class Skipped:
+    """A saved entry without `state_dict`: it keeps its freshly initialised value on restore."""
+
+
+class TorchBackend:
+    """See `algoperf.backends.base.Backend`."""
+
+    name = "pytorch"
+
+    def __init__(self) -> None:
+        self.use_ddp, self.rank, self.device, _ = pytorch_utils.pytorch_setup()
+        pytorch_utils.pytorch_init(self.use_ddp, self.rank)
+        self.process_index = dist.get_rank() if self.use_ddp else 0
+        self.num_processes = dist.get_world_size() if self.use_ddp else 1
+
+    def bind_model(self, workload: Any, torch_compile: bool = False) -> TorchModel:
+        return TorchModel(workload, self, torch_compile)
+
+    def platform(self) -> str:
+        return "gpu" if self.device.type == "cuda" else self.device.type
+
+    def num_devices(self) -> int:
+        return self.num_processes
+
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        batch = rows_of_process(batch, self.process_index, self.num_processes)
+        if self.device.type == "cpu":
+            return {key: torch.from_numpy(value) for key, value in batch.items()}
+        pinned = {key: torch.from_numpy(value).pin_memory() for key, value in batch.items()}
+        return {key: value.to(self.device, non_blocking=True) for key, value in pinned.items()}
+
+    def wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def latest(self, seconds: float) -> float:
+        return pytorch_utils.sync_ddp_time(seconds) if self.num_processes > 1 else seconds
+
+    def root_key(self, seed: int) -> np.ndarray:
+        return random_utils.PRNGKey(seed)
+
+    def seed_of(self, key: Any) -> int:
+        return int(key[0])
+
+    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+        blocks: dict[int, np.ndarray] = {}
+
+        def keys(global_step: int) -> tuple[Any, Any, Any]:
+            number, offset = divmod(global_step, KEY_BLOCK)
+            block = blocks.get(number)
+            if block is None:
+                blocks.clear()
+                generator = np.random.default_rng([seed, number])
+                block = generator.integers(0, 2**31 - 1, size=(KEY_BLOCK, 3, 2), dtype=np.int32)
+                blocks[number] = block
+            row = block[offset]
+            return row[0], row[1], row[2]
+
+        return keys
+
+    def output_activation(self, logits: Any, loss_type: LossType) -> Any:
+        if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
+            return torch.softmax(logits, dim=-1)
+        if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
+            return torch.sigmoid(logits)
+        return logits
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------
+
+    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+        entries = {}
+        for key, value in optimizer_state.items():
+            if hasattr(value, "state_dict"):
+                entries[key] = ("state_dict", _to_host(value.state_dict()))
+            elif _is_plain(value):
+                entries[key] = ("value", value)
+            else:
+                entries[key] = ("skipped", Skipped())
+        del model_state  # Always None: running statistics are buffers of the module.
+        return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
+
+    def restore(
+        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
+    ) -> tuple[Any, Any, Any]:
+        unwrap(params).load_state_dict(saved["module"])
+        for key, (kind, value) in saved["optimizer"].items():
+            if kind == "state_dict":
+                optimizer_state[key].load_state_dict(value)
+            elif kind == "value":
+                optimizer_state[key] = value
+        return params, model_state, optimizer_state
+
+    def random_state(self) -> Any:
+        state = {"numpy": np.random.get_state(), "python": random.getstate(), "torch": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state()
+        return state
+
+    def set_random_state(self, state: Any) -> None:
+        np.random.set_state(state["numpy"])
+        random.setstate(state["python"])
+        torch.set_rng_state(state["torch"])
+        if "cuda" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda"])
+
+    # ---- about the machine -------------------------------------------------------------------------------------
+
+    def device_memory(self) -> dict[str, int]:
+        if self.device.type != "cuda":
+            return {}
+        return {str(self.device): int(torch.cuda.max_memory_allocated())}
+
+    def describe_device(self) -> str:
+        if self.device.type == "cuda":
+            return f"{max(1, self.num_processes)} x {torch.cuda.get_device_name()}"
+        return f"cpu ({os.cpu_count()} cores)"
+
+    def to_float(self, value: Any) -> float:
+        return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def unwrap(module: Any) -> torch.nn.Module:
+    """The workload's own module inside `DistributedDataParallel`, `DataParallel` and `torch.compile` wrappers."""
+    parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
+    while True:
+        if isinstance(module, parallel):
+            module = module.module
+        elif hasattr(module, "_orig_mod"):
+            module = module._orig_mod
+        else:
+            return module
+
+
+def _to_host(tree: Any) -> Any:
+    if isinstance(tree, torch.Tensor):
+        return tree.detach().to("cpu", copy=True)
+    if isinstance(tree, dict):
+        return {key: _to_host(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
+        return type(tree)(_to_host(value) for value in tree)
+    return tree
+
+
+def make() -> TorchBackend:
+    """The backend of this process."""
+    return TorchBackend()

@@ -1,0 +1,138 @@
+"""A workload's PyTorch module as the functions of the API."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from algoperf import param_utils, registry
+from algoperf.backends.base import SubmissionError
+from algoperf.losses import torch_losses
+from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
+
+if TYPE_CHECKING:
+    from algoperf.backends.torch_backend import TorchBackend
+
+
+class TorchModel:
+    """See `algoperf.backends.base.BoundModel`.
+
+    Args:
+      workload: an `algoperf.workload.Workload`.
+      backend: for the device and the processes.
+      torch_compile: whether `init` returns a compiled module.
+    """
+
+    def __init__(self, workload: Any, backend: "TorchBackend", torch_compile: bool):
+        self.spec = workload.spec
+        self._backend = backend
+        self._torch_compile = torch_compile
+        self._family = registry.model_module(self.spec, "torch")
+        self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
+        self.loss = getattr(self._family, "loss", torch_losses.LOSSES.get(self.spec.loss_type))
+        self._shapes: dict[str, Any] | None = None
+
+    # ---- parameters --------------------------------------------------------------------------------------------
+
+    def init(self, rng: Any) -> tuple[Any, None]:
+        torch.manual_seed(int(rng[0]))
+        module = self._family.make_model(self.spec).to(self._backend.device)
+        self._shapes = param_utils.pytorch_param_shapes(module)
+        if self._backend.num_processes > 1:
+            on_gpu = self._backend.device.type == "cuda"
+            device_ids = [self._backend.rank] if on_gpu else None
+            module = torch.nn.parallel.DistributedDataParallel(module, device_ids=device_ids)
+        if self._torch_compile:
+            module = torch.compile(module)
+        return module, None
+
+    @property
+    def param_shapes(self) -> dict[str, Any]:
+        if self._shapes is None:
+            raise ValueError("The model has no parameters yet: call workload.init_model_fn first.")
+        return self._shapes
+
+    @property
+    def param_types(self) -> dict[str, Any]:
+        return param_utils.pytorch_param_types(self.param_shapes)
+
+    # ---- passes ------------------------------------------------------------------------------------------------
+
+    def train_forward(
+        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
+    ) -> tuple[Any, None]:
+        del model_state, rng
+        if not params.training:
+            params.train()
+        args = self._call_args(batch, train=True)
+        if update_batch_norm:
+            return params(**args, dropout_rate=dropout_rate), None
+        with FrozenRunningStatistics(batch_norm_layers(params)):
+            return params(**args, dropout_rate=dropout_rate), None
+
+    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        del model_state
+        params.eval()
+        with torch.no_grad():
+            return params(**self._call_args(batch, train=False), dropout_rate=0.0)
+
+    def _eval_outputs(self, params: Any, batch: Any) -> dict[str, torch.Tensor]:
+        from algoperf.backends.torch_backend import unwrap
+
+        own = getattr(self._family, "eval_outputs", None)
+        if own is not None:
+            return own(unwrap(params), batch, self.spec)
+        logits = self.eval_forward(params, batch, None)
+        outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
+        if self.spec.target_metric_name in ("accuracy", "error_rate"):
+            outputs["correct"] = logits.argmax(dim=-1) == batch["targets"]
+        return outputs
+
+    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+        del model_state
+        was_training = params.training
+        params.eval()
+        try:
+            with torch.inference_mode():
+                outputs = self._eval_outputs(params, batch)
+        finally:
+            params.train(was_training)
+        host = {key: value.cpu().numpy() for key, value in outputs.items()}
+        if self._backend.num_processes == 1:
+            return host
+        shares: list[Any] = [None] * self._backend.num_processes
+        dist.all_gather_object(shares, host)
+        return {key: np.concatenate([share[key] for share in shares]) for key in host}
+
+    # ---- checks ------------------------------------------------------------------------------------------------
+
+    def check_update(self, params: Any, model_state: Any) -> None:
+        from algoperf.backends.torch_backend import unwrap
+
+        if not isinstance(params, torch.nn.Module):
+            raise SubmissionError(
+                f"The submission returned {type(params).__name__} as parameters; return "
+                "(optimizer_state, params, model_state) in this order, with the module that was passed in."
+            )
+        if model_state is not None:
+            raise SubmissionError(
+                f"The model state of a PyTorch run is None; got {type(model_state).__name__}."
+            )
+        found = param_utils.pytorch_param_shapes(unwrap(params))
+        if found.keys() != self.param_shapes.keys():
+            odd = sorted(found.keys() ^ self.param_shapes.keys())
+            raise SubmissionError(
+                f"The submission returned a module with other parameters than the model's, for example {odd[0]!r}. "
+                "A submission must not change the model."
+            )
+        for (name, parameter), want in zip(unwrap(params).named_parameters(), self.param_shapes.values()):
+            if tuple(parameter.shape) != want.shape_tuple or parameter.dtype != torch.float32:
+                raise SubmissionError(
+                    f"The submission returned parameter {name!r} as {parameter.dtype}{list(parameter.shape)}; "
+                    f"the model's is torch.float32{list(want.shape_tuple)}. A submission must not change the model."
+                )
+
+    def has_finite_params(self, params: Any) -> bool:
+        with torch.no_grad():
+            return all(bool(torch.isfinite(parameter).all()) for parameter in params.parameters())

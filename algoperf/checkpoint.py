@@ -1,0 +1,62 @@
+"""Atomic save and restore of everything that a run needs to continue exactly where it was."""
+
+import contextlib
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from algoperf import records
+
+VERSION = 1
+
+
+def _step_of(path: Path) -> int:
+    suffix = path.name.removeprefix(records.CHECKPOINT_PREFIX)
+    return int(suffix) if suffix.isdigit() else -1
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of a trial folder, newest first."""
+    found = [path for path in folder.glob(f"{records.CHECKPOINT_PREFIX}*") if _step_of(path) >= 0]
+    return sorted(found, key=_step_of, reverse=True)
+
+
+def save(folder: Path, global_step: int, content: dict[str, Any], keep_older: bool = False) -> Path:
+    """Writes `checkpoint_<global_step>`; a crash at any moment leaves a complete older one.
+
+    Args:
+      folder: of the trial.
+      global_step: names the file.
+      content: what `load` gives back; anything that pickles.
+      keep_older: whether earlier checkpoints stay.
+    """
+    path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        pickle.dump({"version": VERSION, **content}, file, protocol=5)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    if not keep_older:
+        for other in list_checkpoints(folder):
+            if other != path:
+                with contextlib.suppress(FileNotFoundError):
+                    other.unlink()
+    return path
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """The newest readable checkpoint of a trial folder, or None.
+
+    Checkpoints are pickles of this harness's own making: restore only folders that you trust.
+    """
+    for path in list_checkpoints(folder):
+        try:
+            with open(path, "rb") as file:
+                content = pickle.load(file)
+        except (EOFError, pickle.UnpicklingError, OSError):
+            continue  # Damaged; an older one may be whole.
+        if content.get("version") == VERSION:
+            return content
+    return None

@@ -1,0 +1,64 @@
+"""Where a workload's prepared data are, and how a mini workload's come to be on first use."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from algoperf import registry
+from algoperf.spec import UsageError
+from algoperf.workload import WorkloadSpec
+
+DEFAULT_ROOT = "~/data/algoperf"
+
+
+def root(data_dir: str | Path | None) -> Path:
+    """`data_dir`, else $ALGOPERF_DATA_DIR, else ~/data/algoperf."""
+    return Path(data_dir or os.environ.get("ALGOPERF_DATA_DIR") or DEFAULT_ROOT).expanduser()
+
+
+def folder_name(spec: WorkloadSpec) -> str:
+    """'wmt' for 'wmt' and its variants, 'wmt_mini' for their mini twins: variants share their data."""
+    return f"{spec.family}_mini" if spec.is_mini else spec.family
+
+
+def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
+    """The folder of a workload; `data_dir` may be the root of all data or already that folder."""
+    base = root(data_dir)
+    return base if base.name == folder_name(spec) else base / folder_name(spec)
+
+
+def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progress: bool = True) -> Path:
+    """The folder with complete prepared data; the data of mini workloads are made on first use.
+
+    Raises:
+      UsageError: if the data of a full-size workload are not there; names the folder and the next step.
+    """
+    module = registry.data_module(spec)
+    folder = folder_of(spec, data_dir)
+    if not getattr(module, "NEEDS_FILES", True) or module.is_ready(spec, folder):
+        return folder
+    if not spec.is_mini:
+        raise UsageError(
+            f"No prepared data for workload {spec.name!r} in {folder}. Prepare them with "
+            f"`python datasets/dataset_setup.py --dataset={spec.family} --data_dir={root(data_dir)}`, "
+            "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(folder):
+        if not module.is_ready(spec, folder):
+            print(f"Making the data of {folder_name(spec)} in {folder} (first use only).", file=sys.stderr)
+            module.synthesize(spec, folder, progress=progress)
+            module.prepare(spec, folder, progress=progress)
+    return folder
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keeps two processes from preparing the same folder; the lock goes away with its process."""
+    import fcntl
+
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,91 @@
+"""The training queue that submissions draw from: NumPy batches, made ahead and moved to the device."""
+
+import queue
+import threading
+from pathlib import Path
+from typing import Any
+
+from algoperf.data import locate
+
+DEFAULT_PREFETCH = 3  # Batches that wait on the device.
+
+
+class TrainingQueue:
+    """Endless iterator over device batches with an exact position.
+
+    A thread makes batches and starts their transfer ahead of the step, so that data selection is a look-up.
+    `state()` is the position after the last batch that was handed out, whatever was made ahead.
+
+    Args:
+      workload: the bound workload.
+      seed: of the data order.
+      global_batch_size: rows per batch over all processes.
+      data_dir: root of the data; None is the workload's own.
+      state: position to continue from.
+    """
+
+    def __init__(
+        self,
+        workload: Any,
+        seed: int,
+        global_batch_size: int,
+        data_dir: str | Path | None = None,
+        state: dict[str, Any] | None = None,
+    ):
+        folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
+        self._to_device = workload.backend.to_device
+        self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
+        if state is not None:
+            self._stream.set_state(state)
+        self._state = self._stream.state()
+        self._closed = threading.Event()
+        self._ahead: queue.Queue[Any] | None = None
+        depth = getattr(workload.data_module, "PREFETCH", DEFAULT_PREFETCH)
+        if depth:
+            self._ahead = queue.Queue(depth)
+            self._thread = threading.Thread(target=self._fill, name="training-queue", daemon=True)
+            self._thread.start()
+
+    def _fill(self) -> None:
+        try:
+            while not self._closed.is_set():
+                batch = self._to_device(next(self._stream))
+                self._put((batch, self._stream.state()))
+        except BaseException as error:
+            self._put((error, None))
+
+    def _put(self, item: Any) -> None:
+        while not self._closed.is_set():
+            try:
+                self._ahead.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def __iter__(self) -> "TrainingQueue":
+        return self
+
+    def __next__(self) -> Any:
+        if self._closed.is_set():
+            raise StopIteration
+        if self._ahead is None:
+            batch = self._to_device(next(self._stream))
+            self._state = self._stream.state()
+            return batch
+        batch, state = self._ahead.get()
+        if state is None:
+            raise batch
+        self._state = state
+        return batch
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able position after the last batch that was handed out."""
+        return self._state
+
+    def close(self) -> None:
+        """Stops the thread; the queue ends."""
+        self._closed.set()
+        if self._ahead is not None:
+            while not self._ahead.empty():
+                self._ahead.get_nowait()
+            self._thread.join(timeout=5)

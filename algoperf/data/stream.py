@@ -1,0 +1,76 @@
+"""Endless training batches with a position that can be saved: what every workload's pipeline is made of."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+Batch = dict[str, np.ndarray]
+
+
+class Stream(Protocol):
+    """An endless iterator over NumPy batches with a restorable position."""
+
+    def __iter__(self) -> "Stream": ...
+
+    def __next__(self) -> Batch: ...
+
+    def state(self) -> dict[str, Any]:
+        """JSON-able position just after the last batch that was returned."""
+        ...
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues with the batch after that position."""
+        ...
+
+
+def epoch_permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The shuffled order of `size` examples in one epoch, a pure function of its arguments."""
+    return np.random.default_rng([seed, epoch]).permutation(size)
+
+
+class ShuffledStream:
+    """Batches of indexed examples: each epoch is a permutation, the incomplete last batch is dropped.
+
+    Args:
+      size: number of examples.
+      batch_size: rows per batch; if there are fewer examples than that, batches run over epoch boundaries.
+      seed: of the order.
+      fetch: (batch_size,) indices, epoch -> batch.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, fetch: Callable[[np.ndarray, int], Batch]):
+        self._size, self._batch_size, self._seed, self._fetch = size, batch_size, seed, fetch
+        self._next_batch = 0
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def __iter__(self) -> "ShuffledStream":
+        return self
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        if epoch != self._epoch:
+            self._order, self._epoch = epoch_permutation(self._seed, epoch, self._size), epoch
+        return self._order
+
+    def __next__(self) -> Batch:
+        per_epoch = self._size // self._batch_size
+        if per_epoch:
+            epoch, position = divmod(self._next_batch, per_epoch)
+            start = position * self._batch_size
+            indices = self._epoch_order(epoch)[start : start + self._batch_size]
+        else:
+            flat = np.arange(self._next_batch * self._batch_size, (self._next_batch + 1) * self._batch_size)
+            epoch = int(flat[0] // self._size)
+            parts = [
+                self._epoch_order(e)[flat[flat // self._size == e] % self._size]
+                for e in np.unique(flat // self._size)
+            ]
+            indices = np.concatenate(parts)
+        self._next_batch += 1
+        return self._fetch(indices, epoch)
+
+    def state(self) -> dict[str, Any]:
+        return {"next_batch": self._next_batch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._next_batch = int(state["next_batch"])

@@ -1,0 +1,87 @@
+"""Off-the-clock evaluation: metrics of the three splits for given parameters."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from algoperf import registry
+from algoperf.data import locate
+from algoperf.metrics import averages
+
+SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
+"""Split -> prefix of its metrics."""
+
+CACHE_LIMIT_BYTES = 4 * 2**30
+"""Evaluation batches are kept in host memory up to this size, all splits together."""
+
+
+class Evaluator:
+    """Evaluates one workload; batches are made once and kept while they fit.
+
+    Padded rows have weight 0 and never count, so a metric does not depend on the batch size or on the
+    number of devices.
+
+    Args:
+      workload: the bound workload.
+      cache_limit_bytes: host memory for batches of all splits.
+    """
+
+    def __init__(self, workload: Any, cache_limit_bytes: int = CACHE_LIMIT_BYTES):
+        self._workload = workload
+        self._spec = workload.spec
+        self._folder = locate.ready_folder(workload.spec, workload.data_dir)
+        self._cache: dict[tuple[str, int], list[dict[str, np.ndarray]]] = {}
+        self._room = cache_limit_bytes
+        family = registry.metrics_module(workload.spec)
+        self._make_metrics = (family or averages).make_metrics
+
+    def _batches(self, split: str, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        key = (split, batch_size)
+        if key in self._cache:
+            yield from self._cache[key]
+            return
+        kept: list[dict[str, np.ndarray]] | None = []
+        size = 0
+        for batch in self._workload.data_module.eval_batches(self._spec, self._folder, split, batch_size):
+            if kept is not None:
+                size += sum(value.nbytes for value in batch.values())
+                if size <= self._room:
+                    kept.append(batch)
+                else:
+                    kept = None
+            yield batch
+        if kept is not None:
+            self._room -= size
+            self._cache[key] = kept
+
+    def evaluate_split(
+        self, split: str, params: Any, model_state: Any, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """Metric name -> value on 'eval_train', 'validation' or 'test'."""
+        backend, model = self._workload.backend, self._workload.model
+        batch_size = batch_size or self._spec.eval_batch_size
+        devices = backend.num_devices()
+        batch_size = -(-batch_size // devices) * devices  # Rounded up: every device gets as many rows.
+        metrics = self._make_metrics(self._spec, self._folder)
+        for batch in self._batches(split, batch_size):
+            outputs = model.eval_step(params, model_state, backend.to_device(batch))
+            metrics.update(batch, outputs)
+        return {name: float(value) for name, value in metrics.result().items()}
+
+    def evaluate(self, params: Any, model_state: Any, batch_size: int | None = None) -> dict[str, float]:
+        """All splits: 'train/<m>', 'validation/<m>', 'test/<m>' and the numbers of examples."""
+        results: dict[str, float] = {}
+        for split in SPLITS:
+            results.update(self.named(split, self.evaluate_split(split, params, model_state, batch_size)))
+        return results
+
+    def named(self, split: str, metrics: dict[str, float]) -> dict[str, float]:
+        """Metrics of one split under the keys of the records."""
+        prefix = SPLITS[split]
+        results = {f"{prefix}/{name}": value for name, value in metrics.items()}
+        if split == "validation":
+            results["validation/num_examples"] = self._spec.num_validation_examples
+        if split == "test":
+            results["test/num_examples"] = self._spec.num_test_examples
+        return results

@@ -1,0 +1,78 @@
+"""Losses in PyTorch: `summed`, `n_valid_examples` and `per_example`, by `LossType`."""
+
+import torch
+import torch.nn.functional as F
+
+from algoperf.spec import LossType
+
+LossDict = dict[str, torch.Tensor]
+
+
+def softmax_cross_entropy(
+    label_batch: torch.Tensor,
+    logits_batch: torch.Tensor,
+    mask_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> LossDict:
+    """Cross entropy in nats against smoothed targets; see `jax_losses.softmax_cross_entropy`."""
+    flat = logits_batch.reshape(-1, logits_batch.shape[-1])
+    if label_batch.ndim == logits_batch.ndim:
+        labels = label_batch.reshape(flat.shape)
+    else:
+        labels = label_batch.reshape(-1).long()
+    per_example = F.cross_entropy(flat, labels, reduction="none", label_smoothing=label_smoothing)
+    return reduce(per_example.reshape(logits_batch.shape[:-1]), mask_batch)
+
+
+def sigmoid_cross_entropy(
+    label_batch: torch.Tensor,
+    logits_batch: torch.Tensor,
+    mask_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> LossDict:
+    """Binary cross entropy per logit; shapes of all arguments are equal."""
+    del label_smoothing  # No workload of this type defines it.
+    labels = label_batch.reshape(logits_batch.shape)
+    return reduce(F.binary_cross_entropy_with_logits(logits_batch, labels, reduction="none"), mask_batch)
+
+
+def mean_squared_error(
+    label_batch: torch.Tensor,
+    logits_batch: torch.Tensor,
+    mask_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> LossDict:
+    """Squared error, averaged over all axes but the first."""
+    del label_smoothing
+    return reduce((logits_batch - label_batch).square().flatten(1).mean(1), mask_batch)
+
+
+def mean_absolute_error(
+    label_batch: torch.Tensor,
+    logits_batch: torch.Tensor,
+    mask_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> LossDict:
+    """Absolute error, averaged over all axes but the first."""
+    del label_smoothing
+    return reduce((logits_batch - label_batch).abs().flatten(1).mean(1), mask_batch)
+
+
+def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDict:
+    """The three entries of a loss; items with mask 0 count as nothing, even if their loss is not finite."""
+    if mask_batch is None:
+        # new_full: a tensor made where the losses are, so that it can be all-reduced.
+        n_valid = per_example.new_full((), per_example.numel())
+    else:
+        mask_batch = mask_batch.reshape(per_example.shape).to(per_example.dtype)
+        per_example = torch.where(mask_batch > 0, per_example, 0.0) * mask_batch
+        n_valid = mask_batch.sum()
+    return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
+
+
+LOSSES = {
+    LossType.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
+    LossType.SIGMOID_CROSS_ENTROPY: sigmoid_cross_entropy,
+    LossType.MEAN_SQUARED_ERROR: mean_squared_error,
+    LossType.MEAN_ABSOLUTE_ERROR: mean_absolute_error,
+}

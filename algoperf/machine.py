@@ -1,0 +1,111 @@
+"""What is written down about the machine, the software and the code of a run."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PACKAGES = "algoperf jax jaxlib flax optax torch numpy scipy scikit-learn sentencepiece sacrebleu".split()
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a result."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _git(*arguments: str) -> str | None:
+    folder = Path(__file__).resolve().parent.parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def git_state() -> dict[str, Any]:
+    """Branch, commit, and whether tracked files differ from it; None where there is no repository."""
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return {
+        "git_branch": _git("rev-parse", "--abbrev-ref", "HEAD"),
+        "git_commit_hash": _git("rev-parse", "HEAD"),
+        "git_dirty": None if changes is None else bool(changes),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpu_facts() -> dict[str, Any]:
+    query = "name,driver_version,memory.total"
+    try:
+        command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return {"gpu_count": 0}
+    rows = [
+        [cell.strip() for cell in line.split(",")]
+        for line in done.stdout.splitlines()
+        if line.count(",") == 2
+    ]
+    if done.returncode or not rows:
+        return {"gpu_count": 0}
+    facts = {
+        "gpu_model_name": rows[0][0],
+        "gpu_count": len(rows),
+        "gpu_driver": rows[0][1],
+        "gpu.count": len(rows),
+    }
+    return {**facts, **{f"gpu.{index}.mem.total": float(row[2]) for index, row in enumerate(rows)}}
+
+
+def describe() -> dict[str, Any]:
+    """Hardware, load and software under AlgoPerf's names where it has one."""
+    memory = psutil.virtual_memory()
+    disk, net = psutil.disk_io_counters(), psutil.net_io_counters()
+    frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
+    return {
+        "os_platform": platform.platform(),
+        "python_version": platform.python_version(),
+        "python_compiler": platform.python_compiler(),
+        "cpu_model_name": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "cpu.util.avg_percent_since_last": psutil.cpu_percent(),
+        "cpu.freq.current": frequency.current if frequency else None,
+        "mem.total": memory.total,
+        "mem.available": memory.available,
+        "mem.used": memory.used,
+        "mem.percent_used": memory.percent,
+        "mem.read_bytes_since_boot": disk.read_bytes if disk else None,
+        "mem.write_bytes_since_boot": disk.write_bytes if disk else None,
+        "net.bytes_sent_since_boot": net.bytes_sent if net else None,
+        "net.bytes_recv_since_boot": net.bytes_recv if net else None,
+        "command_line": sys.argv,
+        "package_versions": package_versions(),
+        **_gpu_facts(),
+        **git_state(),
+    }
+
+
+def peak_host_memory_bytes() -> int:
+    """Largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,55 @@
+"""The default metrics of a split: averages of per-example outputs over real examples."""
+
+import math
+
+import numpy as np
+
+Outputs = dict[str, np.ndarray]
+
+
+class AverageMetrics:
+    """`loss`, and `accuracy` or `error_rate` from `correct`, in float64 over examples with weight 1.
+
+    Args:
+      accuracy_name: 'accuracy' or 'error_rate': how the share of correct answers is reported.
+
+    >>> metrics = AverageMetrics("error_rate")
+    >>> metrics.update({"weights": np.array([1, 1, 0])}, {"loss": np.array([1.0, 3.0, 9.0]),
+    ...     "correct": np.array([True, False, True])})
+    >>> metrics.result()
+    {'loss': 2.0, 'error_rate': 0.5}
+    """
+
+    def __init__(self, accuracy_name: str = "accuracy"):
+        self._accuracy_name = accuracy_name
+        self._sums: dict[str, float] = {}
+        self._count = 0.0
+
+    def update(self, batch: Outputs, outputs: Outputs) -> None:
+        """Adds one batch; every output has the batch axis and nothing else."""
+        some = next(iter(outputs.values()))
+        weights = batch.get("weights")
+        weights = (
+            np.ones(len(some)) if weights is None else np.asarray(weights, np.float64).reshape(len(some))
+        )
+        self._count += float(weights.sum())
+        for name, values in outputs.items():
+            # where: a padded row may hold any value, NaN included.
+            total = np.where(weights > 0, values.astype(np.float64) * weights, 0.0).sum()
+            self._sums[name] = self._sums.get(name, 0.0) + float(total)
+
+    def result(self) -> dict[str, float]:
+        """Metric name -> average."""
+        averages = {
+            name: total / self._count if self._count else math.nan for name, total in self._sums.items()
+        }
+        if "correct" in averages:
+            correct = averages.pop("correct")
+            averages[self._accuracy_name] = 1 - correct if self._accuracy_name == "error_rate" else correct
+        return averages
+
+
+def make_metrics(spec, folder) -> AverageMetrics:  # noqa: ANN001 - same signature as a family's own
+    """See workloads/README.md."""
+    del folder
+    return AverageMetrics("error_rate" if spec.target_metric_name == "error_rate" else "accuracy")

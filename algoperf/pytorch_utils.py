@@ -1,0 +1,91 @@
+"""PyTorch helpers under the names that public submissions import."""
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+def pytorch_setup() -> tuple[bool, int, torch.device, int]:
+    """(use_ddp, rank, device, number of CUDA devices); `use_ddp` is whether torchrun set LOCAL_RANK."""
+    use_ddp = "LOCAL_RANK" in os.environ
+    rank = int(os.environ["LOCAL_RANK"]) if use_ddp else 0
+    device = torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu")
+    return use_ddp, rank, device, torch.cuda.device_count()
+
+
+def pytorch_init(use_ddp: bool, rank: int, profiler: object = None) -> None:
+    """Joins the process group of a distributed run (NCCL with CUDA, else Gloo) and picks the device."""
+    del profiler
+    if not use_ddp or dist.is_initialized():
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank)
+    # Gloo beside NCCL: small host objects (clock readings, metrics) are exchanged without touching the GPU.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+
+
+def sync_ddp_time(time: float, device: torch.device | None = None) -> float:
+    """The largest `time` over all processes."""
+    del device
+    tensor = torch.tensor(time, dtype=torch.float64)
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return float(tensor)
+
+
+def batch_norm_layers(module: nn.Module) -> list[nn.Module]:
+    """All layers of `module` that keep running statistics with a momentum."""
+    return [m for m in module.modules() if hasattr(m, "running_mean") and hasattr(m, "momentum")]
+
+
+def update_batch_norm_fn(module: nn.Module, update_batch_norm: bool) -> None:
+    """For `module.apply`: freezes (momentum 0) or releases the running statistics of one layer."""
+    if not (hasattr(module, "running_mean") and hasattr(module, "momentum")):
+        return
+    if not update_batch_norm and not hasattr(module, "momentum_backup"):
+        module.momentum_backup, module.momentum = module.momentum, 0.0
+    elif update_batch_norm and hasattr(module, "momentum_backup"):
+        module.momentum = module.momentum_backup
+        del module.momentum_backup
+
+
+class FrozenRunningStatistics:
+    """Within this context, training-mode passes normalise by the batch and leave running statistics alone."""
+
+    def __init__(self, layers: Iterable[nn.Module]):
+        self._layers = list(layers)
+
+    def __enter__(self) -> None:
+        self._momenta = [layer.momentum for layer in self._layers]
+        for layer in self._layers:
+            layer.momentum = 0.0
+
+    def __exit__(self, *_: object) -> None:
+        for layer, momentum in zip(self._layers, self._momenta, strict=True):
+            layer.momentum = momentum
+
+
+class CustomDropout(nn.Module):
+    """Dropout whose rate is an argument of the call."""
+
+    def forward(self, inputs: torch.Tensor, p: float) -> torch.Tensor:
+        return nn.functional.dropout(inputs, p, self.training)
+
+
+class CustomDropout2d(nn.Module):
+    """Dropout of whole channels whose rate is an argument of the call."""
+
+    def forward(self, inputs: torch.Tensor, p: float) -> torch.Tensor:
+        return nn.functional.dropout2d(inputs, p, self.training)
+
+
+class SequentialWithDropout(nn.Sequential):
+    """`nn.Sequential` that hands the rate `p` to its dropout layers."""
+
+    def forward(self, inputs: torch.Tensor, p: float) -> torch.Tensor:
+        for module in self:
+            is_dropout = isinstance(module, (CustomDropout, CustomDropout2d))
+            inputs = module(inputs, p) if is_dropout else module(inputs)
+        return inputs

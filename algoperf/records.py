@@ -1,0 +1,209 @@
+"""The results folder: the one place that knows its file names and columns. Reader and writer; no framework.
+
+    <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
+        hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
+        summary.json  checkpoint_<step>
+
+Names and columns are AlgoPerf's, so its tools read ours. JSON is replaced atomically; CSV rows are appended and
+flushed, so that a crash can tear the last line at most, which `read_csv` tolerates.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+MEASUREMENTS = "measurements.csv"
+EVAL_MEASUREMENTS = "eval_measurements.csv"
+HPARAMS = "hparams.json"
+SUMMARY = "summary.json"
+CHECKPOINT_PREFIX = "checkpoint_"
+
+GLOBAL_STEP = "global_step"
+PREEMPTION_COUNT = "preemption_count"
+SCORE = "score"
+SUBMISSION_TIME = "accumulated_submission_time"
+EVAL_TIME = "accumulated_eval_time"
+LOGGING_TIME = "accumulated_logging_time"
+TOTAL_DURATION = "total_duration"
+
+STATUSES = ("target_reached", "budget_exhausted", "submission_ended", "max_steps", "diverged", "failed")
+
+
+def trial_folder(
+    experiment_dir: Path | str, experiment_name: str, workload: str, framework: str, trial: int
+) -> Path:
+    """Folder of one trial; `experiment_name` is '<submission>/study_<s>', `trial` counts from 1."""
+    return Path(experiment_dir) / experiment_name / f"{workload}_{framework}" / f"trial_{trial}"
+
+
+def flags_file(preemption_count: int) -> str:
+    return f"flags_{preemption_count}.json"
+
+
+def meta_data_file(preemption_count: int) -> str:
+    return f"meta_data_{preemption_count}.json"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON through a temporary file, so that readers see the old or the new file and never half of one."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with open(temporary, "w") as file:
+        json.dump(_plain(content), file, indent=2, default=str)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _plain(value: Any) -> Any:
+    """NaN and infinity become null: they are not JSON."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def read_csv(path: Path | str) -> dict[str, list[float]]:
+    """Column name -> values, NaN where a cell is empty or no number; a torn last line is left out.
+
+    Raises:
+      FileNotFoundError: if there is no such file.
+    """
+    text = Path(path).read_text()
+    complete = text[: text.rfind("\n") + 1]
+    rows = list(csv.reader(io.StringIO(complete)))
+    if not rows:
+        return {}
+    header, *body = rows
+    columns: dict[str, list[float]] = {name: [] for name in header}
+    for row in body:
+        for name, cell in zip(header, [*row, *[""] * (len(header) - len(row))]):
+            columns[name].append(_number(cell))
+    return columns
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+class CsvLog:
+    """Appends rows to a CSV file in constant time; a row with a new column rewrites the file once.
+
+    Args:
+      path: the file; rows that it holds already are kept.
+      last_step: rows with a larger global_step are dropped first (they come from work that was lost).
+    """
+
+    def __init__(self, path: Path, last_step: float = math.inf):
+        self._path = path
+        self._header: list[str] = []
+        if path.exists():
+            text = path.read_text()
+            rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+            if rows:
+                self._header = rows[0]
+                self._rewrite([row for row in rows[1:] if self._step_of(row) <= last_step])
+        self._file = open(path, "a", newline="")  # noqa: SIM115 - kept open for the run
+
+    def _step_of(self, row: Sequence[str]) -> float:
+        if GLOBAL_STEP not in self._header or len(row) != len(self._header):
+            return math.inf
+        return _number(row[self._header.index(GLOBAL_STEP)])
+
+    def _rewrite(self, rows: Sequence[Sequence[str]]) -> None:
+        temporary = self._path.with_name(f".{self._path.name}.tmp")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(self._header)
+            writer.writerows([*row, *[""] * (len(self._header) - len(row))] for row in rows)
+        os.replace(temporary, self._path)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Adds one row; columns start as the sorted keys of the first, new ones come on the right."""
+        new = sorted(key for key in row if key not in self._header)
+        if new:
+            self._file.close()
+            text = self._path.read_text() if self._path.exists() else ""
+            rows = list(csv.reader(io.StringIO(text)))[1:]
+            self._header = [*self._header, *new]
+            self._rewrite(rows)
+            self._file = open(self._path, "a", newline="")  # noqa: SIM115
+        csv.writer(self._file, lineterminator="\n").writerow([row.get(name, "") for name in self._header])
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class MetricsLogger:
+    """What submissions and the harness log with; AlgoPerf's interface.
+
+    A submission's values may be device scalars that are still being computed: they are kept and read later, off
+    the clock, so that logging costs it a list append and no synchronisation.
+
+    Args:
+      folder: of the trial.
+      to_float: reads a device scalar.
+      preemption_count: restarts so far.
+      last_step: rows after it are dropped.
+    """
+
+    PENDING_LIMIT = 256
+
+    def __init__(self, folder: Path, to_float: Any, preemption_count: int = 0, last_step: float = math.inf):
+        self._measurements = CsvLog(folder / MEASUREMENTS, last_step)
+        self._evaluations = CsvLog(folder / EVAL_MEASUREMENTS, last_step)
+        self._to_float = to_float
+        self._preemption_count = preemption_count
+        self._pending: list[dict[str, Any]] = []
+
+    def append_scalar_metrics(
+        self,
+        metrics: Mapping[str, Any],
+        global_step: int,
+        preemption_count: int | None = None,
+        is_eval: bool = False,
+    ) -> None:
+        """Logs scalars of one step; `metrics` itself is left as it is."""
+        row = {**metrics, GLOBAL_STEP: global_step}
+        if is_eval or preemption_count is not None:
+            row[PREEMPTION_COUNT] = self._preemption_count if preemption_count is None else preemption_count
+        self._pending.append(row)
+        if is_eval:
+            self._evaluations.append(self._read(row))
+        if len(self._pending) > self.PENDING_LIMIT:
+            self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest were computed long ago.
+
+    def _read(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        exact = (int, float, str)
+        return {
+            key: value if isinstance(value, exact) else self._to_float(value) for key, value in row.items()
+        }
+
+    def flush(self, keep: int = 0) -> None:
+        """Writes pending rows but the last `keep`."""
+        end = len(self._pending) - keep
+        for row in self._pending[:end]:
+            self._measurements.append(self._read(row))
+        del self._pending[:end]
+
+    def finish(self) -> None:
+        """Writes what is pending and closes the files."""
+        self.flush()
+        self._measurements.close()
+        self._evaluations.close()

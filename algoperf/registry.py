@@ -1,0 +1,59 @@
+"""Workload names -> specs, found by looking for `workloads/<family>/workload.py`; imports no framework."""
+
+import functools
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from algoperf.spec import no_such
+from algoperf.workload import Family, WorkloadSpec
+
+ROOT = Path(__file__).resolve().parent.parent / "workloads"
+
+
+def discover(root: Path = ROOT) -> dict[str, Path]:
+    """Family name -> folder, for every folder under `root` that holds a workload.py."""
+    return {path.parent.name: path.parent for path in sorted(root.glob("*/workload.py"))}
+
+
+@functools.cache
+def _specs() -> dict[str, WorkloadSpec]:
+    found: dict[str, WorkloadSpec] = {}
+    for family in discover():
+        declared: Family = importlib.import_module(f"workloads.{family}.workload").FAMILY
+        found.update(declared.specs())
+    return found
+
+
+def names(mini: bool | None = None) -> list[str]:
+    """All workload names, sorted; `mini` True or False keeps only one kind."""
+    return sorted(name for name, found in _specs().items() if mini is None or found.is_mini == mini)
+
+
+def get(name: str) -> WorkloadSpec:
+    """The spec of a workload.
+
+    Raises:
+      UsageError: if there is none of that name.
+    """
+    specs = _specs()
+    if name not in specs:
+        raise no_such("workload", name, list(specs))
+    return specs[name]
+
+
+def data_module(workload_spec: WorkloadSpec) -> ModuleType:
+    """`workloads/<family>/data.py`: raw files -> prepared files -> numpy batches."""
+    return importlib.import_module(f"workloads.{workload_spec.family}.data")
+
+
+def model_module(workload_spec: WorkloadSpec, suffix: str) -> ModuleType:
+    """`workloads/<family>/model_<suffix>.py`; `suffix` is 'jax' or 'torch'."""
+    return importlib.import_module(f"workloads.{workload_spec.family}.model_{suffix}")
+
+
+def metrics_module(workload_spec: WorkloadSpec) -> ModuleType | None:
+    """`workloads/<family>/metrics.py`, or None where the default averages do."""
+    if not (ROOT / workload_spec.family / "metrics.py").exists():
+        return None
+    return importlib.import_module(f"workloads.{workload_spec.family}.metrics")

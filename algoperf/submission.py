@@ -1,0 +1,347 @@
+"""Find, import and check a submission before anything expensive starts."""
+
+import ast
+import dataclasses
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from algoperf import backends, tuning
+from algoperf.spec import UsageError
+from algoperf.workload import FRAMEWORKS, WorkloadSpec
+
+FILE_NAMES = {
+    "jax": ("submission_jax.py",),
+    "pytorch": ("submission_torch.py", "submission_pytorch.py"),
+}
+ANY_FRAMEWORK = "submission.py"
+SEARCH_SPACE = "tuning_search_space.json"
+
+KEYWORDS = (
+    "workload current_param_container current_params_types model_state hyperparameters batch loss_type "
+    "optimizer_state eval_results global_step rng"
+).split()
+PREPARE_KEYWORDS = [name for name in KEYWORDS if name != "batch"]
+# Function -> (number of positional arguments, keyword arguments) it must accept.
+REQUIRED = {
+    "get_batch_size": (1, ()),
+    "init_optimizer_state": (5, ()),
+    "update_params": (0, KEYWORDS),
+    "data_selection": (8, ()),
+}
+OPTIONAL = {"prepare_for_eval": (0, PREPARE_KEYWORDS), "get_eval_batch_size": (1, ())}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A submission that was imported and passed the checks."""
+
+    name: str
+    """Folder (or file) name; the top level of its results."""
+    path: Path
+    """The module's file."""
+    framework: str
+    module: ModuleType
+    source_hash: str
+    """Over all .py and .json files of its folder (of the file alone, if its folder holds other things)."""
+    wants_train_state: bool
+    uses_pmap: bool
+    """Whether the JAX source is written for arrays with a leading device axis."""
+
+    def function(self, name: str) -> Callable[..., Any] | None:
+        return getattr(self.module, name, None)
+
+
+# ---- finding -----------------------------------------------------------------------------------------------------
+
+
+def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
+    """The file and framework of a submission, without importing it.
+
+    Args:
+      path: a folder or a Python file.
+      framework: 'jax' or 'pytorch'; None infers it where only one is possible.
+
+    Raises:
+      UsageError: if there is no such submission, or the framework is ambiguous or not offered.
+    """
+    path = Path(path).expanduser()
+    if framework is not None:
+        framework = backends.canonical(framework)
+    if not path.exists():
+        near = sorted(
+            p.parent.relative_to(Path.cwd()) for p in Path.cwd().glob("*_algorithms/*/submission*.py")
+        )
+        choices = ", ".join(dict.fromkeys(str(p) for p in near))
+        hint = f" Here are, for example: {choices}." if choices else ""
+        raise UsageError(f"No submission at {str(path)!r}: pass a folder or a .py file.{hint}")
+    if path.is_file():
+        if path.suffix != ".py":
+            raise UsageError(f"A submission is a folder or a .py file; {str(path)!r} is neither.")
+        offered = {name: path for name in frameworks_of(path)}
+    else:
+        offered = {}
+        for name in FRAMEWORKS:
+            for file in FILE_NAMES[name]:
+                if (path / file).is_file():
+                    offered.setdefault(name, path / file)
+        if (path / ANY_FRAMEWORK).is_file():
+            for name in frameworks_of(path / ANY_FRAMEWORK):
+                offered.setdefault(name, path / ANY_FRAMEWORK)
+        if not offered:
+            names = [ANY_FRAMEWORK, *(file for files in FILE_NAMES.values() for file in files)]
+            raise UsageError(f"Folder {str(path)!r} holds no submission: expected one of {', '.join(names)}.")
+    if framework is None:
+        if len(offered) != 1:
+            raise UsageError(
+                f"Submission {str(path)!r} can run in {' and '.join(offered) or 'either framework'}: "
+                f"say which with --framework={'|'.join(offered or FRAMEWORKS)}."
+            )
+        framework = next(iter(offered))
+    elif framework not in offered:
+        if offered and not (path.is_file() and not _imported_names(path)):
+            raise UsageError(
+                f"Submission {str(path)!r} is written for {' and '.join(offered)}, not for {framework}; "
+                f"use --framework={next(iter(offered))}."
+            )
+        offered = {framework: path}
+    return offered[framework].resolve(), framework
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(), filename=str(path))
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(f"Submission {path}{where} is not valid Python: {error}.") from None
+
+
+def _imported_names(path: Path) -> set[str]:
+    """Top-level packages that a file imports by absolute name."""
+    names: set[str] = set()
+    for node in ast.walk(_parse(path)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def frameworks_of(path: Path) -> list[str]:
+    """Frameworks that a file imports; both if it imports neither."""
+    imported = _imported_names(path)
+    found = [
+        name
+        for name in FRAMEWORKS
+        if {"jax": {"jax", "flax", "optax"}, "pytorch": {"torch"}}[name] & imported
+    ]
+    return found or list(FRAMEWORKS)
+
+
+# ---- importing ---------------------------------------------------------------------------------------------------
+
+
+def _add_import_roots(path: Path) -> None:
+    """Makes importable what the submission's files import from folders around them.
+
+    Public submissions import their siblings by absolute names such as `submissions.self_tuning.<folder>.muon`,
+    whatever folder they were copied to: the ancestor that holds the first component joins `sys.path`.
+    """
+    cwd = str(Path.cwd())
+    if cwd not in sys.path and "" not in sys.path:
+        sys.path.insert(0, cwd)
+    wanted: set[str] = set()
+    for file in [path, *path.parent.glob("*.py")]:
+        try:
+            wanted |= _imported_names(file)
+        except UsageError:
+            if file == path:
+                raise
+    for name in sorted(wanted):
+        if name in sys.modules or importlib.util.find_spec(name) is not None:
+            continue
+        for ancestor in path.parents:
+            if (ancestor / name).is_dir() or (ancestor / f"{name}.py").is_file():
+                sys.path.append(str(ancestor))
+                break
+
+
+def _module_name(path: Path) -> tuple[str, Path]:
+    """Dotted name under which the file is imported, and the folder that the name starts from."""
+    roots = [Path(entry or ".").resolve() for entry in sys.path]
+    for root in [Path.cwd(), *roots]:
+        if root in path.parents:
+            parts = path.relative_to(root).with_suffix("").parts
+            if all(part.isidentifier() for part in parts):
+                return ".".join(parts), root
+    parents = [path.parent.name, path.stem]
+    return ".".join(
+        part if part.isidentifier() else _identifier(part) for part in parents
+    ), path.parent.parent
+
+
+def _identifier(text: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in text) or "_"
+
+
+def import_file(path: Path) -> ModuleType:
+    """Imports a submission's file so that absolute and relative imports of its siblings work.
+
+    Raises:
+      UsageError: if the import fails; names the exception and the line.
+    """
+    _add_import_roots(path)
+    name, root = _module_name(path)
+    try:
+        if all(part.isidentifier() for part in path.relative_to(root).with_suffix("").parts):
+            if str(root) not in sys.path:
+                sys.path.append(str(root))
+            module = importlib.import_module(name)
+            if Path(module.__file__ or "").resolve() == path:
+                return module
+        return _import_as(path, name)
+    except UsageError:
+        raise
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+        line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
+        where = f" (line {line})" if line else ""
+        raise UsageError(
+            f"Importing submission {path}{where} failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _import_as(path: Path, name: str) -> ModuleType:
+    """Imports a file under a name of its own, its folder standing in for the package."""
+    package, _, _ = name.rpartition(".")
+    if package:
+        parent = ModuleType(package)
+        parent.__path__ = [str(path.parent)]
+        sys.modules[package] = parent
+    module_spec = importlib.util.spec_from_file_location(name, path)
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def load(path: Path | str, framework: str | None = None) -> Submission:
+    """Finds, imports and checks a submission.
+
+    Raises:
+      UsageError: one line that says what is wrong and what to do.
+    """
+    file, framework = find(path, framework)
+    backends.check_installed(framework)
+    uses_pmap = framework == "jax" and _uses_pmap(file)
+    module = import_file(file)
+    for name, (num_positional, keywords) in {**REQUIRED, **OPTIONAL}.items():
+        function = getattr(module, name, None)
+        if function is None and name in OPTIONAL:
+            continue
+        _check_function(file, name, function, num_positional, keywords)
+    parameters = inspect.signature(module.update_params).parameters
+    is_own_folder = file.name in (ANY_FRAMEWORK, *(f for files in FILE_NAMES.values() for f in files))
+    return Submission(
+        name=file.parent.name if is_own_folder else file.stem,
+        path=file,
+        framework=framework,
+        module=module,
+        source_hash=source_hash(file.parent.rglob("*") if is_own_folder else [file]),
+        wants_train_state="train_state" in parameters,
+        uses_pmap=uses_pmap,
+    )
+
+
+def _check_function(
+    file: Path, name: str, function: Any, num_positional: int, keywords: Iterable[str]
+) -> None:
+    if not callable(function):
+        raise UsageError(
+            f"Submission {file} does not define {name}(); see submissions/template/ for all functions."
+        )
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*[None] * num_positional, **dict.fromkeys(keywords))
+    except TypeError as error:
+        how = (
+            f"{num_positional} positional argument(s)"
+            if num_positional
+            else f"the keywords {', '.join(keywords)}"
+        )
+        raise UsageError(
+            f"Submission {file}: {name}{signature} must accept {how} ({error}); see submissions/template/."
+        ) from None
+
+
+def _uses_pmap(file: Path) -> bool:
+    """Whether the source maps its step over devices with `jax.pmap`."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "pmap"
+        or isinstance(node, ast.Name)
+        and node.id == "pmap"
+        for node in ast.walk(_parse(file))
+    )
+
+
+def source_hash(files: Iterable[Path]) -> str:
+    """Short hash over names and contents of the Python and JSON files among `files`."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        if file.suffix in (".py", ".json") and file.is_file():
+            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+# ---- questions to a submission -----------------------------------------------------------------------------------
+
+
+def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int) -> int:
+    """The global batch size that a submission wants.
+
+    A submission that does not know the name is asked for the base workload's; a mini workload then uses its own
+    default instead, because the base's would not fit.
+
+    Raises:
+      UsageError: if the answer is no positive integer or does not divide over the devices.
+    """
+    ask = submission.module.get_batch_size
+    try:
+        answer = ask(workload.name)
+    except ValueError as error:
+        if workload.is_mini or workload.base_name == workload.name:
+            answer = workload.default_batch_size
+        else:
+            try:
+                answer = ask(workload.base_name)
+            except ValueError:
+                raise UsageError(
+                    f"Submission {submission.name!r} has no batch size for {workload.name!r} nor for "
+                    f"{workload.base_name!r}: {error}. Add it to get_batch_size."
+                ) from error
+    if isinstance(answer, bool) or not hasattr(answer, "__index__") or int(answer) <= 0:
+        raise UsageError(
+            f"get_batch_size({workload.name!r}) of submission {submission.name!r} must return a positive integer, "
+            f"got {answer!r}."
+        )
+    if int(answer) % num_devices:
+        raise UsageError(
+            f"get_batch_size({workload.name!r}) of submission {submission.name!r} returned {answer}, which does not "
+            f"divide over {num_devices} devices; return a multiple of {num_devices}."
+        )
+    return int(answer)
+
+
+def search_space(submission_file: Path, given: Path | str | None) -> tuple[tuning.SearchSpace, Path]:
+    """The search space of a submission: `given`, else tuning_search_space.json beside its file."""
+    path = Path(given).expanduser() if given else submission_file.parent / SEARCH_SPACE
+    return tuning.load_search_space(path), path

@@ -1,0 +1,230 @@
+"""Suites: which workloads count, with which targets, budgets, studies and trials. Rule versions are data.
+
+    suite = suites.load("algoperf_v05")
+    suite.ruleset("external").num_studies      # 5
+    suite.targets("wmt").validation_target     # 30.8491
+    suite.budget_sec("wmt", "self")            # 144453.0
+
+A suite is one file, `algoperf/suites/<name>.json`. This module imports the standard library only, so that the
+harness, the scoring and `--help` can use it at no cost.
+"""
+
+import dataclasses
+import functools
+import importlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from algoperf.spec import UsageError, no_such
+
+SUITES_DIR = Path(__file__).parent / "suites"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruleset:
+    """How often a submission runs on each workload, and for how long."""
+
+    num_studies: int
+    """Independent repetitions of tuning; the median over them is scored."""
+    num_trials: int
+    """Hyperparameter points per study; the fastest counts. 1 for self-tuning submissions."""
+    budget_factor: float = 1.0
+    """Multiplies the runtime budget of every workload."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_studies", "num_trials"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} must be a positive integer, got {value!r}.")
+        if not 0 < self.budget_factor < math.inf:
+            raise UsageError(f"budget_factor must be positive and finite, got {self.budget_factor!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkloadTargets:
+    """When a run on one workload is done, and how long it may take."""
+
+    metric_name: str
+    """Metric that is compared; the logs call it `validation/<metric_name>` and `test/<metric_name>`."""
+    higher_is_better: bool
+    validation_target: float
+    """To be reached on the validation split; equality counts."""
+    test_target: float | None
+    """To be reached on the test split; None where there is none. It ends runs and is not scored."""
+    runtime_budget_sec: float
+    """Submission time allowed to one trial, before the ruleset's budget factor."""
+    step_hint: int | None
+    """Updates the reference algorithm is expected to do within the budget."""
+    eval_period_sec: float
+    """Spacing of the evaluations."""
+
+    def __post_init__(self) -> None:
+        if not self.metric_name:
+            raise UsageError("metric_name must not be empty.")
+        for name in ("validation_target", "test_target"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise UsageError(f"{name} must be finite, got {value!r}.")
+        for name in ("runtime_budget_sec", "step_hint", "eval_period_sec"):
+            value = getattr(self, name)
+            if not (value is None and name == "step_hint") and not 0 < value < math.inf:
+                raise UsageError(f"{name} must be positive and finite, got {value!r}.")
+
+    def is_met_by(self, validation_metric: float) -> bool:
+        """Whether a validation metric is at least as good as the target; NaN is not.
+
+        >>> load("algoperf_v05").targets("wmt").is_met_by(30.8491)
+        True
+        """
+        if self.higher_is_better:
+            return validation_metric >= self.validation_target
+        return validation_metric <= self.validation_target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A named set of workloads and the rules by which submissions are compared on them."""
+
+    name: str
+    description: str
+    workloads: tuple[str, ...]
+    """Fixed workloads; each has the same weight in the score."""
+    held_out: Mapping[str, str]
+    """Held-out variant -> the fixed workload it guards."""
+    rulesets: Mapping[str, Ruleset]
+    """'external' and 'self'."""
+    r_max: float
+    """Times beyond this multiple of the fastest count as infinite; also the end of the profile."""
+    known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
+    """Numbers frozen with the suite, of fixed workloads and of variants. A workload without an entry here
+    takes them from the workload registry."""
+
+    def __post_init__(self) -> None:
+        if not self.workloads:
+            raise UsageError(f"Suite {self.name!r} lists no workloads.")
+        if len(set(self.workloads)) < len(self.workloads):
+            raise UsageError(f"Suite {self.name!r} lists a workload twice: {', '.join(self.workloads)}.")
+        for variant, base in self.held_out.items():
+            if base not in self.workloads:
+                raise UsageError(
+                    f"Suite {self.name!r}: {variant!r} guards {base!r}, which is not in the suite."
+                )
+            if variant in self.workloads:
+                raise UsageError(f"Suite {self.name!r}: {variant!r} is both held out and a fixed workload.")
+        if not 1 < self.r_max < math.inf:
+            raise UsageError(f"Suite {self.name!r}: r_max must be above 1 and finite, got {self.r_max!r}.")
+
+    def ruleset(self, name: str) -> Ruleset:
+        """The numbers of a ruleset; `UsageError` for an unknown name."""
+        if name not in self.rulesets:
+            raise no_such("ruleset", name, self.rulesets)
+        return self.rulesets[name]
+
+    def targets(self, workload: str) -> WorkloadTargets:
+        """Targets and budget of a workload or variant; `UsageError` where nobody knows it."""
+        if workload in self.known_targets:
+            return self.known_targets[workload]
+        if workload in self.workloads or workload in self.held_out:
+            return targets_from_registry(workload)
+        raise no_such(f"workload with targets in suite {self.name!r}", workload, self.scored_names())
+
+    def budget_sec(self, workload: str, ruleset: str) -> float:
+        """Submission time in seconds that one trial may use under a ruleset."""
+        return self.targets(workload).runtime_budget_sec * self.ruleset(ruleset).budget_factor
+
+    def scored_names(self) -> tuple[str, ...]:
+        """Fixed workloads, then held-out variants: everything that a full submission runs."""
+        return (*self.workloads, *self.held_out)
+
+
+def customize(
+    suite: Suite,
+    *,
+    workloads: Sequence[str] | None = None,
+    num_studies: int | None = None,
+    num_trials: int | None = None,
+) -> Suite:
+    """A suite cut to the workloads, studies and trials that somebody could afford; None keeps what is there.
+
+    `workloads` may name any workload with known targets, of the suite or of the registry. Held-out variants
+    whose base is left out go too. Scores under such a suite do not compare with those under the full one.
+
+    >>> customize(load("algoperf_v05"), workloads=["ogbg"], num_studies=1).scored_names()
+    ('ogbg', 'ogbg_model_size')
+    """
+    numbers = {"num_studies": num_studies, "num_trials": num_trials}
+    changes = {name: number for name, number in numbers.items() if number is not None}
+    kept = tuple(workloads) if workloads else suite.workloads
+    changed = dataclasses.replace(
+        suite,
+        workloads=kept,
+        held_out={
+            variant: base for variant, base in suite.held_out.items() if base in kept and variant not in kept
+        },
+        rulesets={name: dataclasses.replace(ruleset, **changes) for name, ruleset in suite.rulesets.items()},
+    )
+    for workload in kept:
+        changed.targets(workload)  # an unknown name fails here
+    return changed
+
+
+def targets_from_registry(workload: str) -> WorkloadTargets:
+    """The targets that the workload itself declares (used by suites without frozen numbers)."""
+    spec = importlib.import_module("algoperf.registry").get(
+        workload
+    )  # imported late: it loads workload modules
+    return WorkloadTargets(
+        metric_name=spec.target_metric_name,
+        higher_is_better=spec.higher_is_better,
+        validation_target=spec.validation_target_value,
+        test_target=spec.test_target_value,
+        runtime_budget_sec=spec.max_allowed_runtime_sec,
+        step_hint=spec.step_hint,
+        eval_period_sec=spec.eval_period_time_sec,
+    )
+
+
+def names() -> list[str]:
+    """Names of all suites.
+
+    >>> names()
+    ['algoperf_v05', 'algoperf_v06', 'mini', 'qualification']
+    """
+    return sorted(path.stem for path in SUITES_DIR.glob("*.json"))
+
+
+@functools.cache
+def load(name: str) -> Suite:
+    """The suite called `name`; `UsageError` names the choices where there is none."""
+    path = SUITES_DIR / f"{name}.json"
+    if name not in names():
+        raise no_such("suite", name, names())
+    try:
+        return from_json(json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"Suite file {path} is not well formed: {error}.") from error
+
+
+def from_json(content: Mapping[str, Any]) -> Suite:
+    """A suite from the content of its file.
+
+    `targets` holds complete entries; an entry of `variants` names its `base` and gives what differs from it.
+    """
+    targets = {name: WorkloadTargets(**entry) for name, entry in content["targets"].items()}
+    for name, entry in content["variants"].items():
+        differs = dict(entry)
+        base = content["targets"][differs.pop("base")]
+        targets[name] = WorkloadTargets(**{**base, **differs})
+    return Suite(
+        name=content["name"],
+        description=content["description"],
+        workloads=tuple(content["workloads"]),
+        held_out=dict(content["held_out"]),
+        rulesets={name: Ruleset(**entry) for name, entry in content["rulesets"].items()},
+        r_max=content["r_max"],
+        known_targets=targets,
+    )

@@ -1,0 +1,32 @@
+"""Dropout in PyTorch that is fast on CPUs as well."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# A mask element is one 16-bit number: a rate is rounded to a multiple of 2**-16.
+_NUM_LEVELS = 1 << 16
+
+
+def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
+    """Sets elements to 0 with probability `rate` and divides the others by 1 - rate, when training.
+
+    The same law as `torch.nn.functional.dropout`, which is used on accelerators and in compiled code. On a CPU that
+    one draws its mask serially, one 64-bit number per element, which was a third of a training step of
+    `wmt_mini`; here one such number makes four elements (sixteen masks of 32 x 48 x 128, forward and backward on one
+    core: 8 ms instead of 30 ms). Numbers come from the default generator.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.dropout(x, rate, training)
+    if not 0 <= rate <= 1:
+        raise ValueError(f"A dropout rate must be in [0, 1], got {rate!r}.")
+    num_dropped = round(rate * _NUM_LEVELS)
+    if not training or num_dropped == 0:
+        return x
+    if num_dropped == _NUM_LEVELS:
+        return x * 0.0
+    words = torch.empty((x.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    levels = words.view(torch.int16)[: x.numel()].view(x.shape)
+    # `out` compares and converts in one pass.
+    keep = torch.ge(levels, num_dropped - _NUM_LEVELS // 2, out=torch.empty(x.shape, dtype=x.dtype))
+    return x * keep.mul_(_NUM_LEVELS / (_NUM_LEVELS - num_dropped))

@@ -1,0 +1,335 @@
+"""The timed loop: data selection, update, evaluation when due, until a run ends.
+
+The clock's rules: submission time is data selection + update + prepare_for_eval. Nothing waits for the device
+between steps; before the clock pauses (evaluation, end, checkpoint) all queued work is waited for, so it is
+charged to the submission and never to the evaluation.
+"""
+
+import dataclasses
+import math
+import time
+import types
+from collections.abc import Callable
+from typing import Any
+
+from algoperf import clock
+from algoperf.backends.base import SubmissionError
+from algoperf.evaluation import SPLITS
+from algoperf.spec import TrainingCompleteError
+
+PROGRESS_PERIOD_NS = 1_000_000_000
+
+
+@dataclasses.dataclass(kw_only=True)
+class TrialState:
+    """Everything that changes while a trial runs."""
+
+    params: Any
+    model_state: Any
+    optimizer_state: Any
+    global_step: int = 0
+    eval_results: list[tuple[int, dict[str, float]]] = dataclasses.field(default_factory=list)
+    eval_times_sec: list[float] = dataclasses.field(default_factory=list)
+    """Submission time of each evaluation."""
+    training_complete: bool = False
+    """Whether the submission declared itself done."""
+    budget_spent: bool = False
+    has_diverged: bool = False
+    validation_goal_reached: bool = False
+    test_goal_reached: bool = False
+    sec_since_eval: float = math.inf
+    """Wall time since the end of the last evaluation when this state was saved."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoopOptions:
+    """When to evaluate and when to stop."""
+
+    budget_sec: float
+    """On the submission clock."""
+    eval_period_sec: float
+    """Least wall time between evaluations."""
+    eval_every_steps: int | None = None
+    """Evaluates by step count instead: after step 1 and every multiple."""
+    max_steps: int | None = None
+    skip_evals: bool = False
+
+
+class Interrupted(Exception):
+    """A signal asked the run to stop; its state was saved."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"interrupted by signal {signal_number}")
+        self.signal_number = signal_number
+
+
+class TrainingLoop:
+    """Runs one trial from its state to its end.
+
+    Args:
+      workload: bound workload, its model initialised.
+      submission: module with the submission's functions.
+      hyperparameters: namedtuple or None.
+      state: where to begin; changed in place.
+      queue: endless training batches.
+      ledger: the open time ledger.
+      keys: global_step -> keys for data selection, update and prepare_for_eval.
+      options: when to evaluate and stop.
+      wants_train_state: whether `update_params` takes `train_state`.
+      on_evaluation: called after each evaluation with (state, metrics), charged to logging and checkpoint by
+        itself.
+      on_progress: called about once a second with (state, submission seconds).
+    """
+
+    def __init__(
+        self,
+        workload: Any,
+        submission: Any,
+        hyperparameters: Any,
+        state: TrialState,
+        queue: Any,
+        ledger: clock.Ledger,
+        keys: Callable[[int], tuple[Any, Any, Any]],
+        options: LoopOptions,
+        wants_train_state: bool = False,
+        on_evaluation: Callable[[TrialState, dict[str, float]], None] = lambda state, metrics: None,
+        on_progress: Callable[[TrialState, float], None] = lambda state, seconds: None,
+    ):
+        self.workload, self.submission, self.hyperparameters = workload, submission, hyperparameters
+        self.state, self.queue, self.ledger, self.keys, self.options = state, queue, ledger, keys, options
+        self.on_evaluation, self.on_progress = on_evaluation, on_progress
+        self.stop_signal = 0
+        self._wants_train_state = wants_train_state
+        self._backend, self._model = workload.backend, workload.model
+        self._budget_ns = round(options.budget_sec * 1e9)
+        self._next_eval_ns = 0
+        self._last_eval_ns: int | None = None
+        self._train_state: dict[str, Any] = {}
+
+    # ---- the loop ----------------------------------------------------------------------------------------------
+
+    def run(self) -> str:
+        """Trains to the end; returns the status of the trial (`records.STATUSES`).
+
+        Raises:
+          Interrupted: after a signal; the state is consistent and device work is done.
+        """
+        now = self.ledger.enter(clock.OTHER)
+        remaining = max(0.0, self.options.eval_period_sec - self.state.sec_since_eval)
+        self._next_eval_ns = now + round(remaining * 1e9)
+        if math.isfinite(self.state.sec_since_eval):
+            self._last_eval_ns = now - round(self.state.sec_since_eval * 1e9)
+        self._fill_train_state()
+        while True:
+            status = self._end_status()
+            if status is not None:
+                return status
+            evaluate = self._steps_until_pause()
+            self._wait(clock.UPDATE)
+            if evaluate:
+                self._evaluate()
+            elif self._agreed_submission_ns() >= self._budget_ns:
+                self.state.budget_spent = True
+            if self.stop_signal:
+                if self._last_eval_ns is not None:
+                    self.state.sec_since_eval = (self.ledger.enter(clock.OTHER) - self._last_eval_ns) / 1e9
+                raise Interrupted(self.stop_signal)
+
+    def _end_status(self) -> str | None:
+        state, options = self.state, self.options
+        if state.validation_goal_reached and state.test_goal_reached:
+            return "target_reached"
+        if state.has_diverged:
+            return "diverged"
+        if state.budget_spent:
+            return "budget_exhausted"
+        if state.training_complete:
+            return "submission_ended"
+        if options.max_steps is not None and state.global_step >= options.max_steps:
+            return "max_steps"
+        return None
+
+    def _next_eval_step(self) -> float:
+        """The step after which an evaluation is due whatever the time."""
+        step, every = self.state.global_step, self.options.eval_every_steps
+        last = math.inf if self.options.max_steps is None else self.options.max_steps
+        if every is None or self.options.skip_evals:
+            return last
+        return min(last, 1 if step == 0 else (step // every + 1) * every)
+
+    def _steps_until_pause(self) -> bool:
+        """Trains until something is due; returns whether that is an evaluation.
+
+        The hot loop: what it does besides calling the submission takes a few microseconds a step.
+        """
+        state, ledger, keys, train_state = self.state, self.ledger, self.keys, self._train_state
+        workload, hyperparameters, queue, backend = (
+            self.workload,
+            self.hyperparameters,
+            self.queue,
+            self._backend,
+        )
+        data_selection, update_params = self.submission.data_selection, self.submission.update_params
+        arguments = {
+            "workload": workload,
+            "current_params_types": workload.model_params_types,
+            "hyperparameters": hyperparameters,
+            "loss_type": workload.loss_type,
+            "eval_results": state.eval_results,
+        }
+        if self._wants_train_state:
+            arguments["train_state"] = types.MappingProxyType(train_state)
+        params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
+        # Only locals hold the arrays while the submission runs: it may donate them.
+        state.params = state.model_state = state.optimizer_state = None
+        step, distributed = state.global_step, backend.num_processes > 1
+        by_time = self.options.eval_every_steps is None and not self.options.skip_evals
+        eval_ns = self._next_eval_ns if by_time else math.inf
+        eval_step = self._next_eval_step()
+        progress_ns = ledger.enter(clock.OTHER)
+        try:
+            # The budget cannot be spent before this much wall time has passed, so one comparison a step will do.
+            check_ns = min(eval_ns, progress_ns, progress_ns + self._budget_ns - ledger.submission_ns)
+            while True:
+                data_key, update_key, _ = keys(step)
+                ledger.enter("data_selection")
+                batch = data_selection(
+                    workload, queue, optimizer_state, params, model_state, hyperparameters, step, data_key
+                )
+                ledger.enter("update")
+                try:
+                    returned = update_params(
+                        current_param_container=params,
+                        model_state=model_state,
+                        batch=batch,
+                        optimizer_state=optimizer_state,
+                        global_step=step,
+                        rng=update_key,
+                        **arguments,
+                    )
+                    optimizer_state, params, model_state = returned
+                    del returned
+                except TrainingCompleteError:
+                    state.training_complete = True
+                except (TypeError, ValueError) as error:
+                    self._explain_triple(locals().get("returned"), error)
+                    raise
+                now = ledger.enter("other")
+                step += 1
+                submission_sec = ledger.submission_ns * 1e-9
+                train_state["accumulated_submission_time"] = submission_sec
+                train_state["last_step_end_time"] = now * 1e-9
+                if step == 1:
+                    self._model.check_update(params, model_state)
+                if distributed:
+                    now = self._agree(now, min(eval_ns, check_ns))
+                if now >= check_ns or step >= eval_step or state.training_complete or self.stop_signal:
+                    if now >= eval_ns or step >= eval_step or state.training_complete:
+                        return not self.options.skip_evals
+                    if self.stop_signal or ledger.submission_ns >= self._budget_ns:
+                        return False
+                    if now >= progress_ns:
+                        state.global_step = step
+                        ledger.enter("logging")
+                        self.on_progress(state, submission_sec)
+                        now = ledger.enter("other")
+                        progress_ns = now + PROGRESS_PERIOD_NS
+                    check_ns = min(eval_ns, progress_ns, now + self._budget_ns - ledger.submission_ns)
+        finally:
+            state.params, state.model_state, state.optimizer_state = params, model_state, optimizer_state
+            state.global_step = step
+
+    @staticmethod
+    def _explain_triple(returned: Any, error: Exception) -> None:
+        """Turns a failed unpacking of the returned value into a message about the contract."""
+        if returned is not None and not (isinstance(returned, tuple) and len(returned) == 3):
+            size = f" of {len(returned)} items" if isinstance(returned, (tuple, list)) else ""
+            raise SubmissionError(
+                f"update_params must return (optimizer_state, params, model_state), got "
+                f"{type(returned).__name__}{size}."
+            ) from error
+
+    # ---- pauses ------------------------------------------------------------------------------------------------
+
+    def _wait(self, bucket: str) -> None:
+        """Waits for all queued device work and charges it to `bucket`."""
+        self.ledger.enter(bucket)
+        self._backend.wait()
+        self.ledger.enter(clock.OTHER)
+
+    def _agreed_submission_ns(self) -> int:
+        """Submission time of the slowest process, which counts for all."""
+        if self._backend.num_processes > 1:
+            self.ledger.set_to_latest(self._backend.latest(self.ledger.submission_ns * 1e-9))
+        return self.ledger.submission_ns
+
+    def _agree(self, now: int, due_ns: float) -> int:
+        """In a distributed run: `now`, or a time that is due if any process finds that something is."""
+        is_due = self._backend.latest(float(now >= due_ns or bool(self.stop_signal)))
+        return max(now, int(due_ns)) if is_due else min(now, int(due_ns) - 1)
+
+    def _fill_train_state(self) -> None:
+        state, ledger = self.state, self.ledger
+        self._train_state.update(
+            validation_goal_reached=state.validation_goal_reached,
+            test_goal_reached=state.test_goal_reached,
+            is_time_remaining=not state.budget_spent,
+            training_complete=state.training_complete,
+            accumulated_submission_time=ledger.submission_ns * 1e-9,
+            accumulated_eval_time=ledger.seconds(*clock.EVALUATION_BUCKETS),
+            accumulated_logging_time=ledger.seconds(clock.LOGGING, clock.CHECKPOINT),
+        )
+        self._train_state.setdefault("last_eval_time", 0.0)
+        self._train_state.setdefault("last_step_end_time", time.perf_counter())
+
+    def _evaluate(self) -> None:
+        """prepare_for_eval on the clock; then, if the budget allows, all splits off it."""
+        state, ledger, workload = self.state, self.ledger, self.workload
+        self._prepare_for_eval()
+        if self._agreed_submission_ns() >= self._budget_ns:
+            state.budget_spent = True
+            return
+        metrics: dict[str, float] = {}
+        evaluator = workload.evaluator
+        for split in SPLITS:
+            ledger.enter(f"eval_{SPLITS[split]}")
+            found = evaluator.evaluate_split(split, state.params, state.model_state)
+            metrics.update(evaluator.named(split, found))
+        ledger.enter(clock.OTHER)
+        state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
+        state.test_goal_reached |= workload.has_reached_test_target(metrics)
+        state.eval_results.append((state.global_step, metrics))
+        state.eval_times_sec.append(ledger.submission_ns * 1e-9)
+        state.has_diverged = not all(
+            map(math.isfinite, metrics.values())
+        ) and not self._model.has_finite_params(state.params)
+        self._train_state["last_eval_time"] = time.time()
+        state.sec_since_eval = 0.0
+        self.on_evaluation(state, metrics)
+        self._fill_train_state()
+        self._last_eval_ns = ledger.enter(clock.OTHER)
+        self._next_eval_ns = self._last_eval_ns + round(self.options.eval_period_sec * 1e9)
+
+    def _prepare_for_eval(self) -> None:
+        prepare = getattr(self.submission, "prepare_for_eval", None)
+        if prepare is None:
+            return
+        state, workload = self.state, self.workload
+        rng = self.keys(state.global_step - 1)[2]
+        params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
+        state.params = state.model_state = state.optimizer_state = None
+        self.ledger.enter(clock.PREPARE_FOR_EVAL)
+        state.optimizer_state, state.params, state.model_state = prepare(
+            workload=workload,
+            current_param_container=params,
+            current_params_types=workload.model_params_types,
+            model_state=model_state,
+            hyperparameters=self.hyperparameters,
+            loss_type=workload.loss_type,
+            optimizer_state=optimizer_state,
+            eval_results=state.eval_results,
+            global_step=state.global_step,
+            rng=rng,
+        )
+        self._wait(clock.PREPARE_FOR_EVAL)
+        self._model.check_update(state.params, state.model_state)

@@ -1,0 +1,466 @@
+"""One trial from its folder to its summary: set-up, resume, the timed loop, records."""
+
+import dataclasses
+import datetime
+import math
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, tuning
+from algoperf import submission as submissions
+from algoperf.data.queue import TrainingQueue
+from algoperf.spec import UsageError
+from algoperf.training import Interrupted, LoopOptions, TrainingLoop, TrialState
+from algoperf.workload import Workload, WorkloadSpec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """Everything that a trial depends on."""
+
+    workload: WorkloadSpec
+    framework: str
+    submission: submissions.Submission
+    ruleset: str
+    """'external' or 'self'."""
+    suite: str
+    study: int
+    """From 0."""
+    trial: int
+    """From 1."""
+    point: dict[str, Any] | None
+    """Hyperparameters; None in the self-tuning ruleset."""
+    budget_factor: float
+    rng_seed: int
+    folder: Path
+    data_dir: str | None = None
+    eval_every_steps: int | None = None
+    max_steps: int | None = None
+    skip_evals: bool = False
+    save_checkpoints: bool = True
+    keep_all_checkpoints: bool = False
+    overwrite: bool = False
+    torch_compile: bool = False
+    device: str = "auto"
+    quiet: bool = False
+    flags: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """As given on the command line, for the record and for --reproduce."""
+
+    @property
+    def budget_sec(self) -> float:
+        return self.workload.max_allowed_runtime_sec * self.budget_factor
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for one run to be the continuation of another."""
+        return {
+            "workload": self.workload.name,
+            "workload_config": self.workload.config_hash(),
+            "framework": self.framework,
+            "submission_source": self.submission.source_hash,
+            "hyperparameters": self.point,
+            "rng_seed": self.rng_seed,
+            "study": self.study,
+            "trial": self.trial,
+            "eval_every_steps": self.eval_every_steps,
+        }
+
+
+def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
+    """Runs or continues one trial; returns its summary, which is also written to its folder.
+
+    Args:
+      config: the trial.
+      ledger: opened when the process started, so that set-up is counted.
+
+    Raises:
+      UsageError: for what the user can put right, before training starts.
+      Interrupted: after SIGINT or SIGTERM; a checkpoint was written.
+    """
+    finished = _finished_summary(config)
+    if finished is not None:
+        return finished
+    trial = Trial(config, ledger)
+    trial.set_up()
+    return trial.train()
+
+
+def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
+    """The summary of a trial that is done already; clears the folder where the user said so."""
+    folder = config.folder
+    if config.overwrite and backends.get_backend(config.framework).process_index == 0:
+        clear(folder)
+    path = folder / records.SUMMARY
+    if not path.exists():
+        return None
+    summary = records.read_json(path)
+    _check_same(summary.get("identity", {}), config.identity(), folder)
+    return {**summary, "already_finished": True}
+
+
+def clear(folder: Path) -> None:
+    """Removes the files of an earlier trial, and nothing else."""
+    for pattern in ("*.json", "*.csv", f"{records.CHECKPOINT_PREFIX}*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+def _check_same(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    for key, value in wanted.items():
+        if key in stored and stored[key] != value:
+            raise UsageError(
+                f"{folder} holds a run with another {key} ({stored[key]!r}, now {value!r}): continue it with the "
+                "same settings, choose another --experiment_dir, or start over with --overwrite."
+            )
+
+
+class Trial:
+    """The objects of one running trial.
+
+    Args:
+      config: what to run.
+      ledger: open time ledger.
+    """
+
+    def __init__(self, config: TrialConfig, ledger: clock.Ledger):
+        self.config, self.ledger = config, ledger
+        self.warnings: list[str] = []
+        self.preemption_count = 0
+
+    # ---- set-up ------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Model, optimizer state, queue, records; then the checkpoint, if there is one."""
+        config = self.config
+        self.backend = backend = backends.get_backend(config.framework)
+        backends.check_device(backend.platform(), config.device, config.framework)
+        self.is_main = backend.process_index == 0
+        self.workload = workload = Workload(
+            config.workload, config.framework, config.data_dir, torch_compile=config.torch_compile
+        )
+        self.batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
+        workload.evaluator  # noqa: B018 - finds out now whether the data are there
+        seeds = random_utils.seeds(config.rng_seed, config.study, config.trial)
+        self.seeds = seeds
+        self.hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
+        params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
+        module = config.submission.module
+        rng = backend.root_key(seeds["submission"])
+        optimizer_state = module.init_optimizer_state(
+            workload, params, model_state, self.hyperparameters, rng
+        )
+        self._check_optimizer_state(optimizer_state)
+        self.state = TrialState(params=params, model_state=model_state, optimizer_state=optimizer_state)
+        del params, model_state, optimizer_state
+        queue_state = self._restore()
+        self.queue = TrainingQueue(workload, seeds["data"], self.batch_size, state=queue_state)
+        self._open_records()
+
+    def _check_optimizer_state(self, optimizer_state: Any) -> None:
+        if self.config.framework == "jax":
+            if not (isinstance(optimizer_state, tuple) and len(optimizer_state) == 2):
+                raise UsageError(
+                    f"init_optimizer_state of a JAX submission must return a pair (state, update function or None), "
+                    f"got {type(optimizer_state).__name__}."
+                )
+        elif not isinstance(optimizer_state, dict):
+            raise UsageError(
+                f"init_optimizer_state of a PyTorch submission must return a dict, got "
+                f"{type(optimizer_state).__name__}."
+            )
+
+    def _restore(self) -> dict[str, Any] | None:
+        """Continues from the newest checkpoint; returns the position of the training queue."""
+        config, backend = self.config, self.backend
+        saved = checkpoint.load(config.folder)
+        if saved is None:
+            return None
+        _check_same(saved["identity"], config.identity(), config.folder)
+        state = self.state
+        restored = backend.restore(saved["training"], state.params, state.model_state, state.optimizer_state)
+        state.params, state.model_state, state.optimizer_state = restored
+        for name, value in saved["progress"].items():
+            setattr(state, name, value)
+        if config.max_steps is None or state.global_step < config.max_steps:
+            state.training_complete = saved["progress"]["training_complete"]
+        backend.set_random_state(saved["random_state"])
+        self.ledger.add_earlier(saved["ledger"])
+        self.preemption_count = saved["preemption_count"] + 1
+        read = type(self.hyperparameters)._read if self.hyperparameters is not None else set()
+        read.update(saved["hyperparameters_read"])
+        return saved["queue"]
+
+    def _open_records(self) -> None:
+        config = self.config
+        self.logger = None
+        self.progress = progress.Progress(
+            config.workload.target_metric_name,
+            config.workload.validation_target_value,
+            config.budget_sec,
+            enabled=self.is_main and not config.quiet,
+        )
+        if not self.is_main:
+            return
+        config.folder.mkdir(parents=True, exist_ok=True)
+        if config.point is not None:
+            records.write_json(config.folder / records.HPARAMS, config.point)
+        records.write_json(config.folder / records.flags_file(self.preemption_count), config.flags)
+        records.write_json(config.folder / records.meta_data_file(self.preemption_count), self._meta_data())
+        last_step = self.state.global_step if self.preemption_count else -1
+        self.logger = records.MetricsLogger(
+            config.folder, self.backend.to_float, self.preemption_count, last_step=last_step
+        )
+        self.workload.attach_metrics_logger(self.logger)
+
+    def _meta_data(self) -> dict[str, Any]:
+        config = self.config
+        facts = config.workload.to_dict()
+        primitive = {
+            f"workload.{key}": value for key, value in facts.items() if not isinstance(value, (dict, list))
+        }
+        return {
+            **primitive,
+            **machine.describe(),
+            "rng_seed": config.rng_seed,
+            "seeds": self.seeds,
+            "device": self.backend.describe_device(),
+            "num_devices": self.backend.num_devices(),
+            "global_batch_size": self.batch_size,
+            "submission_path": str(config.submission.path),
+            "submission_hash": config.submission.source_hash,
+            "workload_spec": facts,
+            "identity": config.identity(),
+            "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+
+    # ---- training ----------------------------------------------------------------------------------------------
+
+    def train(self) -> dict[str, Any]:
+        """Runs the loop to its end and writes the summary; a crash of the submission is a status, not an exception."""
+        config = self.config
+        loop = TrainingLoop(
+            self.workload,
+            config.submission.module,
+            self.hyperparameters,
+            self.state,
+            self.queue,
+            self.ledger,
+            self.backend.step_keys(self.seeds["submission"]),
+            LoopOptions(
+                budget_sec=config.budget_sec,
+                eval_period_sec=config.workload.eval_period_time_sec,
+                eval_every_steps=config.eval_every_steps,
+                max_steps=config.max_steps,
+                skip_evals=config.skip_evals,
+            ),
+            wants_train_state=config.submission.wants_train_state,
+            on_evaluation=self._after_evaluation,
+            on_progress=lambda state, seconds: self.progress.step(state.global_step, seconds),
+        )
+        error_text = None
+        try:
+            with _signals_to(loop):
+                status = loop.run()
+        except Interrupted:
+            self._save_checkpoint()
+            self._close()
+            raise
+        except Exception as error:
+            status, error_text = "failed", traceback.format_exc()
+            if self.backend.is_out_of_memory(error):
+                self.warnings.append(
+                    "The device ran out of memory; use a smaller batch size or a larger device."
+                )
+        return self._finish(status, error_text)
+
+    def _after_evaluation(self, state: TrialState, metrics: dict[str, float]) -> None:
+        ledger, workload = self.ledger, self.config.workload
+        ledger.enter(clock.LOGGING)
+        submission_sec = ledger.submission_ns * 1e-9
+        if self.logger is not None:
+            row = {
+                **metrics,
+                records.SCORE: submission_sec,
+                records.SUBMISSION_TIME: submission_sec,
+                records.EVAL_TIME: ledger.seconds(*clock.EVALUATION_BUCKETS),
+                records.LOGGING_TIME: ledger.seconds(clock.LOGGING, clock.CHECKPOINT),
+                records.TOTAL_DURATION: ledger.wall_sec(),
+            }
+            self.logger.append_scalar_metrics(row, state.global_step, is_eval=True)
+            self.logger.flush()
+        self.progress.evaluation(
+            state.global_step,
+            submission_sec,
+            metrics.get(f"validation/{workload.target_metric_name}", math.nan),
+        )
+        self._save_checkpoint()
+
+    def _save_checkpoint(self) -> None:
+        ledger, state = self.ledger, self.state
+        if not self.config.save_checkpoints or not self.is_main:
+            return
+        ledger.enter(clock.CHECKPOINT)
+        skipped = ("params", "model_state", "optimizer_state")
+        saved_fields = [field.name for field in dataclasses.fields(TrialState) if field.name not in skipped]
+        content = {
+            "training": self.backend.save(state.params, state.model_state, state.optimizer_state),
+            "progress": {name: getattr(state, name) for name in saved_fields},
+            "queue": self.queue.state(),
+            "random_state": self.backend.random_state(),
+            "ledger": ledger.state(),
+            "preemption_count": self.preemption_count,
+            "identity": self.config.identity(),
+            "hyperparameters_read": []
+            if self.hyperparameters is None
+            else sorted(type(self.hyperparameters)._read),
+        }
+        checkpoint.save(self.config.folder, state.global_step, content, self.config.keep_all_checkpoints)
+        ledger.enter(clock.OTHER)
+
+    def _close(self) -> None:
+        self.queue.close()
+        if self.logger is not None:
+            self.logger.finish()
+
+    # ---- the end -----------------------------------------------------------------------------------------------
+
+    def _finish(self, status: str, error_text: str | None) -> dict[str, Any]:
+        ledger, state = self.ledger, self.state
+        ledger.enter(clock.LOGGING)
+        if self.logger is not None:
+            final = {records.SCORE: ledger.submission_ns * 1e-9}
+            self.logger.append_scalar_metrics(final, state.global_step, self.preemption_count)
+        self._close()
+        balance = ledger.summary()
+        if not balance["balanced"]:
+            self.warnings.append(
+                f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s."
+            )
+        summary = {**self._results(status), "ledger": balance, "error": error_text, "warnings": self.warnings}
+        if self.is_main:
+            records.write_json(self.config.folder / records.SUMMARY, summary)
+        return summary
+
+    def _results(self, status: str) -> dict[str, Any]:
+        config, state, spec = self.config, self.state, self.config.workload
+        key = f"validation/{spec.target_metric_name}"
+        rows = [
+            (step, metrics)
+            for step, metrics in state.eval_results
+            if math.isfinite(metrics.get(key, math.nan))
+        ]
+        pick = max if spec.higher_is_better else min
+        best = pick(rows, key=lambda row: row[1][key]) if rows else None
+        last = state.eval_results[-1] if state.eval_results else None
+        if last is not None and status != "failed" and not state.validation_goal_reached:
+            losses = [value for name, value in last[1].items() if name.endswith("loss")]
+            if not all(map(math.isfinite, [*losses, last[1].get(key, 0.0)])):
+                status = "diverged"
+        self.warnings += [
+            f"Hyperparameter {name!r} was never read by the submission."
+            for name in tuning.unread(self.hyperparameters)
+        ]
+        return {
+            "status": status,
+            "submission": config.submission.name,
+            "workload": spec.name,
+            "framework": config.framework,
+            "ruleset": config.ruleset,
+            "suite": config.suite,
+            "study": config.study,
+            "trial": config.trial,
+            "hyperparameters": config.point,
+            "unread_hyperparameters": tuning.unread(self.hyperparameters),
+            "global_batch_size": self.batch_size,
+            "global_step": state.global_step,
+            "submission_time_sec": self.ledger.submission_ns * 1e-9,
+            "budget_sec": config.budget_sec,
+            "target_metric": spec.target_metric_name,
+            "validation_target": spec.validation_target_value,
+            "test_target": spec.test_target_value,
+            "validation_target_reached": self._first_hit(self.workload.has_reached_validation_target),
+            "test_target_reached": self._first_hit(self.workload.has_reached_test_target),
+            "best": None if best is None else {"global_step": best[0], **best[1]},
+            "last": None if last is None else {"global_step": last[0], **last[1]},
+            "num_evaluations": len(state.eval_results),
+            "eval_every_steps": config.eval_every_steps,
+            "preemption_count": self.preemption_count,
+            "peak_memory": {
+                "host_bytes": machine.peak_host_memory_bytes(),
+                "device_bytes": self.backend.device_memory(),
+            },
+            "device": self.backend.describe_device(),
+            "identity": config.identity(),
+        }
+
+    def _first_hit(self, has_reached: Any) -> dict[str, float] | None:
+        for (step, metrics), seconds in zip(self.state.eval_results, self.state.eval_times_sec, strict=True):
+            if has_reached(metrics):
+                return {"submission_time_sec": seconds, "global_step": step}
+        return None
+
+
+@contextmanager
+def _signals_to(loop: TrainingLoop) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the loop to stop at the next step; a second SIGINT stops at once."""
+
+    def ask(number: int, frame: Any) -> None:
+        del frame
+        if loop.stop_signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        loop.stop_signal = number
+        print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # Not in the main thread: whoever runs us there handles signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def describe(summary: dict[str, Any], folder: Path) -> str:
+    """What a person wants to read at the end of a trial."""
+    lines = []
+    metric = summary["target_metric"]
+    hit = summary["validation_target_reached"]
+    again = " (finished earlier; --overwrite runs it again)" if summary.get("already_finished") else ""
+    lines.append(
+        f"{summary['submission']} on {summary['workload']} ({summary['framework']}), study {summary['study']}, "
+        f"trial {summary['trial']}: {summary['status']}{again}"
+    )
+    for split, key in (("validation", "validation_target_reached"), ("test", "test_target_reached")):
+        hit = summary[key]
+        target = summary[f"{split}_target"]
+        when = (
+            f"reached at {hit['submission_time_sec']:.2f} s, step {hit['global_step']:,}"
+            if hit
+            else "not reached"
+        )
+        last = (summary["last"] or {}).get(f"{split}/{metric}")
+        best = (summary["best"] or {}).get(f"{split}/{metric}")
+        values = "" if last is None or best is None else f"; last {last:.4g}, at best validation {best:.4g}"
+        lines.append(f"  {split} {metric} target {target:g}: {when}{values}")
+    ledger = summary["ledger"]
+    shares = ", ".join(f"{name} {ledger[name]:.2f}" for name in clock.BUCKETS if ledger[name] >= 0.005)
+    lines.append(
+        f"  submission time {summary['submission_time_sec']:.2f} s of {summary['budget_sec']:g} s, "
+        f"{summary['global_step']:,} steps, batch size {summary['global_batch_size']}"
+    )
+    lines.append(f"  time ledger (s): {shares}; total {ledger['total']:.2f}, wall {ledger['wall']:.2f}")
+    memory = summary["peak_memory"]
+    device = "".join(f", {name} {size / 2**30:.2f} GiB" for name, size in memory["device_bytes"].items())
+    lines.append(f"  peak memory: host {memory['host_bytes'] / 2**30:.2f} GiB{device}")
+    lines += [f"  warning: {text}" for text in summary["warnings"]]
+    if summary["error"]:
+        lines.append("  " + summary["error"].strip().replace("\n", "\n  "))
+    lines.append(f"  records: {folder}")
+    return "\n".join(lines)

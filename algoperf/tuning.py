@@ -1,0 +1,185 @@
+"""Search spaces and the points that are drawn from them.
+
+A point depends on (search space, seed, study, trial) alone, so trials can run in one process, in many, or
+out of order. Points are quasi-random: each study has its own scrambled Halton sequence.
+Source: Bousquet et al. 2017, https://arxiv.org/abs/1706.03200; the grammar is AlgoPerf's.
+"""
+
+import collections
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.spec import UsageError
+
+SearchSpace = dict[str, Any] | list[dict[str, Any]]
+Point = dict[str, Any]
+SCALINGS = ("log", "linear")
+
+
+def load_search_space(path: Path | str) -> SearchSpace:
+    """Reads and checks a tuning_search_space.json: an object of ranges, or a list of complete points.
+
+    Raises:
+      UsageError: if the file is missing, unreadable or ill-formed; names the entry at fault.
+    """
+    path = Path(path)
+    try:
+        space = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"No search space at {path}: pass --tuning_search_space=<file.json> or use --tuning_ruleset=self."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UsageError(f"Search space {path} is not readable as JSON: {error}.") from None
+    try:
+        check_search_space(space)
+    except UsageError as error:
+        raise UsageError(f"Search space {path}: {error}") from None
+    return space
+
+
+def check_search_space(space: Any) -> None:
+    """Raises UsageError if `space` does not follow the grammar."""
+    if isinstance(space, list):
+        if not space or not all(isinstance(point, dict) and point for point in space):
+            raise UsageError("a list must hold at least one point, each an object of hyperparameters.")
+        for index, point in enumerate(space):
+            _check_names(point)
+            if point.keys() != space[0].keys():
+                odd = sorted(point.keys() ^ space[0].keys())
+                raise UsageError(f"point {index + 1} of the list differs from point 1 in its keys: {odd}.")
+    elif isinstance(space, dict) and space:
+        _check_names(space)
+        for name, entry in space.items():
+            _check_entry(name, entry)
+    else:
+        raise UsageError(f"expected an object of ranges or a list of points, got {_short(space)}.")
+
+
+def _check_names(names: Mapping[str, Any]) -> None:
+    for name in names:
+        if not name.isidentifier() or name.startswith("_"):
+            raise UsageError(
+                f"{name!r} is no name for a hyperparameter: use letters, digits and underscores."
+            )
+
+
+def _check_entry(name: str, entry: Any) -> None:
+    if isinstance(entry, dict) and set(entry) == {"feasible_points"}:
+        points = entry["feasible_points"]
+        if not isinstance(points, list) or not points:
+            raise UsageError(f"{name!r}: feasible_points must be a non-empty list, got {_short(points)}.")
+        return
+    if not isinstance(entry, dict) or not {"min", "max"} <= set(entry) <= {"min", "max", "scaling"}:
+        raise UsageError(
+            f'{name!r} must be {{"min": a, "max": b, "scaling": "log" or "linear"}} or '
+            f'{{"feasible_points": [...]}}, got {_short(entry)}.'
+        )
+    low, high, scaling = entry["min"], entry["max"], entry.get("scaling", "linear")
+    if scaling not in SCALINGS:
+        raise UsageError(f"{name!r}: scaling {scaling!r} is unknown; choose from {', '.join(SCALINGS)}.")
+    for value in (low, high):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise UsageError(f"{name!r}: min and max must be finite numbers, got {value!r}.")
+    if low > high:
+        raise UsageError(f"{name!r}: min {low!r} is above max {high!r}.")
+    if scaling == "log" and low <= 0:
+        raise UsageError(f"{name!r}: log scaling needs positive ends, got min {low!r}.")
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else text[:80] + "…"
+
+
+def _value(entry: Mapping[str, Any], u: float) -> Any:
+    """The value at coordinate `u` in [0, 1)."""
+    if "feasible_points" in entry:
+        points = entry["feasible_points"]
+        return points[min(int(u * len(points)), len(points) - 1)]
+    low, high = entry["min"], entry["max"]
+    if entry.get("scaling", "linear") == "log":
+        return low * math.exp(u * math.log(high / low))
+    return low + u * (high - low)
+
+
+def _num_distinct(space: Mapping[str, Any]) -> float:
+    """How many different points the space holds; infinite with any true range."""
+    count = 1.0
+    for entry in space.values():
+        if "feasible_points" in entry:
+            count *= len({json.dumps(value) for value in entry["feasible_points"]})
+        elif entry["min"] < entry["max"]:
+            return math.inf
+    return count
+
+
+def draw_points(space: SearchSpace, num_trials: int, seed: int, study: int = 0) -> list[Point]:
+    """The points of one study, all different; point t is trial t + 1.
+
+    A list that is as long as the number of trials (or shorter) is dealt in file order, one trial each; from a
+    longer one every study draws its own without replacement.
+
+    Args:
+      space: checked search space.
+      num_trials: points wanted; a list that is shorter gives fewer.
+      seed: of the whole benchmark run.
+      study: number of the study, from 0.
+
+    Raises:
+      UsageError: if the space holds fewer different points than trials.
+    """
+    if isinstance(space, list):
+        if len(space) <= num_trials:
+            return [dict(point) for point in space]
+        order = np.random.default_rng([seed, study]).permutation(len(space))
+        return [dict(space[index]) for index in order[:num_trials]]
+    if _num_distinct(space) < num_trials:
+        raise UsageError(
+            f"The search space holds only {_num_distinct(space):.0f} different points, fewer than the "
+            f"{num_trials} trials asked for: widen it or lower --num_tuning_trials."
+        )
+    from scipy.stats import qmc
+
+    sampler = qmc.Halton(d=len(space), scramble=True, rng=np.random.default_rng([seed, study]))
+    points: list[Point] = []
+    seen: set[str] = set()
+    while len(points) < num_trials:
+        for row in sampler.random(32):
+            point = {name: _value(entry, float(u)) for (name, entry), u in zip(space.items(), row)}
+            key = json.dumps(point, sort_keys=True)
+            if key not in seen:
+                seen.add(key)
+                points.append(point)
+    return points[:num_trials]
+
+
+def make_hyperparameters(point: Mapping[str, Any]) -> Any:
+    """A namedtuple `Hyperparameters` that knows which of its fields were read: see `unread`."""
+    base = collections.namedtuple("Hyperparameters", list(point))
+    read: set[str] = set()
+
+    def __getattribute__(self: Any, name: str) -> Any:
+        read.add(name)
+        return tuple.__getattribute__(self, name)
+
+    # _asdict and _replace hand out everything at once: all fields then count as read.
+    members = {"__slots__": (), "__getattribute__": __getattribute__, "_read": read}
+    made = type("Hyperparameters", (base,), members)(**point)
+    read.clear()
+    return made
+
+
+def unread(hyperparameters: Any) -> list[str]:
+    """Names of hyperparameters that nobody has read; none for None."""
+    if hyperparameters is None:
+        return []
+    read = set(type(hyperparameters)._read)
+    if read & {"_asdict", "_replace"}:
+        return []
+    return [name for name in type(hyperparameters)._fields if name not in read]

@@ -1,0 +1,51 @@
+"""Two convolutions and two dense layers in PyTorch, with the initialisers of the Flax model."""
+
+# Shapes: B batch, H height, W width, C channels, D features
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from algoperf.workload import WorkloadSpec
+
+# Standard deviation of a unit normal distribution that is truncated at two standard deviations.
+TRUNCATED_STDDEV = 0.87962566103423978
+
+
+def lecun_normal_(weight: torch.Tensor) -> None:
+    """In place: truncated normal with variance 1 / fan_in, the default of Flax."""
+    fan_in = weight[0].numel()
+    stddev = fan_in**-0.5 / TRUNCATED_STDDEV
+    nn.init.trunc_normal_(weight, std=stddev, a=-2 * stddev, b=2 * stddev)
+
+
+class DigitsNet(nn.Module):
+    """Convolutional classifier of 8 x 8 images; takes channel-last images, gives logits (B, num_classes)."""
+
+    def __init__(self, channels: tuple[int, ...], hidden: int, num_classes: int, use_batch_norm: bool):
+        super().__init__()
+        sizes = (1, *channels)
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:]))
+        norm = nn.BatchNorm2d if use_batch_norm else nn.Identity
+        self.bns = nn.ModuleList(norm(features) for features in channels)
+        width = 8 // 2 ** len(channels)
+        self.hidden = nn.Linear(channels[-1] * width * width, hidden)
+        self.output = nn.Linear(hidden, num_classes)
+        for layer in (*self.convs, self.hidden, self.output):
+            lecun_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, inputs: torch.Tensor, *, dropout_rate: float) -> torch.Tensor:
+        x_BCHW = inputs.permute(0, 3, 1, 2)
+        for conv, bn in zip(self.convs, self.bns):
+            x_BCHW = F.max_pool2d(F.relu(bn(conv(x_BCHW))), 2)
+        # Flattened channel-last, as in JAX, so that weights carry over.
+        x_BD = x_BCHW.permute(0, 2, 3, 1).flatten(1)
+        x_BD = F.relu(self.hidden(x_BD))
+        x_BD = F.dropout(x_BD, dropout_rate, self.training)
+        return self.output(x_BD)
+
+
+def make_model(spec: WorkloadSpec) -> DigitsNet:
+    config = spec.model
+    return DigitsNet(config.channels, config.hidden, config.num_classes, config.use_batch_norm)
