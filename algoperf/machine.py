@@ -11,7 +11,10 @@ from typing import Any
 
 import psutil
 
-PACKAGES = "algoperf jax jaxlib flax optax torch numpy scipy scikit-learn sentencepiece sacrebleu".split()
+PACKAGES = (
+    *("algoperf", "jax", "jaxlib", "flax", "optax", "torch"),
+    *("numpy", "scipy", "scikit-learn", "sentencepiece", "sacrebleu"),
+)
 
 
 def package_versions() -> dict[str, str]:

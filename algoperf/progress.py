@@ -47,7 +47,7 @@ class Progress:
         if self._last is not None and submission_sec > self._last[1] and step > self._last[0]:
             self._speed = (step - self._last[0]) / (submission_sec - self._last[1])
         self._last = (step, submission_sec)
-        value = "–" if self._value is None else f"{self._value:.4g}"
+        value = "none yet" if self._value is None else f"{self._value:.4g}"
         left = max(0.0, self._budget_sec - submission_sec)
         return (
             f"step {step:,}  {self._speed:,.1f} steps/s  {duration(submission_sec)} of {duration(self._budget_sec)}  "

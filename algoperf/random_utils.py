@@ -11,7 +11,7 @@ _LIMIT = 2**31 - 1
 SEED_PURPOSES = ("data", "init", "submission", "evaluation")
 
 
-def PRNGKey(seed: int) -> np.ndarray:
+def PRNGKey(seed: int) -> np.ndarray:  # noqa: N802 - as in jax.random
     """The key of an integer seed."""
     return split(np.array([seed % _LIMIT, seed // _LIMIT % _LIMIT], np.int32))[0]
 

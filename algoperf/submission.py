@@ -1,6 +1,7 @@
 """Find, import and check a submission before anything expensive starts."""
 
 import ast
+import contextlib
 import dataclasses
 import hashlib
 import importlib
@@ -25,10 +26,19 @@ ANY_FRAMEWORK = "submission.py"
 SEARCH_SPACE = "tuning_search_space.json"
 
 KEYWORDS = (
-    "workload current_param_container current_params_types model_state hyperparameters batch loss_type "
-    "optimizer_state eval_results global_step rng"
-).split()
-PREPARE_KEYWORDS = [name for name in KEYWORDS if name != "batch"]
+    "workload",
+    "current_param_container",
+    "current_params_types",
+    "model_state",
+    "hyperparameters",
+    "batch",
+    "loss_type",
+    "optimizer_state",
+    "eval_results",
+    "global_step",
+    "rng",
+)
+PREPARE_KEYWORDS = tuple(name for name in KEYWORDS if name != "batch")
 # Function -> (number of positional arguments, keyword arguments) it must accept.
 REQUIRED = {
     "get_batch_size": (1, ()),
@@ -54,6 +64,8 @@ class Submission:
     wants_train_state: bool
     uses_pmap: bool
     """Whether the JAX source is written for arrays with a leading device axis."""
+    leaves_dropout_to_harness: bool
+    """Whether it is of the 0.5 era, when the harness built the model with the dropout of the hyperparameters."""
 
     def function(self, name: str) -> Callable[..., Any] | None:
         return getattr(self.module, name, None)
@@ -226,7 +238,8 @@ def _import_as(path: Path, name: str) -> ModuleType:
         parent.__path__ = [str(path.parent)]
         sys.modules[package] = parent
     module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None and module_spec.loader is not None
+    assert module_spec is not None
+    assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     module_spec.loader.exec_module(module)
@@ -258,6 +271,8 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
         source_hash=source_hash(file.parent.rglob("*") if is_own_folder else [file]),
         wants_train_state="train_state" in parameters,
         uses_pmap=uses_pmap,
+        leaves_dropout_to_harness="algorithmic_efficiency" in _imported_names(file)
+        and not _passes_dropout(file),
     )
 
 
@@ -285,12 +300,16 @@ def _check_function(
 def _uses_pmap(file: Path) -> bool:
     """Whether the source maps its step over devices with `jax.pmap`."""
     return any(
-        isinstance(node, ast.Attribute)
-        and node.attr == "pmap"
-        or isinstance(node, ast.Name)
-        and node.id == "pmap"
+        (isinstance(node, ast.Attribute) and node.attr == "pmap")
+        or (isinstance(node, ast.Name) and node.id == "pmap")
         for node in ast.walk(_parse(file))
     )
+
+
+def _passes_dropout(file: Path) -> bool:
+    """Whether any call in the source names `dropout_rate=`."""
+    calls = (node for node in ast.walk(_parse(file)) if isinstance(node, ast.Call))
+    return any(keyword.arg == "dropout_rate" for call in calls for keyword in call.keywords)
 
 
 def source_hash(files: Iterable[Path]) -> str:
@@ -308,8 +327,8 @@ def source_hash(files: Iterable[Path]) -> str:
 def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int) -> int:
     """The global batch size that a submission wants.
 
-    A submission that does not know the name is asked for the base workload's; a mini workload then uses its own
-    default instead, because the base's would not fit.
+    A submission that does not know the name (ValueError) is asked for the base workload's. A mini workload uses its
+    own default instead, because the base's would not fit, and so does a workload whose base is unknown too.
 
     Raises:
       UsageError: if the answer is no positive integer or does not divide over the devices.
@@ -317,17 +336,11 @@ def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int)
     ask = submission.module.get_batch_size
     try:
         answer = ask(workload.name)
-    except ValueError as error:
-        if workload.is_mini or workload.base_name == workload.name:
-            answer = workload.default_batch_size
-        else:
-            try:
+    except ValueError:
+        answer = workload.default_batch_size
+        if not workload.is_mini and workload.base_name != workload.name:
+            with contextlib.suppress(ValueError):
                 answer = ask(workload.base_name)
-            except ValueError:
-                raise UsageError(
-                    f"Submission {submission.name!r} has no batch size for {workload.name!r} nor for "
-                    f"{workload.base_name!r}: {error}. Add it to get_batch_size."
-                ) from error
     if isinstance(answer, bool) or not hasattr(answer, "__index__") or int(answer) <= 0:
         raise UsageError(
             f"get_batch_size({workload.name!r}) of submission {submission.name!r} must return a positive integer, "

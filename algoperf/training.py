@@ -55,7 +55,7 @@ class LoopOptions:
     skip_evals: bool = False
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - no error
     """A signal asked the run to stop; its state was saved."""
 
     def __init__(self, signal_number: int):

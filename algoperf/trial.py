@@ -13,6 +13,7 @@ from typing import Any
 
 from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, tuning
 from algoperf import submission as submissions
+from algoperf.backends.base import SubmissionError
 from algoperf.data.queue import TrainingQueue
 from algoperf.spec import UsageError
 from algoperf.training import Interrupted, LoopOptions, TrainingLoop, TrialState
@@ -99,6 +100,12 @@ def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
         return None
     summary = records.read_json(path)
     _check_same(summary.get("identity", {}), config.identity(), folder)
+    goes_on = summary["status"] == "max_steps" and (
+        config.max_steps is None or config.max_steps > summary["global_step"]
+    )
+    if goes_on or summary["status"] == "failed":
+        path.unlink()
+        return None
     return {**summary, "already_finished": True}
 
 
@@ -140,13 +147,19 @@ class Trial:
         backends.check_device(backend.platform(), config.device, config.framework)
         self.is_main = backend.process_index == 0
         self.workload = workload = Workload(
-            config.workload, config.framework, config.data_dir, torch_compile=config.torch_compile
+            config.workload,
+            config.framework,
+            config.data_dir,
+            torch_compile=config.torch_compile,
+            per_device=config.submission.uses_pmap,
         )
         self.batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
         workload.evaluator  # noqa: B018 - finds out now whether the data are there
         seeds = random_utils.seeds(config.rng_seed, config.study, config.trial)
         self.seeds = seeds
         self.hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
+        if config.submission.leaves_dropout_to_harness and hasattr(self.hyperparameters, "dropout_rate"):
+            workload.default_dropout_rate = self.hyperparameters.dropout_rate
         params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
         module = config.submission.module
         rng = backend.root_key(seeds["submission"])
@@ -158,6 +171,8 @@ class Trial:
         del params, model_state, optimizer_state
         queue_state = self._restore()
         self.queue = TrainingQueue(workload, seeds["data"], self.batch_size, state=queue_state)
+        self.step_keys = backend.step_keys(seeds["submission"])
+        self.step_keys(self.state.global_step)  # Compiles off the clock.
         self._open_records()
 
     def _check_optimizer_state(self, optimizer_state: Any) -> None:
@@ -185,8 +200,6 @@ class Trial:
         state.params, state.model_state, state.optimizer_state = restored
         for name, value in saved["progress"].items():
             setattr(state, name, value)
-        if config.max_steps is None or state.global_step < config.max_steps:
-            state.training_complete = saved["progress"]["training_complete"]
         backend.set_random_state(saved["random_state"])
         self.ledger.add_earlier(saved["ledger"])
         self.preemption_count = saved["preemption_count"] + 1
@@ -249,7 +262,7 @@ class Trial:
             self.state,
             self.queue,
             self.ledger,
-            self.backend.step_keys(self.seeds["submission"]),
+            self.step_keys,
             LoopOptions(
                 budget_sec=config.budget_sec,
                 eval_period_sec=config.workload.eval_period_time_sec,
@@ -269,6 +282,8 @@ class Trial:
             self._save_checkpoint()
             self._close()
             raise
+        except SubmissionError as error:
+            status, error_text = "failed", str(error)
         except Exception as error:
             status, error_text = "failed", traceback.format_exc()
             if self.backend.is_out_of_memory(error):

@@ -164,7 +164,7 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
     base = collections.namedtuple("Hyperparameters", list(point))
     read: set[str] = set()
 
-    def __getattribute__(self: Any, name: str) -> Any:
+    def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807 - becomes a method
         read.add(name)
         return tuple.__getattribute__(self, name)
 

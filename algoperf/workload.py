@@ -206,6 +206,7 @@ class Workload(spec.Workload):
       framework: 'jax' or 'pytorch'.
       data_dir: root folder of prepared data; see `algoperf.data.locate`.
       torch_compile: whether PyTorch models are compiled.
+      per_device: whether JAX arrays carry a leading device axis, for submissions that use `jax.pmap`.
     """
 
     def __init__(
@@ -214,6 +215,7 @@ class Workload(spec.Workload):
         framework: str,
         data_dir: Path | str | None = None,
         torch_compile: bool = False,
+        per_device: bool = False,
     ):
         from algoperf import registry
         from algoperf.backends import get_backend
@@ -225,7 +227,8 @@ class Workload(spec.Workload):
         self.metrics_logger = None
         self.backend = get_backend(framework)
         self.data_module = registry.data_module(workload_spec)
-        self.model = self.backend.bind_model(self, torch_compile=torch_compile)
+        self.model = self.backend.bind_model(self, torch_compile, per_device)
+        self.default_dropout_rate = workload_spec.default_dropout_rate
         self._evaluator: Any = None
 
     # ---- facts -------------------------------------------------------------------------------------------------
@@ -268,7 +271,7 @@ class Workload(spec.Workload):
         dropout_rate: float | None = None,
     ) -> tuple[spec.Tensor, spec.ModelAuxiliaryState]:
         if dropout_rate is None:
-            dropout_rate = self.spec.default_dropout_rate
+            dropout_rate = self.default_dropout_rate
         batch = augmented_and_preprocessed_input_batch
         if mode is spec.ForwardPassMode.TRAIN:
             return self.model.train_forward(params, batch, model_state, rng, update_batch_norm, dropout_rate)

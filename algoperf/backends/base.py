@@ -26,6 +26,9 @@ class BoundModel(Protocol):
     def init(self, rng: Any) -> tuple[Any, Any]:
         """(parameters, model state), new."""
 
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        """Starts the transfer of a training batch in the layout that submissions expect."""
+
     def train_forward(
         self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
     ) -> tuple[Any, Any]:
@@ -55,7 +58,8 @@ class Backend(Protocol):
     process_index: int
     num_processes: int
 
-    def bind_model(self, workload: Any, torch_compile: bool = False) -> BoundModel: ...
+    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> BoundModel:
+        """`per_device` is the older JAX layout with a leading device axis."""
 
     def platform(self) -> str:
         """'cpu', 'gpu' or what the framework calls it."""

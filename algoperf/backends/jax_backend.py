@@ -43,8 +43,13 @@ class JaxBackend:
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
         self._replicated = jax_sharding_utils.get_replicate_sharding()
 
-    def bind_model(self, workload: Any, torch_compile: bool = False) -> JaxModel:
+    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> JaxModel:
         del torch_compile
+        if per_device:
+            from algoperf.backends import jax_per_device
+
+            jax_per_device.prepare_jax()
+            return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
 
     def platform(self) -> str:

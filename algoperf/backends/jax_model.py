@@ -12,10 +12,6 @@ from algoperf.backends.base import SubmissionError
 from algoperf.losses import jax_losses
 
 
-def _shape(leaf: Any) -> tuple[int, ...]:
-    return tuple(leaf.shape)
-
-
 class JaxModel:
     """See `algoperf.backends.base.BoundModel`.
 
@@ -25,6 +21,7 @@ class JaxModel:
 
     def __init__(self, workload: Any):
         self.spec = workload.spec
+        self._to_device = workload.backend.to_device
         self._family = registry.model_module(self.spec, "jax")
         self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
         self.loss = getattr(self._family, "loss", jax_losses.LOSSES.get(self.spec.loss_type))
@@ -60,6 +57,9 @@ class JaxModel:
     @functools.cached_property
     def param_types(self) -> Any:
         return param_utils.jax_param_types(self.param_shapes)
+
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        return self._to_device(batch)
 
     # ---- passes ------------------------------------------------------------------------------------------------
 
@@ -114,13 +114,13 @@ class JaxModel:
                 f"expected {_shorten(wanted)}, got {_shorten(found)}. Return (optimizer_state, params, model_state) "
                 "in this order, with the parameter tree that was passed in."
             )
-        for (path, want), (_, got) in zip(
-            jax.tree_util.tree_flatten_with_path(expected)[0], jax.tree_util.tree_flatten_with_path(params)[0]
-        ):
-            if _shape(want) != _shape(got) or want.dtype != got.dtype:
+        paths_and_leaves = jax.tree_util.tree_flatten_with_path(expected)[0]
+        for (path, want), got in zip(paths_and_leaves, jax.tree_util.tree_leaves(params), strict=True):
+            if want.shape != got.shape or want.dtype != got.dtype:
+                name = jax.tree_util.keystr(path)
                 raise SubmissionError(
-                    f"The submission returned parameter {jax.tree_util.keystr(path)} as {got.dtype}{list(_shape(got))}; "
-                    f"the model's is {want.dtype}{list(_shape(want))}. A submission must not change the model."
+                    f"The submission returned parameter {name} as {got.dtype}{list(got.shape)}; the model's is "
+                    f"{want.dtype}{list(want.shape)}. A submission must not change the model."
                 )
 
     def has_finite_params(self, params: Any) -> bool:

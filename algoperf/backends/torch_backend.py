@@ -43,7 +43,8 @@ class TorchBackend:
         self.process_index = dist.get_rank() if self.use_ddp else 0
         self.num_processes = dist.get_world_size() if self.use_ddp else 1
 
-    def bind_model(self, workload: Any, torch_compile: bool = False) -> TorchModel:
+    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> TorchModel:
+        assert not per_device  # A layout of JAX.
         return TorchModel(workload, self, torch_compile)
 
     def platform(self) -> str:

@@ -57,6 +57,9 @@ class TorchModel:
     def param_types(self) -> dict[str, Any]:
         return param_utils.pytorch_param_types(self.param_shapes)
 
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        return self._backend.to_device(batch)
+
     # ---- passes ------------------------------------------------------------------------------------------------
 
     def train_forward(

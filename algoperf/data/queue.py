@@ -33,7 +33,7 @@ class TrainingQueue:
         state: dict[str, Any] | None = None,
     ):
         folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
-        self._to_device = workload.backend.to_device
+        self._to_device = workload.model.to_device
         self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
         if state is not None:
             self._stream.set_state(state)

@@ -49,7 +49,7 @@ class AverageMetrics:
         return averages
 
 
-def make_metrics(spec, folder) -> AverageMetrics:  # noqa: ANN001 - same signature as a family's own
+def make_metrics(spec, folder) -> AverageMetrics:
     """See workloads/README.md."""
     del folder
     return AverageMetrics("error_rate" if spec.target_metric_name == "error_rate" else "accuracy")

@@ -1,0 +1,44 @@
+# Two commands do everything, set-up included:
+#   make demo    trains a workload with two algorithms, scores them and prints the comparison
+#   make test    runs every test that needs no GPU
+# FRAMEWORK=jax|pytorch chooses what the demo runs on; only that framework is installed for it.
+
+PYTHON ?= python3
+FRAMEWORK ?= jax
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRA := $(if $(filter pytorch,$(FRAMEWORK)),torch,jax)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEMO_ALGORITHMS := nadamw nesterov
+
+.PHONY: demo test lint bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp per set of extras: installing again is cheap, but not free.
+$(VENV)/.installed-%: setup.cfg constraints.txt | $(BIN)/python
+	@echo "Installing algoperf[$*] into $(VENV) ..."
+	$(PIP) --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.installed-$(EXTRA)
+	@for algorithm in $(DEMO_ALGORITHMS); do \
+	  $(BIN)/python submission_runner.py --workload=digits --suite=demo --framework=$(FRAMEWORK) \
+	    --submission=reference_algorithms/$$algorithm --num_tuning_trials=2 \
+	    --experiment_dir=demo_results --overwrite || exit 1; \
+	done
+	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results
+
+test: $(VENV)/.installed-jax,torch,data,plot,dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-jax,torch,data,plot,dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/.installed-jax,torch,data,plot,dev
+	$(BIN)/python benchmarks/run_all.py
+
+clean:
+	rm -rf $(VENV) demo_results

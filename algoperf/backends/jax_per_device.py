@@ -1,0 +1,50 @@
+"""Compatibility with JAX submissions that map their step over devices with `jax.pmap`.
+
+Until mid-2025 arrays carried a leading axis with one copy or share per device: parameters, model state and
+optimizer state are replicated along it, and every batch leaf is (devices, batch / devices, ...). The mapped axis
+is called 'batch'. Evaluation and targets are the same as ever: copy 0 of the parameters is evaluated, with running
+statistics averaged over the devices.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from algoperf.backends.jax_model import JaxModel
+
+
+def prepare_jax() -> None:
+    """Puts back the name `jax.tree_map`, which JAX 0.6 removed and submissions of that time call."""
+    if "tree_map" not in vars(jax):
+        jax.tree_map = jax.tree.map
+
+
+def _replicate(tree: Any) -> Any:
+    copies = jax.local_device_count()
+    return jax.tree.map(lambda leaf: jnp.stack([leaf] * copies), tree)
+
+
+def _first_copy(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+class PerDeviceModel(JaxModel):
+    """The model with parameters and batches in the per-device layout; see `JaxModel`."""
+
+    def init(self, rng: Any) -> tuple[Any, Any]:
+        params, model_state = super().init(rng)
+        return _replicate(params), None if model_state is None else _replicate(model_state)
+
+    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+        copies = jax.local_device_count()
+        return {key: value.reshape(copies, -1, *value.shape[1:]) for key, value in batch.items()}
+
+    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+        if model_state:
+            model_state = jax.tree.map(lambda leaf: leaf.mean(axis=0), model_state)
+        return super().eval_step(_first_copy(params), model_state, batch)
+
+    def check_update(self, params: Any, model_state: Any) -> None:
+        super().check_update(jax.eval_shape(_first_copy, params), None)

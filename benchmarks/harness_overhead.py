@@ -1,0 +1,140 @@
+"""What the timed loop adds to a step: the harness against a bare loop over the same update on the same batches.
+
+  python benchmarks/harness_overhead.py --framework=jax --workload=digits
+
+Both loops run in one process, in turn, on batches that are in memory already; the ratio is taken pair by pair, so
+that a noisy machine disturbs both. Prints the median ratio with its quartiles and the seconds per step.
+"""
+
+import itertools
+import statistics
+import time
+from typing import Any
+
+from absl import app, flags
+
+from algoperf import backends, clock, random_utils, registry, submission, tuning
+from algoperf.training import LoopOptions, TrainingLoop, TrialState
+from algoperf.workload import Workload
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("framework", "jax", "jax or pytorch.")
+flags.DEFINE_string("workload", "digits", "Workload to step.")
+flags.DEFINE_string("algorithm", "reference_algorithms/nadamw", "Submission whose update is timed.")
+flags.DEFINE_integer("steps", 300, "Steps per turn.")
+flags.DEFINE_integer("pairs", 15, "Turns of each loop.")
+flags.DEFINE_integer("batches", 16, "Different batches, held in memory.")
+flags.DEFINE_string("data_dir", None, "Root of prepared data.")
+
+
+class Stepper:
+    """One training state that both loops continue in turn."""
+
+    def __init__(
+        self, framework: str, workload_name: str, algorithm: str, num_batches: int, data_dir: str | None
+    ):
+        framework = backends.canonical(framework)
+        self.backend = backend = backends.get_backend(framework)
+        self.workload = workload = Workload(registry.get(workload_name), framework, data_dir)
+        loaded = submission.load(algorithm, framework)
+        self.module = module = loaded.module
+        space, _ = submission.search_space(loaded.path, None)
+        self.hyperparameters = tuning.make_hyperparameters(tuning.draw_points(space, 1, seed=0)[0])
+        seeds = random_utils.seeds(0, 0, 1)
+        params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
+        optimizer_state = module.init_optimizer_state(
+            workload, params, model_state, self.hyperparameters, backend.root_key(seeds["submission"])
+        )
+        self.state = TrialState(params=params, model_state=model_state, optimizer_state=optimizer_state)
+        size = submission.batch_size(loaded, workload.spec, backend.num_devices())
+        queue = workload._build_input_queue(backend.root_key(seeds["data"]), "train", data_dir, size)
+        self.batches = [next(queue) for _ in range(num_batches)]
+        queue.close()
+        self.keys = backend.step_keys(seeds["submission"])
+        self.wants_train_state = loaded.wants_train_state
+
+    def bare(self, steps: int) -> float:
+        """Seconds for `steps` updates with nothing around them."""
+        state, workload, update = self.state, self.workload, self.module.update_params
+        params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
+        state.params = state.model_state = state.optimizer_state = None
+        fixed: dict[str, Any] = {
+            "workload": workload,
+            "current_params_types": workload.model_params_types,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": workload.loss_type,
+            "eval_results": [],
+            "rng": self.keys(0)[1],
+        }
+        batches = itertools.cycle(self.batches)
+        self.backend.wait()
+        start = time.perf_counter()
+        for step in range(state.global_step, state.global_step + steps):
+            optimizer_state, params, model_state = update(
+                current_param_container=params,
+                model_state=model_state,
+                batch=next(batches),
+                optimizer_state=optimizer_state,
+                global_step=step,
+                **fixed,
+            )
+        self.backend.wait()
+        elapsed = time.perf_counter() - start
+        state.params, state.model_state, state.optimizer_state = params, model_state, optimizer_state
+        state.global_step += steps
+        return elapsed
+
+    def harness(self, steps: int) -> float:
+        """Seconds for `steps` updates in the timed loop, evaluation off."""
+        options = LoopOptions(
+            budget_sec=1e9, eval_period_sec=1e9, max_steps=self.state.global_step + steps, skip_evals=True
+        )
+        loop = TrainingLoop(
+            self.workload,
+            self.module,
+            self.hyperparameters,
+            self.state,
+            itertools.cycle(self.batches),
+            clock.Ledger(),
+            self.keys,
+            options,
+            wants_train_state=self.wants_train_state,
+        )
+        self.backend.wait()
+        start = time.perf_counter()
+        loop.run()
+        return time.perf_counter() - start
+
+
+def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
+    """Medians over pairs; which loop goes first alternates."""
+    stepper.bare(steps)
+    stepper.harness(steps)
+    bare, harness = [], []
+    for pair in range(pairs):
+        order = [(bare, stepper.bare), (harness, stepper.harness)]
+        for times, loop in order if pair % 2 else reversed(order):
+            times.append(loop(steps))
+    ratios = sorted(h / b for h, b in zip(harness, bare, strict=True))
+    return {
+        "bare_sec_per_step": statistics.median(bare) / steps,
+        "harness_sec_per_step": statistics.median(harness) / steps,
+        "ratio": statistics.median(ratios),
+        "ratio_low": ratios[len(ratios) // 4],
+        "ratio_high": ratios[-1 - len(ratios) // 4],
+    }
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    stepper = Stepper(FLAGS.framework, FLAGS.workload, FLAGS.algorithm, FLAGS.batches, FLAGS.data_dir)
+    found = measure(stepper, FLAGS.steps, FLAGS.pairs)
+    print(
+        f"{FLAGS.workload} {FLAGS.framework}: harness / bare = {found['ratio']:.4f} "
+        f"(quartiles {found['ratio_low']:.4f} to {found['ratio_high']:.4f}); "
+        f"{found['bare_sec_per_step'] * 1e6:.0f} us bare, {found['harness_sec_per_step'] * 1e6:.0f} us harness a step"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
