@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax.extend import random as jax_extend_random
 
-# Thresholds are compared in 24 bits, which float32 holds exactly: a rate of 0 keeps all, a rate of 1 drops all.
-_NUM_LEVELS = 1 << 24
+# A draw is a whole number below this. Its square root, too, is exact enough in float32 to tell it from its
+# neighbours, so that a rate of 0 keeps all and a rate of 1 drops all.
+_NUM_LEVELS = 1 << 22
 
 
 def _mix(bits: jax.Array) -> jax.Array:
@@ -81,7 +82,7 @@ def dropout_key(key: jax.Array) -> jax.Array:
 class Dropout(nn.Module):
     """Sets elements to 0 with probability `rate` and divides the others by 1 - rate.
 
-    The rate belongs to the call, so one compiled step serves every rate. It is rounded to a multiple of 2**-24.
+    The rate belongs to the call, so one compiled step serves every rate. It is rounded to a multiple of 2**-22.
     """
 
     rng_collection: str = "dropout"
@@ -99,9 +100,12 @@ class Dropout(nn.Module):
         """
         if not train or (isinstance(rate, (int, float)) and rate == 0):
             return x
-        threshold = jnp.round(jnp.asarray(rate, jnp.float32) * _NUM_LEVELS)
-        num_kept = _NUM_LEVELS - threshold
+        num_dropped = jnp.round(jnp.asarray(rate, jnp.float32) * _NUM_LEVELS)
+        num_kept = _NUM_LEVELS - num_dropped
         # Dropping everything gives zeros and zero gradients, not 0 / 0.
         scale = jnp.where(num_kept > 0, _NUM_LEVELS / jnp.maximum(num_kept, 1), 0).astype(x.dtype)
-        bits = jax.random.bits(self.make_rng(self.rng_collection), x.shape, jnp.uint32) >> 8
-        return jnp.where(bits >= threshold.astype(jnp.uint32), x * scale, 0)
+        draws = jax.random.bits(self.make_rng(self.rng_collection), x.shape, jnp.uint32) >> 10
+        # The roots change nothing in the comparison. But XLA for CPU takes a root for expensive, and so computes
+        # the draws once instead of once in each of their consumers: a quarter less to compile in `wmt_mini`.
+        keep = jnp.sqrt(draws.astype(jnp.float32)) >= jnp.sqrt(num_dropped)
+        return jnp.where(keep, x * scale, 0)

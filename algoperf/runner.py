@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, clock, records, registry, suites, trial, tuning
+from algoperf import backends, clock, records, registry, suites, summaries, trial, tuning
 from algoperf import submission as submissions
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec, check_target
@@ -99,8 +99,9 @@ class RunConfig:
             return [None]
         space, _ = submissions.search_space(file, flags["tuning_search_space"])
         # All points of a study are drawn, whichever of its trials run: trial t is the same point in every command.
-        count = max(suite.ruleset(ruleset).num_trials, flags["num_tuning_trials"] or 1, flags["trial"] or 1)
-        return list(tuning.draw_points(space, count, flags["rng_seed"], flags["study"]))
+        per_study = suite.ruleset(ruleset).num_trials
+        count = max(per_study, flags["num_tuning_trials"] or 1, flags["trial"] or 1)
+        return list(tuning.draw_points(space, count, flags["rng_seed"], flags["study"], per_study))
 
     @staticmethod
     def _trials(flags: Mapping[str, Any], num_points: int) -> tuple[int, ...]:
@@ -159,7 +160,7 @@ def run(flags: Mapping[str, Any], ledger: clock.Ledger) -> int:
     number = config.trials[0]
     summary = run_trial(config, number, ledger)
     if summary is not None:
-        print(trial.describe(summary, config.folder(number)))
+        print(summaries.describe(summary, config.folder(number)))
     return EXIT_FAILED if summary is not None and summary["status"] == "failed" else 0
 
 

@@ -191,8 +191,8 @@ def targets_from_registry(workload: str) -> WorkloadTargets:
 def names() -> list[str]:
     """Names of all suites.
 
-    >>> names()
-    ['algoperf_v05', 'algoperf_v06', 'mini', 'qualification']
+    >>> names()[:2]
+    ['algoperf_v05', 'algoperf_v06']
     """
     return sorted(path.stem for path in SUITES_DIR.glob("*.json"))
 

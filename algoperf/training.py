@@ -187,6 +187,7 @@ class TrainingLoop:
         eval_ns = self._next_eval_ns if by_time else math.inf
         eval_step = self._next_eval_step()
         progress_ns = ledger.enter(clock.OTHER)
+        wall_offset_sec = time.time() - progress_ns * 1e-9
         try:
             # The budget cannot be spent before this much wall time has passed, so one comparison a step will do.
             check_ns = min(eval_ns, progress_ns, progress_ns + self._budget_ns - ledger.submission_ns)
@@ -218,7 +219,7 @@ class TrainingLoop:
                 step += 1
                 submission_sec = ledger.submission_ns * 1e-9
                 train_state["accumulated_submission_time"] = submission_sec
-                train_state["last_step_end_time"] = now * 1e-9
+                train_state["last_step_end_time"] = now * 1e-9 + wall_offset_sec
                 if step == 1:
                     self._model.check_update(params, model_state)
                 if distributed:
@@ -280,7 +281,7 @@ class TrainingLoop:
             accumulated_logging_time=ledger.seconds(clock.LOGGING, clock.CHECKPOINT),
         )
         self._train_state.setdefault("last_eval_time", 0.0)
-        self._train_state.setdefault("last_step_end_time", time.perf_counter())
+        self._train_state.setdefault("last_step_end_time", time.time())
 
     def _evaluate(self) -> None:
         """prepare_for_eval on the clock; then, if the budget allows, all splits off it."""

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import math
+import pickle
 import signal
 import sys
 import traceback
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, tuning
+from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, summaries, tuning
 from algoperf import submission as submissions
 from algoperf.backends.base import SubmissionError
 from algoperf.data.queue import TrainingQueue
@@ -137,6 +138,9 @@ class Trial:
         self.config, self.ledger = config, ledger
         self.warnings: list[str] = []
         self.preemption_count = 0
+        self._can_checkpoint = True
+        self.queue: TrainingQueue | None = None
+        self.set_up_error: str | None = None
 
     # ---- set-up ------------------------------------------------------------------------------------------------
 
@@ -161,21 +165,29 @@ class Trial:
         if config.submission.leaves_dropout_to_harness and hasattr(self.hyperparameters, "dropout_rate"):
             workload.default_dropout_rate = self.hyperparameters.dropout_rate
         params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
-        module = config.submission.module
-        rng = backend.root_key(seeds["submission"])
-        optimizer_state = module.init_optimizer_state(
-            workload, params, model_state, self.hyperparameters, rng
-        )
-        self._check_optimizer_state(optimizer_state)
-        self.state = TrialState(params=params, model_state=model_state, optimizer_state=optimizer_state)
-        del params, model_state, optimizer_state
-        queue_state = self._restore()
-        self.queue = TrainingQueue(workload, seeds["data"], self.batch_size, state=queue_state)
+        self.state = TrialState(params=params, model_state=model_state, optimizer_state=None)
         self.step_keys = backend.step_keys(seeds["submission"])
-        self.step_keys(self.state.global_step)  # Compiles off the clock.
+        try:
+            self._init_optimizer_state()
+        except UsageError:
+            raise
+        except Exception:  # The submission's own: the trial is recorded as failed.
+            self.set_up_error = traceback.format_exc()
+        else:
+            queue_state = self._restore()
+            self.queue = TrainingQueue(workload, seeds["data"], self.batch_size, state=queue_state)
+            self.step_keys(self.state.global_step)  # Compiles off the clock.
         self._open_records()
 
-    def _check_optimizer_state(self, optimizer_state: Any) -> None:
+    def _init_optimizer_state(self) -> None:
+        state = self.state
+        optimizer_state = self.config.submission.module.init_optimizer_state(
+            self.workload,
+            state.params,
+            state.model_state,
+            self.hyperparameters,
+            self.backend.root_key(self.seeds["submission"]),
+        )
         if self.config.framework == "jax":
             if not (isinstance(optimizer_state, tuple) and len(optimizer_state) == 2):
                 raise UsageError(
@@ -187,6 +199,7 @@ class Trial:
                 f"init_optimizer_state of a PyTorch submission must return a dict, got "
                 f"{type(optimizer_state).__name__}."
             )
+        state.optimizer_state = optimizer_state
 
     def _restore(self) -> dict[str, Any] | None:
         """Continues from the newest checkpoint; returns the position of the training queue."""
@@ -255,6 +268,8 @@ class Trial:
     def train(self) -> dict[str, Any]:
         """Runs the loop to its end and writes the summary; a crash of the submission is a status, not an exception."""
         config = self.config
+        if self.set_up_error is not None:
+            return self._finish("failed", self.set_up_error)
         loop = TrainingLoop(
             self.workload,
             config.submission.module,
@@ -316,13 +331,13 @@ class Trial:
 
     def _save_checkpoint(self) -> None:
         ledger, state = self.ledger, self.state
-        if not self.config.save_checkpoints or not self.is_main:
+        if not (self.config.save_checkpoints and self.is_main and self._can_checkpoint):
             return
         ledger.enter(clock.CHECKPOINT)
         skipped = ("params", "model_state", "optimizer_state")
         saved_fields = [field.name for field in dataclasses.fields(TrialState) if field.name not in skipped]
         content = {
-            "training": self.backend.save(state.params, state.model_state, state.optimizer_state),
+            "training": self._saved_training(),
             "progress": {name: getattr(state, name) for name in saved_fields},
             "queue": self.queue.state(),
             "random_state": self.backend.random_state(),
@@ -333,11 +348,25 @@ class Trial:
             if self.hyperparameters is None
             else sorted(type(self.hyperparameters)._read),
         }
-        checkpoint.save(self.config.folder, state.global_step, content, self.config.keep_all_checkpoints)
+        try:
+            checkpoint.save(self.config.folder, state.global_step, content, self.config.keep_all_checkpoints)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
+            self._can_checkpoint = False
+            self.warnings.append(f"No checkpoints: the submission's state cannot be written ({error}).")
         ledger.enter(clock.OTHER)
 
+    def _saved_training(self) -> Any:
+        state = self.state
+        saved = self.backend.save(state.params, state.model_state, state.optimizer_state)
+        for entry in self.backend.unsaved:
+            text = f"optimizer_state[{entry!r}] has no state_dict and is no plain data: resuming starts it afresh."
+            if text not in self.warnings:
+                self.warnings.append(text)
+        return saved
+
     def _close(self) -> None:
-        self.queue.close()
+        if self.queue is not None:
+            self.queue.close()
         if self.logger is not None:
             self.logger.finish()
 
@@ -355,68 +384,15 @@ class Trial:
             self.warnings.append(
                 f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s."
             )
-        summary = {**self._results(status), "ledger": balance, "error": error_text, "warnings": self.warnings}
+        summary = {
+            **summaries.results(self, status),
+            "ledger": balance,
+            "error": error_text,
+            "warnings": self.warnings,
+        }
         if self.is_main:
             records.write_json(self.config.folder / records.SUMMARY, summary)
         return summary
-
-    def _results(self, status: str) -> dict[str, Any]:
-        config, state, spec = self.config, self.state, self.config.workload
-        key = f"validation/{spec.target_metric_name}"
-        rows = [
-            (step, metrics)
-            for step, metrics in state.eval_results
-            if math.isfinite(metrics.get(key, math.nan))
-        ]
-        pick = max if spec.higher_is_better else min
-        best = pick(rows, key=lambda row: row[1][key]) if rows else None
-        last = state.eval_results[-1] if state.eval_results else None
-        if last is not None and status != "failed" and not state.validation_goal_reached:
-            losses = [value for name, value in last[1].items() if name.endswith("loss")]
-            if not all(map(math.isfinite, [*losses, last[1].get(key, 0.0)])):
-                status = "diverged"
-        self.warnings += [
-            f"Hyperparameter {name!r} was never read by the submission."
-            for name in tuning.unread(self.hyperparameters)
-        ]
-        return {
-            "status": status,
-            "submission": config.submission.name,
-            "workload": spec.name,
-            "framework": config.framework,
-            "ruleset": config.ruleset,
-            "suite": config.suite,
-            "study": config.study,
-            "trial": config.trial,
-            "hyperparameters": config.point,
-            "unread_hyperparameters": tuning.unread(self.hyperparameters),
-            "global_batch_size": self.batch_size,
-            "global_step": state.global_step,
-            "submission_time_sec": self.ledger.submission_ns * 1e-9,
-            "budget_sec": config.budget_sec,
-            "target_metric": spec.target_metric_name,
-            "validation_target": spec.validation_target_value,
-            "test_target": spec.test_target_value,
-            "validation_target_reached": self._first_hit(self.workload.has_reached_validation_target),
-            "test_target_reached": self._first_hit(self.workload.has_reached_test_target),
-            "best": None if best is None else {"global_step": best[0], **best[1]},
-            "last": None if last is None else {"global_step": last[0], **last[1]},
-            "num_evaluations": len(state.eval_results),
-            "eval_every_steps": config.eval_every_steps,
-            "preemption_count": self.preemption_count,
-            "peak_memory": {
-                "host_bytes": machine.peak_host_memory_bytes(),
-                "device_bytes": self.backend.device_memory(),
-            },
-            "device": self.backend.describe_device(),
-            "identity": config.identity(),
-        }
-
-    def _first_hit(self, has_reached: Any) -> dict[str, float] | None:
-        for (step, metrics), seconds in zip(self.state.eval_results, self.state.eval_times_sec, strict=True):
-            if has_reached(metrics):
-                return {"submission_time_sec": seconds, "global_step": step}
-        return None
 
 
 @contextmanager
@@ -440,42 +416,3 @@ def _signals_to(loop: TrainingLoop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def describe(summary: dict[str, Any], folder: Path) -> str:
-    """What a person wants to read at the end of a trial."""
-    lines = []
-    metric = summary["target_metric"]
-    hit = summary["validation_target_reached"]
-    again = " (finished earlier; --overwrite runs it again)" if summary.get("already_finished") else ""
-    lines.append(
-        f"{summary['submission']} on {summary['workload']} ({summary['framework']}), study {summary['study']}, "
-        f"trial {summary['trial']}: {summary['status']}{again}"
-    )
-    for split, key in (("validation", "validation_target_reached"), ("test", "test_target_reached")):
-        hit = summary[key]
-        target = summary[f"{split}_target"]
-        when = (
-            f"reached at {hit['submission_time_sec']:.2f} s, step {hit['global_step']:,}"
-            if hit
-            else "not reached"
-        )
-        last = (summary["last"] or {}).get(f"{split}/{metric}")
-        best = (summary["best"] or {}).get(f"{split}/{metric}")
-        values = "" if last is None or best is None else f"; last {last:.4g}, at best validation {best:.4g}"
-        lines.append(f"  {split} {metric} target {target:g}: {when}{values}")
-    ledger = summary["ledger"]
-    shares = ", ".join(f"{name} {ledger[name]:.2f}" for name in clock.BUCKETS if ledger[name] >= 0.005)
-    lines.append(
-        f"  submission time {summary['submission_time_sec']:.2f} s of {summary['budget_sec']:g} s, "
-        f"{summary['global_step']:,} steps, batch size {summary['global_batch_size']}"
-    )
-    lines.append(f"  time ledger (s): {shares}; total {ledger['total']:.2f}, wall {ledger['wall']:.2f}")
-    memory = summary["peak_memory"]
-    device = "".join(f", {name} {size / 2**30:.2f} GiB" for name, size in memory["device_bytes"].items())
-    lines.append(f"  peak memory: host {memory['host_bytes'] / 2**30:.2f} GiB{device}")
-    lines += [f"  warning: {text}" for text in summary["warnings"]]
-    if summary["error"]:
-        lines.append("  " + summary["error"].strip().replace("\n", "\n  "))
-    lines.append(f"  records: {folder}")
-    return "\n".join(lines)

@@ -119,7 +119,9 @@ def _num_distinct(space: Mapping[str, Any]) -> float:
     return count
 
 
-def draw_points(space: SearchSpace, num_trials: int, seed: int, study: int = 0) -> list[Point]:
+def draw_points(
+    space: SearchSpace, num_trials: int, seed: int, study: int = 0, trials_per_study: int | None = None
+) -> list[Point]:
     """The points of one study, all different; point t is trial t + 1.
 
     A list that is as long as the number of trials (or shorter) is dealt in file order, one trial each; from a
@@ -130,13 +132,14 @@ def draw_points(space: SearchSpace, num_trials: int, seed: int, study: int = 0) 
       num_trials: points wanted; a list that is shorter gives fewer.
       seed: of the whole benchmark run.
       study: number of the study, from 0.
+      trials_per_study: of the suite, by which a list counts as longer; `num_trials` by default.
 
     Raises:
       UsageError: if the space holds fewer different points than trials.
     """
     if isinstance(space, list):
-        if len(space) <= num_trials:
-            return [dict(point) for point in space]
+        if len(space) <= (trials_per_study or num_trials):
+            return [dict(point) for point in space[:num_trials]]
         order = np.random.default_rng([seed, study]).permutation(len(space))
         return [dict(space[index]) for index in order[:num_trials]]
     if _num_distinct(space) < num_trials:
@@ -169,7 +172,13 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
         return tuple.__getattribute__(self, name)
 
     # _asdict and _replace hand out everything at once: all fields then count as read.
-    members = {"__slots__": (), "__getattribute__": __getattribute__, "_read": read}
+    # __reduce__: checkpoints pickle states that hold it, and the class has no importable name.
+    members = {
+        "__slots__": (),
+        "__getattribute__": __getattribute__,
+        "__reduce__": lambda self: (make_hyperparameters, (dict(zip(base._fields, self)),)),
+        "_read": read,
+    }
     made = type("Hyperparameters", (base,), members)(**point)
     read.clear()
     return made

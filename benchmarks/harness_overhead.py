@@ -7,6 +7,7 @@ that a noisy machine disturbs both. Prints the median ratio with its quartiles a
 """
 
 import itertools
+import logging
 import statistics
 import time
 from typing import Any
@@ -127,6 +128,7 @@ def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
 
 def main(argv: list[str]) -> None:
     del argv
+    logging.getLogger("jax").setLevel(logging.WARNING)
     stepper = Stepper(FLAGS.framework, FLAGS.workload, FLAGS.algorithm, FLAGS.batches, FLAGS.data_dir)
     found = measure(stepper, FLAGS.steps, FLAGS.pairs)
     print(

@@ -1,6 +1,6 @@
 """The interface between neutral code and a framework. Trees, keys and device batches are opaque to the caller."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,6 +57,8 @@ class Backend(Protocol):
     """'jax' or 'pytorch'."""
     process_index: int
     num_processes: int
+    unsaved: Sequence[str]
+    """Entries of the optimizer state that the last `save` had to leave out."""
 
     def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> BoundModel:
         """`per_device` is the older JAX layout with a leading device axis."""

@@ -36,6 +36,7 @@ class JaxBackend:
     """See `algoperf.backends.base.Backend`."""
 
     name = "jax"
+    unsaved = ()
 
     def __init__(self) -> None:
         self.process_index = jax.process_index()

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.gener
 def _is_plain(value: Any) -> bool:
     if isinstance(value, PLAIN):
         return True
+    if isinstance(value, torch.Tensor):
+        return not isinstance(value, torch.nn.Parameter)  # A parameter belongs to the module.
     if isinstance(value, dict):
         return all(isinstance(key, PLAIN) and _is_plain(item) for key, item in value.items())
     return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
@@ -36,6 +38,7 @@ class TorchBackend:
     """See `algoperf.backends.base.Backend`."""
 
     name = "pytorch"
+    unsaved: Sequence[str] = ()
 
     def __init__(self) -> None:
         self.use_ddp, self.rank, self.device, _ = pytorch_utils.pytorch_setup()
@@ -104,9 +107,10 @@ class TorchBackend:
             if hasattr(value, "state_dict"):
                 entries[key] = ("state_dict", _to_host(value.state_dict()))
             elif _is_plain(value):
-                entries[key] = ("value", value)
+                entries[key] = ("value", _to_host(value))
             else:
                 entries[key] = ("skipped", Skipped())
+        self.unsaved = [key for key, (kind, _) in entries.items() if kind == "skipped"]
         del model_state  # Always None: running statistics are buffers of the module.
         return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
 
@@ -118,7 +122,7 @@ class TorchBackend:
             if kind == "state_dict":
                 optimizer_state[key].load_state_dict(value)
             elif kind == "value":
-                optimizer_state[key] = value
+                optimizer_state[key] = _to_device(value, self.device)
         return params, model_state, optimizer_state
 
     def random_state(self) -> Any:
@@ -172,6 +176,16 @@ def _to_host(tree: Any) -> Any:
         return {key: _to_host(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
         return type(tree)(_to_host(value) for value in tree)
+    return tree
+
+
+def _to_device(tree: Any, device: torch.device) -> Any:
+    if isinstance(tree, torch.Tensor):
+        return tree.to(device)
+    if isinstance(tree, dict):
+        return {key: _to_device(value, device) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
+        return type(tree)(_to_device(value, device) for value in tree)
     return tree
 
 

@@ -1,0 +1,47 @@
+"""All benchmarks of the harness itself, one line each.
+
+  python benchmarks/run_all.py [--leaderboard=<unpacked external_tuning folder of AlgoPerf 0.5>]
+
+Each runs in a process of its own, one after the other; leave the machine alone meanwhile. Ratios are taken within
+one process or in turn, so they travel better than the absolute numbers beside them.
+"""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+HERE = Path(__file__).resolve().parent
+FLAGS = flags.FLAGS
+flags.DEFINE_string("leaderboard", None, "Folder with the result logs to score; skipped without it.")
+flags.DEFINE_list("workloads", ["digits", "wmt_mini"], "Workloads for overhead and input pipelines.")
+
+PACKAGE = {"jax": "jax", "pytorch": "torch"}
+STEPS = {"digits": (300, 15), "wmt_mini": (10, 15)}  # Steps per turn and turns: a few seconds each.
+
+
+def _run(script: str, *arguments: str) -> None:
+    subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    for workload in FLAGS.workloads:
+        steps, pairs = STEPS.get(workload, (10, 9))
+        for framework, package in PACKAGE.items():
+            if importlib.util.find_spec(package) is None:
+                print(f"{workload} {framework}: skipped, {package} is not installed")
+                continue
+            sizes = (f"--steps={steps}", f"--pairs={pairs}")
+            _run("harness_overhead.py", f"--workload={workload}", f"--framework={framework}", *sizes)
+    _run("input_pipeline.py", *(f"--workload={name}" for name in FLAGS.workloads))
+    if FLAGS.leaderboard:
+        _run("scoring_time.py", FLAGS.leaderboard)
+    else:
+        print("scoring time: skipped, pass --leaderboard=<folder with result logs>")
+
+
+if __name__ == "__main__":
+    app.run(main)

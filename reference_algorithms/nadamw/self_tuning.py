@@ -1,0 +1,13 @@
+"""The one point that NadamW uses where nothing is tuned."""
+
+from types import SimpleNamespace
+
+# Fifth point of the full-budget baseline, without label smoothing: the self-tuning baseline of AlgoPerf 0.6.
+SELF_TUNING_POINT = SimpleNamespace(
+    learning_rate=0.0017486387539278373,
+    one_minus_beta1=0.06733926164,
+    beta2=0.9955159689799007,
+    weight_decay=0.08121616522670176,
+    warmup_factor=0.02,
+    dropout_rate=0.1,
+)

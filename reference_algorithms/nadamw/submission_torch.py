@@ -1,0 +1,111 @@
+"""NadamW in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+
+from algoperf import spec
+from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT
+from reference_algorithms.shared import schedules, training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_torch import data_selection, update_params
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """NadamW with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    optimizer = NadamW(
+        model_params.parameters(),
+        lr=hyperparameters.learning_rate,
+        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        weight_decay=hyperparameters.weight_decay,
+    )
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=workload.step_hint,
+    )
+    return training_torch.init_state(optimizer, schedule, hyperparameters)
+
+
+class NadamW(torch.optim.Optimizer):
+    r"""AdamW with Nesterov momentum.
+
+    .. math::
+        m_t &= \beta_1 m_{t-1} + (1 - \beta_1) g_t \\
+        v_t &= \beta_2 v_{t-1} + (1 - \beta_2) g_t^2 \\
+        w_t &= w_{t-1} - \eta \left( \frac{(\beta_1 m_t + (1 - \beta_1) g_t) / (1 - \beta_1^t)}
+               {\sqrt{v_t / (1 - \beta_2^t)} + \epsilon} + \lambda w_{t-1} \right)
+
+    `torch.optim.NAdam` is another rule: its momentum follows a schedule of its own (Dozat 2016).
+
+    Source: Choi et al. 2019, https://arxiv.org/abs/1910.05446, table 1.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "num_updates": 0}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            self._update(group)
+        return loss
+
+    def _update(self, group: dict[str, Any]) -> None:
+        params = [param for param in group["params"] if param.grad is not None]
+        if not params:
+            return
+        states = [self.state[param] for param in params]
+        for param, state in zip(params, states, strict=True):
+            if not state:
+                state["exp_avg"] = torch.zeros_like(param)
+                state["exp_avg_sq"] = torch.zeros_like(param)
+        grads = [param.grad for param in params]
+        first_moments = [state["exp_avg"] for state in states]
+        beta1, beta2 = group["betas"]
+
+        # AdamW's kernel applies the moment update to what it is given as first moment. It gets a copy of
+        # the moment that was updated already, so the update happens a second time, on the copy alone. One
+        # pass over memory for the rest: 3 to 5 times faster than single foreach operations (README.md).
+        torch._foreach_lerp_(first_moments, grads, 1 - beta1)
+        look_ahead = [moment.clone() for moment in first_moments]
+        group["num_updates"] += 1
+        num_updates = torch.full((), float(group["num_updates"]), device=params[0].device)
+        torch._fused_adamw_(
+            params,
+            grads,
+            look_ahead,
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [num_updates] * len(params),
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
