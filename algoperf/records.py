@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algoperf.spec import UsageError
+
 MEASUREMENTS = "measurements.csv"
 EVAL_MEASUREMENTS = "eval_measurements.csv"
 HPARAMS = "hparams.json"
@@ -190,20 +192,30 @@ class MetricsLogger:
             self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest were computed long ago.
 
     def _read(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        exact = (int, float, str)
-        return {
-            key: value if isinstance(value, exact) else self._to_float(value) for key, value in row.items()
-        }
+        return {key: self._scalar(key, value) for key, value in row.items()}
+
+    def _scalar(self, key: str, value: Any) -> Any:
+        if isinstance(value, (int, float, str)):
+            return value
+        try:
+            return self._to_float(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(
+                f"append_scalar_metrics got {key!r} = {str(value)[:80]}, which is not one number: {error}."
+            ) from None
 
     def flush(self, keep: int = 0) -> None:
         """Writes pending rows but the last `keep`."""
         end = len(self._pending) - keep
-        for row in self._pending[:end]:
+        rows = self._pending[:end]
+        del self._pending[:end]  # First, so that a row that cannot be written does not come back.
+        for row in rows:
             self._measurements.append(self._read(row))
-        del self._pending[:end]
 
     def finish(self) -> None:
         """Writes what is pending and closes the files."""
-        self.flush()
-        self._measurements.close()
-        self._evaluations.close()
+        try:
+            self.flush()
+        finally:
+            self._measurements.close()
+            self._evaluations.close()

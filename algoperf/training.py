@@ -213,7 +213,8 @@ class TrainingLoop:
                 except TrainingCompleteError:
                     state.training_complete = True
                 except (TypeError, ValueError) as error:
-                    self._explain_triple(locals().get("returned"), error)
+                    if "returned" in locals():  # The call went well; what it returned does not unpack.
+                        raise _no_triple("update_params", returned) from error
                     raise
                 now = ledger.enter("other")
                 step += 1
@@ -239,16 +240,6 @@ class TrainingLoop:
         finally:
             state.params, state.model_state, state.optimizer_state = params, model_state, optimizer_state
             state.global_step = step
-
-    @staticmethod
-    def _explain_triple(returned: Any, error: Exception) -> None:
-        """Turns a failed unpacking of the returned value into a message about the contract."""
-        if returned is not None and not (isinstance(returned, tuple) and len(returned) == 3):
-            size = f" of {len(returned)} items" if isinstance(returned, (tuple, list)) else ""
-            raise SubmissionError(
-                f"update_params must return (optimizer_state, params, model_state), got "
-                f"{type(returned).__name__}{size}."
-            ) from error
 
     # ---- pauses ------------------------------------------------------------------------------------------------
 
@@ -320,7 +311,7 @@ class TrainingLoop:
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
         state.params = state.model_state = state.optimizer_state = None
         self.ledger.enter(clock.PREPARE_FOR_EVAL)
-        state.optimizer_state, state.params, state.model_state = prepare(
+        returned = prepare(
             workload=workload,
             current_param_container=params,
             current_params_types=workload.model_params_types,
@@ -332,5 +323,17 @@ class TrainingLoop:
             global_step=state.global_step,
             rng=rng,
         )
+        try:
+            state.optimizer_state, state.params, state.model_state = returned
+        except (TypeError, ValueError) as error:
+            raise _no_triple("prepare_for_eval", returned) from error
+        del returned
         self._wait(clock.PREPARE_FOR_EVAL)
         self._model.check_update(state.params, state.model_state)
+
+
+def _no_triple(function: str, returned: Any) -> SubmissionError:
+    size = f" of {len(returned)} items" if isinstance(returned, (tuple, list)) else ""
+    return SubmissionError(
+        f"{function} must return (optimizer_state, params, model_state), got {type(returned).__name__}{size}."
+    )

@@ -14,7 +14,6 @@ from typing import Any
 
 from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, summaries, tuning
 from algoperf import submission as submissions
-from algoperf.backends.base import SubmissionError
 from algoperf.data.queue import TrainingQueue
 from algoperf.spec import UsageError
 from algoperf.training import Interrupted, LoopOptions, TrainingLoop, TrialState
@@ -297,7 +296,7 @@ class Trial:
             self._save_checkpoint()
             self._close()
             raise
-        except SubmissionError as error:
+        except UsageError as error:  # SubmissionError among them
             status, error_text = "failed", str(error)
         except Exception as error:
             status, error_text = "failed", traceback.format_exc()
@@ -378,7 +377,10 @@ class Trial:
         if self.logger is not None:
             final = {records.SCORE: ledger.submission_ns * 1e-9}
             self.logger.append_scalar_metrics(final, state.global_step, self.preemption_count)
-        self._close()
+        try:
+            self._close()
+        except UsageError as error:  # Something that the submission logged after the last evaluation.
+            status, error_text = "failed", error_text or str(error)
         balance = ledger.summary()
         if not balance["balanced"]:
             self.warnings.append(

@@ -25,6 +25,11 @@ def _block_of_keys(key: jax.Array, first_step: jax.Array, count: int) -> jax.Arr
     return jax.vmap(lambda step: jax.random.split(jax.random.fold_in(key, step), 4))(steps)
 
 
+@jax.jit
+def _increment(marker: jax.Array) -> jax.Array:
+    return marker + 1
+
+
 class FunctionLeaf:
     """Stands for a function in a saved tree; the function itself comes from the fresh state at that path."""
 
@@ -43,6 +48,12 @@ class JaxBackend:
         self.num_processes = jax.process_count()
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
         self._replicated = jax_sharding_utils.get_replicate_sharding()
+        self._markers = [jax.device_put(np.zeros((), np.float32), device) for device in jax.local_devices()]
+        self.wait()  # Compiles what `wait` needs, off the clock.
+        # The same as device_put, through the compiled path: 30 instead of 250 us for a batch of digits.
+        self._place = jax.jit(
+            lambda tree: tree, in_shardings=self._batch_sharding, out_shardings=self._batch_sharding
+        )
 
     def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> JaxModel:
         del torch_compile
@@ -64,7 +75,7 @@ class JaxBackend:
             local = rows_of_process(batch, self.process_index, self.num_processes)
             make = functools.partial(jax.make_array_from_process_local_data, self._batch_sharding)
             return {key: make(value) for key, value in local.items()}
-        return jax.device_put(batch, self._batch_sharding)
+        return self._place(batch)
 
     def wait(self) -> None:
         # Not only what the submission returned: any array that is still being computed was queued by it.
@@ -72,6 +83,9 @@ class JaxBackend:
             if not array.is_deleted():
                 array.block_until_ready()
         jax.effects_barrier()
+        # Results that nobody kept are no live arrays, yet still computed: a device works in order, so something
+        # small that is queued now is done after them.
+        jax.block_until_ready([_increment(marker) for marker in self._markers])
 
     def latest(self, seconds: float) -> float:
         if self.num_processes == 1:

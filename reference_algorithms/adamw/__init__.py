@@ -1,0 +1,1 @@
+"""AdamW; see README.md in this folder."""

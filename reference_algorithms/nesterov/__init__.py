@@ -1,0 +1,1 @@
+"""Nesterov momentum; see README.md in this folder."""

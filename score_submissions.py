@@ -1,0 +1,85 @@
+r"""Scores a folder of submissions: times to target, performance ratios, benchmark scores with intervals.
+
+    python score_submissions.py --suite=mini ~/experiments
+    python score_submissions.py --suite=algoperf_v05 --ruleset=external --official external_tuning
+    python score_submissions.py --suite=algoperf_v05 --compare_to=algoperf_v05 --output_dir=/tmp/scores
+    ~/experiments
+
+The folder holds <submission>/study_<s>/<workload>_<framework>/trial_<t>/eval_measurements.csv. The rules, the
+files that are written and the official procedure's quirks are in scoring/README.md.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from algoperf.spec import UsageError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "suite", "algoperf_v06", "Workloads and rules: algoperf_v05, algoperf_v06, qualification or mini."
+)
+flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
+flags.DEFINE_bool(
+    "official", False, "Follow the official AlgoPerf procedure to the letter, with its known quirks."
+)
+flags.DEFINE_bool(
+    "strict", False, "Refuse results with missing, ignored or damaged parts instead of listing them."
+)
+flags.DEFINE_string("axis", "submission_time", "What is scored: submission_time (seconds) or steps.")
+flags.DEFINE_alias("time_axis", "axis")
+flags.DEFINE_string("reference", None, "Submission over which geometric-mean speedups are given.")
+flags.DEFINE_string("compare_to", None, "Place the submissions among published ones: algoperf_v05.")
+flags.DEFINE_integer("bootstrap_samples", 1000, "Resamples behind the intervals; 0 leaves intervals out.")
+flags.DEFINE_integer("seed", 0, "Seed of the resampling.")
+flags.DEFINE_list("include", [], "Submissions to score; all by default.")
+flags.DEFINE_list("exclude", [], "Submissions to leave out.")
+flags.DEFINE_list("workloads", [], "Score on these workloads instead of the suite's.")
+flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
+flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
+flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
+
+
+def main(argv: Sequence[str]) -> None:
+    from scoring import command  # numpy; --help does without
+
+    if len(argv) > 2:
+        raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}: {', '.join(argv[1:])}.")
+    config = command.Config(
+        submissions_dir=Path(argv[1]).expanduser() if len(argv) == 2 else None,
+        suite=FLAGS.suite,
+        ruleset=FLAGS.ruleset,
+        official=FLAGS.official,
+        strict=FLAGS.strict,
+        axis=FLAGS.axis,
+        reference=FLAGS.reference,
+        compare_to=FLAGS.compare_to,
+        bootstrap_samples=FLAGS.bootstrap_samples,
+        seed=FLAGS.seed,
+        include=tuple(FLAGS.include),
+        exclude=tuple(FLAGS.exclude),
+        workloads=tuple(FLAGS.workloads),
+        num_studies=FLAGS.num_studies,
+        num_trials=FLAGS.num_trials,
+        output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
+    )
+    print(command.run(config).text())
+
+
+def guarded(function):
+    """`function` with what the user can put right as one line on stderr and exit code 2."""
+
+    def call(argv: Sequence[str]):
+        try:
+            return function(argv)
+        except (UsageError, flags.Error) as error:
+            print(f"score_submissions.py: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+
+    return call
+
+
+if __name__ == "__main__":
+    app.run(guarded(main), flags_parser=guarded(FLAGS))

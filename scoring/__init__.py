@@ -1,0 +1,18 @@
+"""From results on disk to times, ratios, performance profiles, scores and reports.
+
+One pure function per rule; the rules themselves are in `RULES.md` and `scoring/README.md`. Nothing here
+imports a framework, and nothing heavier than numpy (plotly only when a plot is drawn).
+
+    reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
+    procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
+    times.py        trials -> study times -> workload times, each infinite one with its reason
+    rules.py        workload times -> held-out and r_max rules -> performance ratios
+    profiles.py     ratios -> performance profiles and benchmark scores
+    speedup.py      geometric-mean speedup over a reference
+    bootstrap.py    intervals for scores, ranks and speedups
+    published.py    the official v0.5 results, shipped with the package
+    leaderboard.py  all of the above for one field of submissions
+    differences.py  what the clean rules change against the official procedure
+    report.py, output.py, plot.py    terminal, files, picture
+    command.py      `score_submissions.py` below its flags
+"""

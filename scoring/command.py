@@ -1,0 +1,200 @@
+"""What `score_submissions.py` does, below its flags; tests and other programs call `run` with a `Config`."""
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from algoperf import suites
+from algoperf.spec import UsageError, no_such
+from algoperf.suites import Suite
+from scoring import completeness, output, plot, published, reading, records, report
+from scoring.differences import Differences, compare_with_official
+from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
+from scoring.procedure import CLEAN, OFFICIAL
+from scoring.records import AXES, SUBMISSION_TIME, Finding, Kind, Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The arguments of one scoring; names as the flags."""
+
+    submissions_dir: Path | None
+    """Folder of submissions; None scores the published entries alone."""
+    suite: str = "algoperf_v06"
+    ruleset: str = "external"
+    official: bool = False
+    strict: bool = False
+    axis: str = SUBMISSION_TIME
+    reference: str | None = None
+    compare_to: str | None = None
+    bootstrap_samples: int = 1000
+    seed: int = 0
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    workloads: tuple[str, ...] = ()
+    """Scores these instead of the suite's workloads."""
+    num_studies: int | None = None
+    num_trials: int | None = None
+    output_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.axis not in AXES:
+            raise no_such("axis", self.axis, AXES)
+        if not 0 <= self.bootstrap_samples <= 1_000_000:
+            raise UsageError(f"--bootstrap_samples must be from 0 to 1000000, got {self.bootstrap_samples}.")
+        if self.seed < 0:
+            raise UsageError(f"--seed must be 0 or more, got {self.seed}.")
+        if self.submissions_dir is None and self.compare_to is None:
+            raise UsageError(
+                "Give the folder of submissions, as in score_submissions.py ~/experiments; "
+                "--compare_to=algoperf_v05 without a folder scores the published entries."
+            )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The result of one scoring."""
+
+    board: Leaderboard
+    findings: tuple[Finding, ...]
+    differences: Differences | None
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """The report for the terminal."""
+        return report.render(self.board, self.findings, self.differences, self.notes)
+
+
+def run(config: Config) -> Scored:
+    """Reads, scores, and writes the files where `output_dir` is given.
+
+    Raises:
+      UsageError: for anything in the arguments or the results that the user can put right.
+    """
+    full = suites.load(config.suite)
+    full.ruleset(config.ruleset)
+    suite = suites.customize(
+        full, workloads=config.workloads, num_studies=config.num_studies, num_trials=config.num_trials
+    )
+    own, findings = read_own(config, suite)
+    official = (
+        published.load(config.compare_to, config.ruleset, suite, config.axis) if config.compare_to else None
+    )
+    field = records.merge([own, official.results]) if official else own
+    settings = Settings(
+        suite=suite,
+        ruleset_name=config.ruleset,
+        procedure=OFFICIAL if config.official else CLEAN,
+        axis=config.axis,
+        reference=reference_name(config, field),
+        medians=official.medians if official else None,
+    )
+    check_steps(field, config.axis)
+    board = make_leaderboard(
+        field, settings, num_bootstrap_samples=config.bootstrap_samples, seed=config.seed
+    )
+    differences = None if config.official else compare_with_official(field, settings)
+    notes = [*make_notes(config, full, suite, findings, official), *stray_notes(board)]
+    scored = Scored(board, findings, differences, tuple(notes))
+    if config.output_dir is not None:
+        scored = write(scored, config.output_dir)
+    return scored
+
+
+def read_own(config: Config, suite: Suite) -> tuple[Results, tuple[Finding, ...]]:
+    """The user's results with all findings on them; refuses defects under --strict."""
+    if config.submissions_dir is None:
+        return Results((), ()), ()
+    names = suite.scored_names()
+    if not suite.held_out:  # the official procedure then takes every variant it finds (quirk stray-variants)
+        names = tuple(dict.fromkeys((*names, *suite.known_targets)))
+    results = reading.read_submissions(
+        config.submissions_dir,
+        {name: suite.targets(name) for name in names},
+        include=config.include,
+        exclude=config.exclude,
+    )
+    missing = completeness.check_completeness(results, suite, suite.ruleset(config.ruleset))
+    findings = completeness.without_doubles((*results.findings, *missing))
+    if config.strict:
+        completeness.refuse(findings)
+    if not any(trial.workload in suite.scored_names() for trial in results.trials):
+        raise UsageError(
+            f"No trial in {str(config.submissions_dir)!r} ran a workload of suite {suite.name!r} "
+            f"({', '.join(suite.scored_names())}). Choose another with --suite={'|'.join(suites.names())}, "
+            "or name workloads with --workloads."
+        )
+    return results, findings
+
+
+def reference_name(config: Config, field: Results) -> str | None:
+    """The reference in the field; a published entry may be named without its version."""
+    if config.reference is None or config.reference in field.submissions:
+        return config.reference
+    versioned = f"{config.compare_to}/{config.reference}"
+    return versioned if versioned in field.submissions else config.reference
+
+
+def check_steps(field: Results, axis: str) -> None:
+    """Raises UsageError if the axis is steps and a log does not have them."""
+    for trial in field.trials:
+        if trial.hit and axis != SUBMISSION_TIME and trial.hit.global_step != trial.hit.global_step:
+            raise UsageError(
+                f"--axis=steps: {trial.submission} has no global_step column in study_{trial.study}, "
+                f"{trial.workload}, trial_{trial.trial}. Use --axis=submission_time, or leave it out with "
+                f"--exclude={trial.submission}."
+            )
+
+
+def make_notes(
+    config: Config,
+    full: Suite,
+    suite: Suite,
+    findings: Collection[Finding],
+    official: published.Published | None,
+) -> list[str]:
+    """What a reader must know about this scoring, in sentences."""
+    notes = []
+    if suite != full:
+        ruleset = suite.ruleset(config.ruleset)
+        notes.append(
+            f"Not the rules of suite {full.name}: scored on {', '.join(suite.workloads)} with "
+            f"{ruleset.num_studies} studies x {ruleset.num_trials} trials. Do not compare with scores of the "
+            "full suite."
+        )
+    stepped = sorted({finding.submission for finding in findings if finding.kind is Kind.STEP_SCHEDULE})
+    if stepped:
+        notes.append(
+            f"Warning: {', '.join(stepped)} evaluated on a step-based schedule (--eval_every_steps), so "
+            "times to target have another resolution than the rules ask for. --strict refuses such results."
+        )
+    if official and config.compare_to:
+        notes.append(report.published_note(config.compare_to, official.medians is not None))
+    return notes
+
+
+def stray_notes(board: Leaderboard) -> list[str]:
+    """A warning where unlisted variants decide official scores."""
+    strays = board.table.columns[board.table.num_workloads :]
+    if board.settings.suite.held_out or not strays:
+        return []
+    return [
+        f"Warning: suite {board.settings.suite.name} holds out no workloads, but the official procedure lets every "
+        f"variant in the logs disqualify: {', '.join(strays)} (quirk stray-variants). Move them away, or leave "
+        "out --official."
+    ]
+
+
+def write(scored: Scored, folder: Path) -> Scored:
+    """Writes the files; `scored` with a note on what was written or left out."""
+    paths = output.write_all(folder, scored.board, scored.findings, scored.differences, scored.notes)
+    if plot.is_available():
+        plot.write_profile_plot(scored.board, folder / output.PROFILE)
+        note = f"Written to {folder}: {', '.join(path.name for path in paths)}, {output.PROFILE}."
+    else:
+        note = (
+            f"Written to {folder}: {', '.join(path.name for path in paths)}. The performance-profile plot "
+            f"needs plotly: {plot.INSTALL}, and run again."
+        )
+    return dataclasses.replace(scored, notes=(*scored.notes, note))

@@ -1,0 +1,175 @@
+"""`eval_measurements.csv` -> the three columns that scoring needs, and the first hit of the target.
+
+Thousands of files are read, so a regular file takes the fast way (split the bytes, pick strided columns,
+check with sums and sorts that run in C); anything irregular takes the careful way, row by row.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from algoperf import records
+from algoperf.suites import WorkloadTargets
+from scoring.records import Kind
+
+TIME_COLUMNS = (records.SCORE, records.SUBMISSION_TIME)
+"""Seconds on the submission clock; the first of these that is present is read."""
+
+Report = Callable[..., None]
+
+
+class UnreadableError(Exception):
+    """The file has no usable evaluation; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationLog:
+    """One trial's evaluations in order; the three sequences have equal, positive length."""
+
+    submission_time_sec: Sequence[float]
+    global_step: Sequence[float]
+    """NaN where the file has no such column."""
+    validation: Sequence[float]
+    """The target metric on the validation split; NaN where the cell is empty."""
+    oddities: tuple[tuple[Kind, str], ...] = field(default=())
+
+
+def parse(content: bytes, metric_name: str) -> EvaluationLog:
+    """The evaluations in a file.
+
+    A last row without a line end was cut while being written and is dropped, even if it looks complete: a cut
+    number is still a number. An empty cell is NaN. Where `global_step` goes back, a resumed run overwrote
+    what it did after its checkpoint, and the overwritten rows are dropped.
+
+    Args:
+      content: the bytes of the file.
+      metric_name: the column `validation/<metric_name>` is read.
+
+    Raises:
+      UnreadableError: if the file is empty, lacks a column, or has no complete row.
+
+    >>> parse(b"score,global_step,validation/loss\\n1.5,1,0.9\\n3.0,20,\\n", "loss").validation
+    [0.9, nan]
+    """
+    oddities: list[tuple[Kind, str]] = []
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n")
+    end = content.rfind(b"\n") + 1
+    if end < len(content) and b"\n" in content:
+        oddities.append((Kind.TORN_ROW, content[end:].decode(errors="replace")[:60]))
+    if end == 0:
+        raise UnreadableError("the file is empty" if not content.strip() else "the header line is cut")
+    header, rows = content[: content.index(b"\n")], content[content.index(b"\n") + 1 : end - 1]
+    names = header.decode(errors="replace").strip().split(",")
+    columns = locate(names, metric_name)
+    if not rows.strip():
+        raise UnreadableError("the file has a header and no complete row")
+    log = regular(rows, len(names), columns) or careful(rows, len(names), columns, oddities)
+    time, step, validation = drop_superseded(*log, oddities)
+    if not time:
+        raise UnreadableError("the file has no well-formed row")
+    if time != sorted(time):
+        oddities.append((Kind.CLOCK_BACK, ""))
+    if math.isnan(sum(validation)) and (num_nan := sum(map(math.isnan, validation))):
+        oddities.append((Kind.NAN_METRIC, f"{num_nan} of {len(validation)} evaluations"))
+    return EvaluationLog(time, step, validation, tuple(oddities))
+
+
+def locate(names: Sequence[str], metric_name: str) -> tuple[int, int | None, int]:
+    """Positions of the time, step (None if absent) and validation columns."""
+    time = next((names.index(name) for name in TIME_COLUMNS if name in names), None)
+    validation = f"validation/{metric_name}"
+    if time is None or validation not in names:
+        lacks = " or ".join(TIME_COLUMNS) if time is None else validation
+        raise UnreadableError(f"no column {lacks}; it has {', '.join(names)}"[:300])
+    return (
+        time,
+        names.index(records.GLOBAL_STEP) if records.GLOBAL_STEP in names else None,
+        names.index(validation),
+    )
+
+
+Columns = tuple[list[float], list[float], list[float]]
+
+
+def regular(rows: bytes, width: int, columns: tuple[int, int | None, int]) -> Columns | None:
+    """Time, step and validation of rows that all have `width` plain cells; None where one does not."""
+    cells = rows.replace(b"\n", b",").split(b",")
+    num_rows = rows.count(b"\n") + 1
+    if len(cells) != num_rows * width:
+        return None
+    time, step, validation = columns
+    try:
+        times = list(map(float, cells[time::width]))
+        steps = [math.nan] * num_rows if step is None else list(map(float, cells[step::width]))
+        values = floats_or_nan(cells[validation::width])
+    except ValueError:
+        return None
+    return (times, steps, values) if math.isfinite(sum(times)) else None
+
+
+def floats_or_nan(cells: list[bytes]) -> list[float]:
+    """Numbers; NaN for an empty cell."""
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return [float(cell or b"nan") for cell in cells]
+
+
+def careful(
+    rows: bytes, width: int, columns: tuple[int, int | None, int], oddities: list[tuple[Kind, str]]
+) -> Columns:
+    """As `regular`, row by row; a row that is short, long or not numeric is dropped and reported."""
+    times, steps, values = [], [], []
+    time, step, validation = columns
+    for number, row in enumerate(csv.reader(io.StringIO(rows.decode(errors="replace"))), start=2):
+        try:
+            if len(row) != width:
+                raise ValueError(f"{len(row)} cells instead of {width}")
+            at = float(row[time])
+            if not math.isfinite(at):
+                raise ValueError(f"its time is {at}")
+            new = at, math.nan if step is None else float(row[step] or "nan"), float(row[validation] or "nan")
+        except ValueError as error:
+            oddities.append((Kind.BAD_ROW, f"line {number}: {error}"))
+            continue
+        for column, value in zip((times, steps, values), new):
+            column.append(value)
+    return times, steps, values
+
+
+def drop_superseded(
+    time: list[float], step: list[float], validation: list[float], oddities: list[tuple[Kind, str]]
+) -> Columns:
+    """The history that counts after resumes: a row replaces earlier ones of later steps, and repeats."""
+    if step == sorted(step) and len(set(step)) == len(step):
+        return time, step, validation
+    kept: list[int] = []
+    for index, at_step in enumerate(step):
+        while kept and (
+            step[kept[-1]] > at_step or (step[kept[-1]] == at_step and time[kept[-1]] == time[index])
+        ):
+            kept.pop()
+        kept.append(index)
+    if len(kept) < len(step):
+        oddities.append((Kind.SUPERSEDED_ROW, f"{len(step) - len(kept)} of {len(step)} rows"))
+    return tuple([column[index] for index in kept] for column in (time, step, validation))  # type: ignore[return-value]
+
+
+def first_hit(validation: Sequence[float], targets: WorkloadTargets) -> int | None:
+    """Index of the first evaluation that met the target; None if none did. NaN does not meet it.
+
+    There is no interpolation between evaluations, and equality counts.
+    """
+    return next((index for index, value in enumerate(validation) if targets.is_met_by(value)), None)
+
+
+def best(validation: Sequence[float], higher_is_better: bool) -> float:
+    """Best value, NaN left out; NaN if there is no other."""
+    if math.isnan(sum(validation)):
+        validation = [value for value in validation if not math.isnan(value)]
+    if not validation:
+        return math.nan
+    return max(validation) if higher_is_better else min(validation)

@@ -1,0 +1,155 @@
+"""One field of submissions, scored: the rules of the other modules in their order.
+
+Scores are relative to the field: with another competitor the fastest times may change, and with them all
+ratios.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from algoperf.spec import no_such
+from algoperf.suites import Ruleset, Suite
+from scoring import bootstrap, profiles, rules, speedup, times
+from scoring.bootstrap import Bootstrap
+from scoring.procedure import Procedure
+from scoring.records import Miss, Results
+from scoring.rules import Ratios
+from scoring.times import TimeTable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Which rules score a field."""
+
+    suite: Suite
+    ruleset_name: str
+    """'external' or 'self'."""
+    procedure: Procedure
+    axis: str
+    """'submission_time' or 'steps'."""
+    reference: str | None = None
+    """Submission that speedups refer to."""
+    medians: Mapping[tuple[str, str], float] | None = field(default=None, repr=False)
+    """(submission, workload) -> time of entries without trials."""
+
+    @property
+    def ruleset(self) -> Ruleset:
+        return self.suite.ruleset(self.ruleset_name)
+
+
+@dataclass(frozen=True)
+class Speedups:
+    """Geometric-mean speedups over the reference; each array is (submissions,)."""
+
+    reference: str
+    penalized: np.ndarray
+    """Over all workloads, infinite times replaced by a penalty."""
+    common: np.ndarray
+    """Over the workloads that both reached."""
+    num_common: np.ndarray
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Everything that is known about a scored field; rows are in the order of `table.submissions`."""
+
+    settings: Settings
+    table: TimeTable
+    ratios: Ratios
+    scores: np.ndarray
+    """(submissions,)"""
+    misses: Mapping[tuple[str, str], Miss]
+    """(submission, workload or variant) -> why its time is infinite."""
+    speedups: Speedups | None
+    bootstrap: Bootstrap | None
+
+    @property
+    def submissions(self) -> tuple[str, ...]:
+        return self.table.submissions
+
+    @property
+    def workloads(self) -> tuple[str, ...]:
+        return self.table.columns[: self.table.num_workloads]
+
+    def has_interval(self, row: int) -> bool:
+        """Whether the submission was repeated at all: one study, or a published median, has no spread."""
+        cells = (self.table.cells[self.submissions[row], column] for column in self.table.columns)
+        return self.bootstrap is not None and any(len(cell.studies) > 1 for cell in cells)
+
+    def order(self) -> list[int]:
+        """Rows from best to worst score; ties by name."""
+        return sorted(
+            range(len(self.submissions)), key=lambda row: (-self.scores[row], self.submissions[row])
+        )
+
+    def ranks(self) -> np.ndarray:
+        """(submissions,) from 1; ties share the better rank."""
+        return bootstrap.ranks(self.scores)
+
+
+def make_leaderboard(
+    results: Results, settings: Settings, *, num_bootstrap_samples: int = 0, seed: int = 0
+) -> Leaderboard:
+    """Scores a field.
+
+    Args:
+      results: all trials of the field.
+      settings: the rules.
+      num_bootstrap_samples: 0 leaves out the intervals.
+      seed: of the bootstrap.
+
+    Raises:
+      UsageError: if the reference is not in the field.
+    """
+    submissions = tuple(sorted(results.submissions))
+    suite, procedure = settings.suite, settings.procedure
+    if settings.reference is not None and settings.reference not in submissions:
+        raise no_such("submission to be the reference", settings.reference, submissions)
+    table = times.make_table(
+        results.trials, submissions, suite, settings.ruleset, procedure, settings.axis, settings.medians
+    )
+    values = table.values()
+    ratios = ratios_of(values, table, settings)
+    fixed = values[:, : table.num_workloads]
+    penalties = speedup.penalties(suite, settings.ruleset, settings.axis, fixed)
+    reference = submissions.index(settings.reference) if settings.reference is not None else None
+
+    speedups, resampled = None, None
+    if reference is not None:
+        penalized = speedup.geometric_mean_speedup(fixed, reference, penalties)
+        speedups = Speedups(submissions[reference], penalized, *speedup.common_speedup(fixed, reference))
+    if num_bootstrap_samples:
+
+        def speedup_field(samples: np.ndarray) -> np.ndarray:
+            return speedup.geometric_mean_speedup(samples[..., : table.num_workloads], reference, penalties)
+
+        resampled = bootstrap.bootstrap(
+            *table.study_values(),
+            lambda samples: scores_of(ratios_of(samples, table, settings), settings),
+            speedup_field if reference is not None else None,
+            num_samples=num_bootstrap_samples,
+            seed=seed,
+        )
+    return Leaderboard(
+        settings=settings,
+        table=table,
+        ratios=ratios,
+        scores=scores_of(ratios, settings),
+        misses=rules.why_infinite(table, ratios, suite.r_max),
+        speedups=speedups,
+        bootstrap=resampled,
+    )
+
+
+def ratios_of(values: np.ndarray, table: TimeTable, settings: Settings) -> Ratios:
+    """`rules.performance_ratios` under the settings; `values` may have leading batch axes."""
+    return rules.performance_ratios(
+        values, table.num_workloads, table.bases, settings.suite.r_max, one_best=settings.procedure.one_best
+    )
+
+
+def scores_of(ratios: Ratios, settings: Settings) -> np.ndarray:
+    """(..., submissions) benchmark scores."""
+    return profiles.score(ratios.values, settings.suite.r_max, exact=settings.procedure.exact_integral)

@@ -1,0 +1,199 @@
+"""Result files: scores.csv, time_to_target.csv, and the same with everything behind it as JSON.
+
+JSON has no infinity: an infinite or absent number is null, and `miss` beside it says why.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from algoperf.spec import UsageError
+from scoring.differences import Differences
+from scoring.leaderboard import Leaderboard
+from scoring.records import Finding, Miss, Reason
+
+SCORES = "scores.csv"
+SCORES_JSON = "scores.json"
+TIMES = "time_to_target.csv"
+TIMES_JSON = "time_to_target.json"
+PROFILE = "performance_profile.html"
+
+
+def write_all(
+    folder: Path,
+    board: Leaderboard,
+    findings: Collection[Finding],
+    differences: Differences | None,
+    notes: Collection[str],
+) -> list[Path]:
+    """Writes the four files, making the folder where needed; the paths written.
+
+    Raises:
+      UsageError: if the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_csv(folder / SCORES, scores_rows(board))
+        write_csv(folder / TIMES, times_rows(board))
+        write_json(folder / SCORES_JSON, scores_content(board, findings, differences, notes))
+        write_json(folder / TIMES_JSON, times_content(board))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to --output_dir={str(folder)!r}: {error.strerror}; give another."
+        ) from error
+    return [folder / name for name in (SCORES, TIMES, SCORES_JSON, TIMES_JSON)]
+
+
+def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
+    """Header and one row per submission, best first; floats in full precision."""
+    header = ["submission", "score", "rank"]
+    header += ["score_low", "score_high", "rank_low", "rank_high"] if board.bootstrap else []
+    header += ["num_workloads_reached"]
+    header += ["speedup", "speedup_common", "num_workloads_common"] if board.speedups else []
+    yield header
+    ranks = board.ranks()
+    for row in board.order():
+        cells = [board.submissions[row], float(board.scores[row]), int(ranks[row])]
+        if board.bootstrap:
+            score, rank = board.bootstrap.score, board.bootstrap.rank
+            own = [float(score.low[row]), float(score.high[row]), int(rank.low[row]), int(rank.high[row])]
+            cells += own if board.has_interval(row) else [""] * len(own)
+        cells.append(int((board.ratios.values[row] < math.inf).sum()))
+        if board.speedups:
+            pair = (float(board.speedups.penalized[row]), float(board.speedups.common[row]))
+            cells += [
+                *("" if math.isnan(value) else value for value in pair),
+                int(board.speedups.num_common[row]),
+            ]
+        yield cells
+
+
+def times_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
+    """Header and one row per submission: medians before the held-out and r_max rules; empty = no results."""
+    columns = sorted(board.table.columns)
+    yield ["submission", *columns]
+    for submission in board.submissions:
+        cells = [board.table.cells[submission, column] for column in columns]
+        yield [submission, *("" if is_absent(cell.value, cell.miss) else cell.value for cell in cells)]
+
+
+def is_absent(value: float, miss: Miss | None) -> bool:
+    """Whether there were no results at all, as against results that missed the target."""
+    return math.isnan(value) or (miss is not None and miss.reason == Reason.WORKLOAD_MISSING)
+
+
+def scores_content(
+    board: Leaderboard, findings: Collection[Finding], differences: Differences | None, notes: Collection[str]
+) -> dict[str, Any]:
+    """Everything about scores, as plain JSON types."""
+    header, *rows = scores_rows(board)
+    submissions = [dict(zip(header, [None if cell == "" else cell for cell in row])) for row in rows]
+    for entry in submissions:
+        row = board.submissions.index(entry["submission"])
+        entry["workloads"] = {
+            workload: {
+                "ratio": finite(board.ratios.values[row, column]),
+                "miss": miss_content(board.misses.get((entry["submission"], workload))),
+            }
+            for column, workload in enumerate(board.workloads)
+        }
+    return {
+        "settings": settings_content(board),
+        "notes": list(notes),
+        "submissions": submissions,
+        "differences_from_official": differences_content(differences),
+        "findings": [
+            {
+                "submission": one.submission,
+                "workload": one.workload or None,
+                "kind": str(one.kind),
+                "place": one.place,
+                "detail": one.detail,
+            }
+            for one in sorted(findings)
+        ],
+    }
+
+
+def settings_content(board: Leaderboard) -> dict[str, Any]:
+    settings, ruleset = board.settings, board.settings.ruleset
+    return {
+        "suite": settings.suite.name,
+        "workloads": list(settings.suite.workloads),
+        "held_out": dict(settings.suite.held_out),
+        "r_max": settings.suite.r_max,
+        "ruleset": settings.ruleset_name,
+        "num_studies": ruleset.num_studies,
+        "num_trials": ruleset.num_trials,
+        "budget_factor": ruleset.budget_factor,
+        "procedure": settings.procedure.name,
+        "axis": settings.axis,
+        "reference": settings.reference,
+        "bootstrap_samples": board.bootstrap.num_samples if board.bootstrap else 0,
+        "seed": board.bootstrap.seed if board.bootstrap else None,
+    }
+
+
+def differences_content(differences: Differences | None) -> dict[str, Any] | None:
+    """Per submission: official score, change by quirk, clean score."""
+    if differences is None:
+        return None
+    return {
+        "quirks": {
+            s.quirk.name: {"why": s.quirk.why, "changed_times": list(s.notes)} for s in differences.steps
+        },
+        "submissions": {
+            name: {
+                "official": float(differences.official[row]),
+                "changes": {step.quirk.name: float(step.changes[row]) for step in differences.steps},
+                "clean": float(differences.clean[row]),
+            }
+            for row, name in enumerate(differences.submissions)
+        },
+    }
+
+
+def times_content(board: Leaderboard) -> dict[str, Any]:
+    """Per submission and workload (variants too): median, studies with the selected trial, reasons."""
+    content: dict[str, Any] = {"axis": board.settings.axis, "submissions": {}}
+    for submission in board.submissions:
+        content["submissions"][submission] = {
+            column: {
+                "time_to_target": finite(cell.value),
+                "miss": miss_content(board.misses.get((submission, column))),
+                "studies": [
+                    {
+                        "study": one.study,
+                        "time_to_target": finite(one.value),
+                        "trial": one.trial,
+                        "miss": miss_content(one.miss),
+                    }
+                    for one in cell.studies
+                ],
+            }
+            for column, cell in (
+                (column, board.table.cells[submission, column]) for column in board.table.columns
+            )
+        }
+    return content
+
+
+def miss_content(miss: Miss | None) -> dict[str, str] | None:
+    return None if miss is None else {"reason": str(miss.reason), "detail": miss.detail}
+
+
+def finite(value: float) -> float | None:
+    """JSON's form of a number that may be infinite or NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")

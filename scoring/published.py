@@ -1,0 +1,138 @@
+"""The official v0.5 results that ship with the package, and how they were made.
+
+External tuning: every trial of the 11 entries on the 14 scored workloads, with its first hit
+(`data/algoperf_v05_external.csv`), so that all rules, clean and official, can be applied again. Self-tuning:
+the 6 entries' workload times only, medians over studies as published, rounded to 0.1 s
+(`data/algoperf_v05_self_medians.csv`).
+
+The first file is made from the published logs by
+
+    python -m scoring.published <folder of submissions> scoring/data/algoperf_v05_external.csv
+"""
+
+import csv
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from algoperf import suites
+from algoperf.spec import UsageError, no_such
+from algoperf.suites import Suite
+from scoring.reading import read_submissions
+from scoring.records import STEPS, Hit, Results, Trial
+
+DATA_DIR = Path(__file__).parent / "data"
+HARDWARE = "8 x NVIDIA V100 16 GB"
+COLUMNS = (
+    "submission",
+    "framework",
+    "workload",
+    "study",
+    "trial",
+    "first_hit_evaluation",
+    "first_hit_submission_time_sec",
+    "first_hit_global_step",
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """The official entries of one ruleset; names carry the version, as in 'algoperf_v05/baseline'."""
+
+    results: Results
+    medians: dict[tuple[str, str], float] | None
+    """(submission, workload) -> seconds, for entries known by their medians only."""
+
+
+VERSIONS = ("algoperf_v05",)
+
+
+def load(version: str, ruleset: str, suite: Suite, axis: str) -> Published:
+    """The official results of a version, to be placed in a field under a suite's rules.
+
+    Raises:
+      UsageError: if there is no such version, its targets are not those of `suite`, or the axis is not
+      recorded.
+    """
+    if version not in VERSIONS:
+        raise no_such("published leaderboard", version, VERSIONS)
+    own = suites.load(version)
+    for workload in suite.scored_names():
+        ours, theirs = suite.targets(workload), own.known_targets.get(workload)
+        if theirs is None or ours.validation_target != theirs.validation_target:
+            raise UsageError(
+                f"--compare_to={version} has no times to the target of {workload!r} in suite {suite.name!r}. "
+                f"Use --suite={version}, or another suite of its workloads (algoperf_v06, qualification)."
+            )
+    own.ruleset(ruleset)
+    if ruleset == "external":
+        return Published(read_trials(DATA_DIR / f"{version}_external.csv", prefix=f"{version}/"), None)
+    if axis == STEPS:
+        raise UsageError(
+            f"The self-tuning results of {version} are published as times only; use --axis=submission_time, "
+            "or leave out --compare_to."
+        )
+    medians = read_medians(DATA_DIR / f"{version}_self_medians.csv", prefix=f"{version}/")
+    names = tuple(sorted({submission for submission, _ in medians}))
+    return Published(Results(submissions=names, trials=()), medians)
+
+
+def read_trials(path: Path, prefix: str = "") -> Results:
+    """Trials from a compact file; `prefix` goes before each submission's name."""
+    with path.open(newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        trials = tuple(
+            Trial(
+                submission=prefix + submission,
+                framework=framework,
+                workload=workload,
+                study=int(study),
+                trial=int(trial),
+                hit=Hit(int(index), float(time_sec), float(step)) if index else None,
+            )
+            for submission, framework, workload, study, trial, index, time_sec, step in rows
+        )
+    return Results(submissions=tuple(sorted({trial.submission for trial in trials})), trials=trials)
+
+
+def write_trials(results: Results, path: Path) -> None:
+    """The compact file: one row per trial; the last three cells are empty where it missed the target."""
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for one in sorted(
+            results.trials, key=lambda one: (one.submission, one.workload, one.study, one.trial)
+        ):
+            hit = one.hit
+            cells = (
+                (hit.evaluation, hit.submission_time_sec, f"{hit.global_step:.0f}") if hit else ("", "", "")
+            )
+            rows.writerow((one.submission, one.framework, one.workload, one.study, one.trial, *cells))
+
+
+def read_medians(path: Path, prefix: str = "") -> dict[tuple[str, str], float]:
+    """(submission, workload) -> median time in seconds; an empty cell (no results) has no entry."""
+    with path.open(newline="") as file:
+        return {
+            (prefix + row["submission"], workload): float(cell or math.nan)
+            for row in csv.DictReader(file)
+            for workload, cell in row.items()
+            if workload != "submission" and cell
+        }
+
+
+def main(argv: Sequence[str]) -> None:
+    """Makes the compact file of version 0.5 from its logs."""
+    if len(argv) != 3:
+        raise SystemExit("usage: python -m scoring.published <folder of submissions> <output.csv>")
+    suite = suites.load("algoperf_v05")
+    results = read_submissions(Path(argv[1]), {name: suite.targets(name) for name in suite.scored_names()})
+    write_trials(results, Path(argv[2]))
+    print(f"{len(results.trials)} trials of {len(results.submissions)} submissions written to {argv[2]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv)

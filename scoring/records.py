@@ -1,0 +1,124 @@
+"""What scoring knows about results: a `Trial` per run, a `Finding` per oddity, a `Miss` per infinite time."""
+
+import enum
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+FRAMEWORKS = ("jax", "pytorch")
+
+SUBMISSION_TIME = "submission_time"
+STEPS = "steps"
+AXES = (SUBMISSION_TIME, STEPS)
+AXIS_UNITS = {SUBMISSION_TIME: "seconds on the submission clock", STEPS: "updates (global_step)"}
+
+
+class Reason(enum.StrEnum):
+    """Why a time is infinite; the value is what tables and JSON show."""
+
+    TARGET_NOT_REACHED = "target_not_reached"
+    OVER_BUDGET = "over_budget"
+    TRIAL_FAILED = "trial_failed"
+    STUDY_MISSING = "study_missing"
+    WORKLOAD_MISSING = "workload_missing"
+    HELD_OUT_MISSING = "held_out_missing"
+    HELD_OUT_TARGET_NOT_REACHED = "held_out_target_not_reached"
+    HELD_OUT_TOO_SLOW = "held_out_too_slow"
+    BASE_NOT_REACHED = "base_not_reached"
+    TOO_SLOW = "slower_than_r_max"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """An infinite time: its reason, and a sentence with the numbers behind it."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The first evaluation of a trial that met the validation target."""
+
+    evaluation: int
+    """Its place among the evaluations of the trial, from 0."""
+    submission_time_sec: float
+    global_step: float
+    """NaN where the log has no such column."""
+
+    def on(self, axis: str) -> float:
+        """The value that is scored: seconds or steps."""
+        return self.global_step if axis == STEPS else self.submission_time_sec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One run of a submission on a workload."""
+
+    submission: str
+    workload: str
+    framework: str
+    study: int
+    trial: int
+    hit: Hit | None = None
+    best: float = math.nan
+    """Best validation metric seen; NaN where none was recorded."""
+    last_time_sec: float = math.nan
+    """Submission clock at the last evaluation, in seconds."""
+    status: str = ""
+    """`status` of the trial's summary.json; '' where there is none (AlgoPerf writes none)."""
+
+
+class Kind(enum.StrEnum):
+    """What a finding is about; the value is what tables and JSON show."""
+
+    STRAY_FOLDER = "stray folder ignored"
+    UNLISTED_WORKLOAD = "workload not in the suite, ignored"
+    EXTRA_STUDY = "more studies than the ruleset has, ignored"
+    EXTRA_TRIAL = "more trials than the ruleset has, ignored"
+    MISSING_WORKLOAD = "workload missing"
+    MISSING_STUDY = "study missing"
+    MISSING_TRIAL = "trial missing"
+    NO_EVALUATIONS = "trial without eval_measurements.csv"
+    UNREADABLE = "trial unreadable"
+    TORN_ROW = "torn last row ignored"
+    BAD_ROW = "malformed row ignored"
+    SUPERSEDED_ROW = "rows repeated after a resume ignored"
+    CLOCK_BACK = "submission clock went back"
+    NAN_METRIC = "NaN validation metric, counted as not reached"
+    STEP_SCHEDULE = "evaluated on a step-based schedule"
+
+
+HARMLESS = (Kind.NAN_METRIC,)
+"""Outcomes of a run rather than defects of its record: shown, accepted under --strict."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something about the results that a reader of the scores should know."""
+
+    submission: str
+    workload: str
+    kind: Kind
+    place: str
+    """Where, relative to the submission: 'study_0/trial_3'."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All trials of a field of submissions, sorted, and what was odd about them."""
+
+    submissions: tuple[str, ...]
+    trials: tuple[Trial, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def merge(parts: Iterable[Results]) -> Results:
+    """Results of several sources as one field."""
+    parts = tuple(parts)
+    return Results(
+        submissions=tuple(name for part in parts for name in part.submissions),
+        trials=tuple(trial for part in parts for trial in part.trials),
+        findings=tuple(finding for part in parts for finding in part.findings),
+    )

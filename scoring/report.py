@@ -1,0 +1,225 @@
+"""The report in the terminal: what was odd, times, why times are infinite, ratios, and the scores last."""
+
+import math
+from collections.abc import Collection
+
+from scoring import completeness, text
+from scoring.bootstrap import CONFIDENCE
+from scoring.differences import Differences
+from scoring.leaderboard import Leaderboard
+from scoring.published import HARDWARE
+from scoring.records import AXIS_UNITS, Finding, Reason
+
+MAX_FINDING_LINES = 40
+MAX_CHANGED_TIMES = 6
+
+# What a cell of the ratio table says instead of a number.
+SHORT = {
+    Reason.TARGET_NOT_REACHED: "target",
+    Reason.OVER_BUDGET: "budget",
+    Reason.TRIAL_FAILED: "failed",
+    Reason.STUDY_MISSING: "studies",
+    Reason.WORKLOAD_MISSING: "absent",
+    Reason.HELD_OUT_MISSING: "ho-absent",
+    Reason.HELD_OUT_TARGET_NOT_REACHED: "ho-target",
+    Reason.HELD_OUT_TOO_SLOW: "ho-slow",
+    Reason.TOO_SLOW: "slow",
+}
+LEGEND = {
+    Reason.TARGET_NOT_REACHED: "validation target not reached in enough studies",
+    Reason.OVER_BUDGET: "target reached after the budget",
+    Reason.TRIAL_FAILED: "trials failed",
+    Reason.STUDY_MISSING: "too few studies",
+    Reason.WORKLOAD_MISSING: "no results on this workload",
+    Reason.HELD_OUT_MISSING: "no results on the held-out variant",
+    Reason.HELD_OUT_TARGET_NOT_REACHED: "target of the held-out variant not reached",
+    Reason.HELD_OUT_TOO_SLOW: "over r_max times the fastest on the held-out variant",
+    Reason.TOO_SLOW: "over r_max times the fastest",
+}
+
+
+def render(
+    board: Leaderboard, findings: Collection[Finding], differences: Differences | None, notes: Collection[str]
+) -> str:
+    """The whole report.
+
+    Args:
+      board: the scored field.
+      findings: on the user's own results.
+      differences: between clean and official scores; None to leave that part out.
+      notes: sentences about this field, printed above the scores.
+    """
+    width = text.terminal_width()
+    parts = [
+        heading(board),
+        findings_part(findings, width),
+        times_part(board, width),
+        misses_part(board, width),
+    ]
+    parts += [ratios_part(board, width)]
+    if differences is not None:
+        parts.append(differences_part(differences, width))
+    parts += [text.paragraph(note, width, indent="") for note in notes]
+    parts.append(scores_part(board))
+    return "\n\n".join(part for part in parts if part)
+
+
+def heading(board: Leaderboard) -> str:
+    settings = board.settings
+    suite, ruleset = settings.suite, settings.ruleset
+    return (
+        f"Suite {suite.name}, {settings.ruleset_name} ruleset, {settings.procedure.name} rules, "
+        f"{count(len(board.submissions), 'submission')}\n{suite.description}\n"
+        f"{count(len(suite.workloads), 'workload')}, {len(suite.held_out)} held out; "
+        f"{count(ruleset.num_studies, 'study', 'studies')} x {count(ruleset.num_trials, 'trial')}; "
+        f"budget x {ruleset.budget_factor:g}; r_max {suite.r_max:g}; axis: {AXIS_UNITS[settings.axis]}"
+    )
+
+
+def findings_part(findings: Collection[Finding], width: int) -> str:
+    """The table of what was ignored, missing or odd."""
+    if not findings:
+        return "About the results: complete, nothing ignored."
+    groups = completeness.grouped(findings)
+    rows = [[g[0].submission, g[0].workload or "-", str(g[0].kind), completeness.places(g)] for g in groups]
+    shown = [[cell[: max(20, width - 4)] for cell in row] for row in rows[:MAX_FINDING_LINES]]
+    lines = text.table(["submission", "workload", "what", "where"], shown, num_left=4)
+    more = (
+        f"\n  ... and {len(rows) - len(shown)} more lines; --output_dir writes all."
+        if len(rows) > len(shown)
+        else ""
+    )
+    return (
+        f"About the results ({count(len(findings), 'finding')}; --strict makes them an error)\n{lines}{more}"
+    )
+
+
+def times_part(board: Leaderboard, width: int) -> str:
+    """Workload times before the held-out and r_max rules."""
+    values = board.table.values()
+    rows = [(name, [number(value, 1) for value in values[row]]) for row, name in enumerate(board.submissions)]
+    unit = AXIS_UNITS[board.settings.axis]
+    title = f"Time to target: median over studies, {unit}, before held-out and r_max rules"
+    return f"{title}\n{text.matrix('submission', board.table.columns, rows, width)}"
+
+
+def ratios_part(board: Leaderboard, width: int) -> str:
+    """Ratios after all rules; an infinite one shows its reason in a word."""
+    rows, used = [], set()
+    for row in board.order():
+        name = board.submissions[row]
+        cells = []
+        for column, workload in enumerate(board.workloads):
+            miss = board.misses.get((name, workload))
+            cells.append(SHORT[miss.reason] if miss else number(board.ratios.values[row, column], 4))
+            used.update([miss.reason] if miss else [])
+        rows.append((name, cells))
+    legend = "; ".join(f"{SHORT[reason]}: {words}" for reason, words in LEGEND.items() if reason in used)
+    title = "Performance ratios: time / fastest time, after all rules; a word instead of a number is infinite"
+    table = text.matrix("submission", board.workloads, rows, width)
+    return f"{title}\n{table}" + (f"\n{text.paragraph(legend + '.', width)}" if legend else "")
+
+
+def misses_part(board: Leaderboard, width: int) -> str:
+    """Every infinite time on a fixed workload with its reason."""
+    rows = [
+        [name, workload, str(board.misses[name, workload].reason), board.misses[name, workload].detail]
+        for name in board.submissions
+        for workload in board.workloads
+        if (name, workload) in board.misses
+    ]
+    if not rows:
+        return ""
+    return "Why times are infinite\n" + text.table(
+        ["submission", "workload", "reason", "detail"], rows, num_left=4
+    )
+
+
+def differences_part(differences: Differences, width: int) -> str:
+    """Official score, the effect of each repaired quirk, clean score."""
+    header = ["submission", "official", *(step.quirk.name for step in differences.steps), "clean"]
+    rows = [
+        [
+            name,
+            f"{differences.official[row]:.6f}",
+            *(f"{step.changes[row]:+.6f}" if step.changes[row] else "." for step in differences.steps),
+            f"{differences.clean[row]:.6f}",
+        ]
+        for row, name in enumerate(differences.submissions)
+    ]
+    lines = [
+        "What the clean rules change against the official procedure (--official follows it to the letter)"
+    ]
+    lines.append(text.table(header, rows))
+    for step in differences.steps:
+        hidden = max(0, len(step.notes) - MAX_CHANGED_TIMES)
+        shown = [*step.notes[:MAX_CHANGED_TIMES], *([f"and {hidden} more"] if hidden else [])]
+        changed = f" ({'; '.join(shown)})" if shown else ""
+        lines.append(text.paragraph(f"{step.quirk.name}: {step.quirk.why}{changed}.", width))
+    if not differences.steps:
+        lines = ["The official procedure gives the same scores as the clean rules here."]
+    return "\n".join(lines)
+
+
+def scores_part(board: Leaderboard) -> str:
+    """Rank, score, interval, rank interval, number of finite workloads, speedups."""
+    digits = 6 if board.settings.procedure.exact_integral else 12
+    percent = f"{CONFIDENCE:.0%}"
+    header = ["rank", "submission", "score"]
+    header += [f"{percent} interval", "ranks"] if board.bootstrap else []
+    header += ["workloads"]
+    header += [f"speedup over {board.speedups.reference}", "on common"] if board.speedups else []
+    ranks, rows = board.ranks(), []
+    for row in board.order():
+        cells = [str(ranks[row]), board.submissions[row], f"{board.scores[row]:.{digits}f}"]
+        if board.bootstrap:
+            score, rank = board.bootstrap.score, board.bootstrap.rank
+            known = board.has_interval(row)
+            cells.append(f"{score.low[row]:.4f} - {score.high[row]:.4f}" if known else "-")
+            cells.append(f"{rank.low[row]:.0f} - {rank.high[row]:.0f}" if known else "-")
+        finite = int((board.ratios.values[row] < math.inf).sum())
+        cells.append(f"{finite} of {len(board.workloads)}")
+        if board.speedups:
+            cells.append(number(board.speedups.penalized[row], 4))
+            cells.append(f"{number(board.speedups.common[row], 4)} ({board.speedups.num_common[row]})")
+        rows.append(cells)
+    title = "Scores: relative to this field, 1 = fastest on every workload"
+    if board.bootstrap and any(map(board.has_interval, board.order())):
+        title += (
+            f"; intervals: studies resampled {board.bootstrap.num_samples} times, seed {board.bootstrap.seed}"
+        )
+    return f"{title}\n{text.table(header, rows, num_left=2)}"
+
+
+def published_note(version: str, has_medians: bool) -> str:
+    """What a reader must know about official entries in a field."""
+    medians = (
+        " Their studies are not published, so their own spread is not in the intervals."
+        if has_medians
+        else ""
+    )
+    return (
+        f"Rows called {version}/... are the official entries, run on {HARDWARE}. Times measured on other "
+        "hardware do not compare with theirs. All scores here are relative to the joint field, so those of "
+        f"the official entries differ from the published ones.{medians}"
+    )
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """A number with its noun.
+
+    >>> count(1, "study", "studies"), count(3, "trial")
+    ('1 study', '3 trials')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def number(value: float, digits: int) -> str:
+    """A number for a table; 'inf', and '-' for what does not exist.
+
+    >>> number(1234.56, 1), number(math.inf, 1), number(math.nan, 1)
+    ('1234.6', 'inf', '-')
+    """
+    if math.isnan(value):
+        return "-"
+    return "inf" if math.isinf(value) else f"{value:.{digits}f}"

@@ -1,0 +1,197 @@
+"""A workload whose gradients the test chooses, and ways to run any submission on it in either framework."""
+
+import functools
+import importlib
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from algoperf import spec
+
+ROOT = Path(__file__).resolve().parents[2]
+FAMILIES = ("adamw", "nadamw", "nesterov")
+SHAPES = {"bias": (3,), "kernel": (2, 3), "scale": ()}
+SIZE = sum(int(np.prod(shape)) for shape in SHAPES.values())
+
+
+def point(**values):
+    """Hyperparameters as the harness hands them over."""
+    return namedtuple("Hyperparameters", values)(**values)
+
+
+# One point per algorithm, for a step hint of 12: warm-up of 3 steps.
+POINTS = {
+    "adamw": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
+    "nadamw": point(learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25),
+    "nesterov": point(
+        learning_rate=0.05,
+        one_minus_beta1=0.1,
+        weight_decay=0.01,
+        warmup_factor=0.25,
+        decay_steps_factor=0.7,
+        end_factor=0.01,
+    ),
+}
+
+
+def load(family, framework):
+    """The submission module of one family, or of the template."""
+    pytest.importorskip(framework)
+    folder = "submissions.template" if family == "template" else f"reference_algorithms.{family}"
+    return importlib.import_module(f"{folder}.submission_{framework}")
+
+
+class Logger:
+    """Keeps what a submission logs."""
+
+    def __init__(self):
+        self.rows = []
+
+    def append_scalar_metrics(self, metrics, global_step):
+        self.rows.append((global_step, {name: float(value) for name, value in metrics.items()}))
+
+
+class LinearWorkload:
+    """Logits are <inputs, params>, so the gradient of the mean loss is the mean of the inputs.
+
+    Label smoothing `a` multiplies the loss by 1 + a, which makes it visible in the gradient.
+    """
+
+    def __init__(self, step_hint=12):
+        self.step_hint = step_hint
+        self.metrics_logger = None
+        self.dropout_rates = []
+
+    def model_fn(
+        self,
+        params,
+        augmented_and_preprocessed_input_batch,
+        model_state,
+        mode,
+        rng,
+        update_batch_norm,
+        dropout_rate="workload default",
+    ):
+        assert mode is spec.ForwardPassMode.TRAIN
+        assert update_batch_norm is True
+        self.dropout_rates.append(dropout_rate)
+        flat = self.flatten(params)
+        return augmented_and_preprocessed_input_batch["inputs"] @ flat, model_state
+
+    def loss_fn(self, label_batch, logits_batch, mask_batch=None, label_smoothing=0.0):
+        per_example = (1 + label_smoothing) * (logits_batch - label_batch)
+        if mask_batch is None:
+            mask_batch = per_example * 0 + 1
+        per_example = per_example * mask_batch
+        return {
+            "summed": per_example.sum(),
+            "n_valid_examples": mask_batch.sum(),
+            "per_example": per_example,
+        }
+
+
+def initial_values():
+    rng = np.random.default_rng(1)
+    return {name: rng.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+def flat(values):
+    """All parameters as one vector, in the order of their names."""
+    return np.concatenate([values[name].ravel() for name in sorted(values)])
+
+
+def numpy_batches(num_steps, batch_size=4, seed=0):
+    rng = np.random.default_rng(seed)
+    for _ in range(num_steps):
+        weights = np.ones(batch_size, np.float32)
+        weights[-1] = 0.0  # one padded example
+        yield {
+            "inputs": rng.normal(size=(batch_size, SIZE)).astype(np.float32),
+            "targets": np.zeros(batch_size, np.float32),
+            "weights": weights,
+        }
+
+
+class JaxRun:
+    """Runs a JAX submission on the linear workload."""
+
+    def __init__(self, module, hyperparameters, workload=None):
+        import jax
+        import jax.numpy as jnp
+
+        self.module, self.hyperparameters = module, hyperparameters
+        self.workload = workload or LinearWorkload()
+        self.workload.flatten = lambda params: jnp.concatenate([params[n].ravel() for n in sorted(params)])
+        self.params = jax.tree.map(jnp.asarray, initial_values())
+        self.rng = jax.random.PRNGKey(0)
+        self.state = module.init_optimizer_state(self.workload, self.params, None, hyperparameters, self.rng)
+        self.global_step = 0
+
+    def step(self, batch):
+        batch = self.module.data_selection(
+            self.workload,
+            iter([batch]),
+            self.state,
+            self.params,
+            None,
+            self.hyperparameters,
+            self.global_step,
+            self.rng,
+        )
+        self.state, self.params, _ = self.module.update_params(
+            workload=self.workload,
+            current_param_container=self.params,
+            current_params_types=None,
+            model_state=None,
+            hyperparameters=self.hyperparameters,
+            batch=batch,
+            loss_type=spec.LossType.MEAN_SQUARED_ERROR,
+            optimizer_state=self.state,
+            eval_results=[],
+            global_step=self.global_step,
+            rng=self.rng,
+        )
+        self.global_step += 1
+
+    def vector(self):
+        return flat({name: np.array(value) for name, value in self.params.items()})
+
+
+class TorchRun(JaxRun):
+    """Runs a PyTorch submission on the linear workload."""
+
+    def __init__(self, module, hyperparameters, workload=None):
+        import torch
+
+        self.module, self.hyperparameters = module, hyperparameters
+        self.workload = workload or LinearWorkload()
+        self.workload.flatten = lambda model: torch.cat([p.reshape(-1) for _, p in sorted(model.items())])
+        values = {name: torch.nn.Parameter(torch.tensor(v)) for name, v in initial_values().items()}
+        self.params = torch.nn.ParameterDict(values)
+        self.rng = np.array([0, 1], np.int32)
+        self.state = module.init_optimizer_state(self.workload, self.params, None, hyperparameters, self.rng)
+        self.global_step = 0
+
+    def step(self, batch):
+        import torch
+
+        super().step({name: torch.from_numpy(value) for name, value in batch.items()})
+
+    def vector(self):
+        return flat({name: param.detach().numpy() for name, param in self.params.items()})
+
+
+RUNS = {"jax": JaxRun, "torch": TorchRun}
+
+
+@functools.cache
+def run(family, framework, hyperparameters, num_steps):
+    """Parameters after each update, each as one vector in the order of their names."""
+    session = RUNS[framework](load(family, framework), hyperparameters)
+    trajectory = []
+    for batch in numpy_batches(num_steps):
+        session.step(batch)
+        trajectory.append(session.vector())
+    return np.array(trajectory)

@@ -1,0 +1,163 @@
+"""Each algorithm in each framework against an independent NumPy transcription of its formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from linear_workload import FAMILIES, POINTS, flat, initial_values, load, numpy_batches, point, run
+
+pytestmark = pytest.mark.filterwarnings("error")
+STEP_HINT = 12
+NUM_STEPS = 15  # three beyond the step hint
+
+
+def numpy_cosine(s, h):
+    warmup = int(h.warmup_factor * STEP_HINT)
+    if s < warmup:
+        return h.learning_rate * s / warmup
+    length = max(STEP_HINT - warmup, 1)
+    if s > warmup + length:
+        return 0.0
+    return h.learning_rate * 0.5 * (1 + math.cos(math.pi * (s - warmup) / length))
+
+
+def numpy_linear(s, h):
+    warmup = int(h.warmup_factor * STEP_HINT)
+    decay = int((STEP_HINT - warmup) * h.decay_steps_factor)
+    if s < warmup:
+        return h.learning_rate * s / warmup
+    if s < warmup + decay:
+        return h.learning_rate * (1 - (1 - h.end_factor) * (s - warmup) / decay)
+    return h.learning_rate * h.end_factor
+
+
+def numpy_adam(h, is_nesterov):
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m = v = 0.0
+
+    def update(w, g, s):
+        nonlocal m, v
+        t = s + 1
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        numerator = beta1 * m + (1 - beta1) * g if is_nesterov else m
+        direction = numerator / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
+        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+
+    return update
+
+
+def numpy_nesterov(h):
+    beta1 = 1 - h.one_minus_beta1
+    b = 0.0
+
+    def update(w, g, s):
+        nonlocal b
+        g = g + h.weight_decay * w
+        b = beta1 * b + g
+        return w - numpy_linear(s, h) * (g + beta1 * b)
+
+    return update
+
+
+RULES = {
+    "adamw": lambda h: numpy_adam(h, is_nesterov=False),
+    "nadamw": lambda h: numpy_adam(h, is_nesterov=True),
+    "nesterov": numpy_nesterov,
+}
+
+
+def mean_gradient(batch, label_smoothing=0.0):
+    weights = batch["weights"].astype(np.float64)
+    return (1 + label_smoothing) * (weights @ batch["inputs"].astype(np.float64)) / weights.sum()
+
+
+def numpy_run(family, h, num_steps, label_smoothing=0.0, grad_clip=None):
+    update = RULES[family](h)
+    w = flat(initial_values()).astype(np.float64)
+    trajectory = []
+    for s, batch in enumerate(numpy_batches(num_steps)):
+        g = mean_gradient(batch, label_smoothing)
+        if grad_clip is not None:
+            g = g * min(1.0, grad_clip / (np.linalg.norm(g) + 1e-6))
+        w = update(w, g, s)
+        trajectory.append(w)
+    return trajectory
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_parameters_follow_the_formulas_through_warmup_decay_and_beyond_the_step_hint(family, framework):
+    found = run(family, framework, POINTS[family], NUM_STEPS)
+    expected = numpy_run(family, POINTS[family], NUM_STEPS)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_both_frameworks_make_the_same_updates_on_the_same_gradients(family):
+    in_jax = run(family, "jax", POINTS[family], NUM_STEPS)
+    in_torch = run(family, "torch", POINTS[family], NUM_STEPS)
+    np.testing.assert_allclose(in_jax, in_torch, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_first_update_changes_nothing_because_its_learning_rate_is_zero(family, framework):
+    after_one = run(family, framework, POINTS[family], NUM_STEPS)[0]
+    np.testing.assert_array_equal(after_one, flat(initial_values()))
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("family", ["adamw", "nadamw"])
+def test_parameters_stand_still_beyond_the_step_hint(family, framework):
+    trajectory = run(family, framework, POINTS[family], NUM_STEPS)
+    np.testing.assert_array_equal(trajectory[STEP_HINT - 1], trajectory[-1])
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("family", ["nadamw", "nesterov"])
+def test_without_warmup_the_first_update_is_already_a_full_one(family, framework):
+    h = POINTS[family]._replace(warmup_factor=0.01)  # int(0.12) == 0 steps
+    found = run(family, framework, h, 3)
+    np.testing.assert_allclose(found, numpy_run(family, h, 3), rtol=0, atol=1e-6)
+    assert np.abs(found[0] - flat(initial_values())).max() > 1e-4
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_nadamw_with_beta1_zero_is_finite_and_follows_the_formula(framework):
+    h = POINTS["nadamw"]._replace(one_minus_beta1=1.0)
+    found = run("nadamw", framework, h, 5)
+    np.testing.assert_allclose(found, numpy_run("nadamw", h, 5), rtol=0, atol=1e-6)
+
+
+def test_nadamw_is_neither_the_nadam_of_optax_nor_that_of_torch():
+    jax, optax, torch = (pytest.importorskip(name) for name in ("jax", "optax", "torch"))
+    nadamw = load("nadamw", "jax")
+    g = jax.numpy.array([1.0, -2.0])
+    ours, theirs = nadamw.scale_by_nadam(0.9, 0.99), optax.scale_by_adam(0.9, 0.99, nesterov=True)
+    our_update = ours.update(g, ours.init(g))[0]
+    assert np.abs(our_update - theirs.update(g, theirs.init(g))[0]).max() > 0.1
+
+    param = torch.nn.Parameter(torch.zeros(2))
+    param.grad = torch.tensor([1.0, -2.0])
+    torch.optim.NAdam([param], lr=1.0, betas=(0.9, 0.99)).step()
+    assert np.abs(-our_update - param.detach().numpy()).max() > 0.1
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_gradients_are_clipped_by_their_global_norm_before_the_optimizer(framework):
+    grad_clip = 1.5  # larger than some of the gradients, smaller than others
+    h = POINTS["nesterov"]
+    norms = [np.linalg.norm(mean_gradient(batch)) for batch in numpy_batches(6)]
+    assert min(norms) < grad_clip < max(norms)
+    clipped = point(**h._asdict(), grad_clip=grad_clip)
+    found = run("nesterov", framework, clipped, 6)
+    np.testing.assert_allclose(found, numpy_run("nesterov", h, 6, grad_clip=grad_clip), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_label_smoothing_reaches_the_loss(framework):
+    h = POINTS["nesterov"]
+    smoothed = point(**h._asdict(), label_smoothing=0.2)
+    found = run("nesterov", framework, smoothed, 6)
+    np.testing.assert_allclose(found, numpy_run("nesterov", h, 6, label_smoothing=0.2), rtol=0, atol=1e-6)

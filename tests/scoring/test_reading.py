@@ -1,0 +1,122 @@
+import random
+
+import pytest
+
+from algoperf.spec import UsageError
+from scoring import reading
+from scoring.records import Kind
+
+FLAGS = {"eval_every_steps": 100}
+
+
+@pytest.fixture
+def read(tmp_path, suite):
+    def read(**options):
+        targets = {name: suite.targets(name) for name in suite.scored_names()}
+        return reading.read_submissions(tmp_path / "submissions", targets, **options)
+
+    return read
+
+
+def kinds(results):
+    return [finding.kind for finding in results.findings]
+
+
+def test_the_first_evaluation_that_meets_the_target_is_the_hit(write_trial, read):
+    write_trial("adam", "up_jax", study=2, trial=3, rows=[(1.0, 0.1), (5.0, 0.8), (9.0, 0.9)])
+    (trial,) = read().trials
+    assert (trial.submission, trial.workload, trial.framework) == ("adam", "up", "jax")
+    assert (trial.study, trial.trial) == (2, 3)
+    assert (trial.hit.evaluation, trial.hit.submission_time_sec, trial.hit.global_step) == (1, 5.0, 20)
+    assert (trial.best, trial.last_time_sec) == (0.9, 9.0)
+
+
+def test_trials_come_in_numerical_order_whatever_the_order_of_writing(write_trial, read):
+    numbers = [(study, trial) for study in (0, 2, 10) for trial in (1, 2, 11)]
+    for study, trial in random.Random(0).sample(numbers, len(numbers)):
+        write_trial("adam", "up_jax", study=study, trial=trial, rows=[(1.0, 0.1)])
+    assert [(one.study, one.trial) for one in read().trials] == numbers
+
+
+def test_the_status_of_our_own_trials_is_read(write_trial, read):
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)], status="diverged")
+    assert read().trials[0].status == "diverged"
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"), [(FLAGS, [Kind.STEP_SCHEDULE]), ({"eval_every_steps": None}, []), ({}, [])]
+)
+def test_a_step_based_evaluation_schedule_is_reported(write_trial, read, flags, found):
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)], flags=flags)
+    assert kinds(read()) == found
+
+
+def test_a_torn_json_file_beside_the_evaluations_does_not_stop_the_scoring(write_trial, read):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    (folder / "summary.json").write_text('{"status": "dive')
+    (folder / "flags_0.json").write_text("[1, 2]")
+    assert read().trials[0].status == ""
+
+
+def test_stray_folders_are_reported_and_ignored(write_trial, read, tmp_path):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    study = folder.parents[1]
+    for stray in (
+        study / "trial_1",
+        study / "up",
+        folder.parent / "trial_02",
+        folder.parent / "trial_1_old",
+        study.parent / "study_x",
+    ):
+        stray.mkdir()
+    (tmp_path / "submissions" / "notes").mkdir()
+    (study / "up_jax_log.txt").write_text("a file is no folder")
+    results = read()
+    assert len(results.trials) == 1
+    assert kinds(results) == [Kind.STRAY_FOLDER] * 6
+
+
+def test_a_workload_that_is_not_asked_for_is_reported(write_trial, read):
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    write_trial("adam", "sideways_jax", rows=[(1.0, 0.1)])
+    assert [(one.workload, one.kind) for one in read().findings] == [("sideways", Kind.UNLISTED_WORKLOAD)]
+
+
+@pytest.mark.parametrize("content", [b"", b"score,validation/loss\n1,1\n"])
+def test_an_unreadable_trial_is_there_but_has_no_hit(write_trial, read, content):
+    write_trial("adam", "up_jax", content=content)
+    results = read()
+    assert results.trials[0].hit is None
+    assert results.trials[0].status == "unreadable"
+    assert kinds(results) == [Kind.UNREADABLE]
+
+
+def test_a_trial_folder_without_evaluations_is_no_trial(write_trial, read):
+    (write_trial("adam", "up_jax", rows=[(1.0, 0.1)]) / "eval_measurements.csv").unlink()
+    results = read()
+    assert results.trials == ()
+    assert kinds(results) == [Kind.NO_EVALUATIONS]
+
+
+def test_a_workload_in_both_frameworks_is_refused_by_name(write_trial, read):
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    write_trial("adam", "up_pytorch", study=1, rows=[(1.0, 0.1)])
+    with pytest.raises(UsageError, match="up_jax and up_pytorch"):
+        read()
+
+
+def test_submissions_are_included_and_excluded_by_name(write_trial, read):
+    for name in ("a", "b", "c"):
+        write_trial(name, "up_jax", rows=[(1.0, 0.1)])
+    assert read(include=("a", "c")).submissions == ("a", "c")
+    assert read(exclude=("a",)).submissions == ("b", "c")
+    with pytest.raises(UsageError, match="leave no submission"):
+        read(include=("a",), exclude=("a",))
+    with pytest.raises(UsageError, match="is called 'd'"):
+        read(exclude=("d",))
+
+
+def test_names_with_special_characters_are_only_names(write_trial, read):
+    write_trial("a[0-9]*", "up_jax", rows=[(1.0, 0.8)])
+    write_trial("a", "up_jax", rows=[(2.0, 0.8)])
+    assert [one.hit.submission_time_sec for one in read().trials] == [2.0, 1.0]

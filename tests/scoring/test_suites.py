@@ -1,0 +1,132 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from algoperf import suites
+from algoperf.spec import UsageError
+from algoperf.suites import Ruleset
+
+
+@pytest.mark.parametrize("name", suites.names())
+def test_every_suite_loads_and_knows_the_targets_of_all_its_workloads(name):
+    suite = suites.load(name)
+    assert suite.name == name
+    assert set(suite.rulesets) == {"external", "self"}
+    for workload in suite.scored_names():
+        assert suite.budget_sec(workload, "external") > 0
+        assert suite.targets(workload).metric_name
+
+
+@pytest.mark.parametrize(
+    ("name", "studies", "trials", "self_studies", "factor", "num_workloads", "num_held_out"),
+    [
+        ("algoperf_v05", 5, 5, 5, 3.0, 8, 6),
+        ("algoperf_v06", 3, 5, 3, 1.5, 8, 0),
+        ("qualification", 1, 5, 1, 1.5, 3, 0),
+    ],
+)
+def test_the_rulesets_have_the_published_numbers(
+    name, studies, trials, self_studies, factor, num_workloads, num_held_out
+):
+    suite = suites.load(name)
+    external, own = suite.ruleset("external"), suite.ruleset("self")
+    assert (external.num_studies, external.num_trials, external.budget_factor) == (studies, trials, 1.0)
+    assert (own.num_studies, own.num_trials, own.budget_factor) == (self_studies, 1, factor)
+    assert (len(suite.workloads), len(suite.held_out), suite.r_max) == (num_workloads, num_held_out, 4)
+
+
+def test_the_budgets_of_both_versions_are_the_published_ones_and_targets_are_equal():
+    old, new = suites.load("algoperf_v05"), suites.load("algoperf_v06")
+    budgets = [(old.targets(w).runtime_budget_sec, new.targets(w).runtime_budget_sec) for w in old.workloads]
+    assert budgets == [
+        (7703, 7703),
+        (8859, 4430),
+        (63008, 66159),
+        (77520, 69768),
+        (61068, 58015),
+        (55506, 44405),
+        (18477, 12011),
+        (48151, 43336),
+    ]
+    assert {name: one.validation_target for name, one in old.known_targets.items()} == {
+        name: one.validation_target for name, one in new.known_targets.items()
+    }
+
+
+def test_a_variant_has_the_budget_and_metric_of_its_base():
+    suite = suites.load("algoperf_v05")
+    base, variant = suite.targets("wmt"), suite.targets("wmt_glu_tanh")
+    changes = {"validation_target": 29.5779, "test_target": 29.0515}
+    assert dataclasses.replace(base, **changes) == variant
+
+
+def test_the_mini_suite_takes_its_numbers_from_the_registry():
+    from algoperf import registry
+
+    suite = suites.load("mini")
+    for workload in suite.workloads:
+        assert suite.targets(workload).validation_target == registry.get(workload).validation_target_value
+
+
+@pytest.mark.parametrize("name", ["algoperf_v5", "", "../suites/mini"])
+def test_an_unknown_suite_names_the_choices(name):
+    with pytest.raises(UsageError, match="Choose from algoperf_v05, algoperf_v06,"):
+        suites.load(name)
+
+
+def test_unknown_rulesets_and_workloads_name_the_nearest():
+    suite = suites.load("algoperf_v05")
+    with pytest.raises(UsageError, match="nearest is 'external'"):
+        suite.ruleset("externl")
+    with pytest.raises(UsageError, match="nearest is 'ogbg'"):
+        suite.targets("ogbgg")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"workloads": ()},
+        {"workloads": ("up", "up")},
+        {"held_out": {"x": "sideways"}},
+        {"held_out": {"down": "up"}},
+        {"r_max": 1},
+    ],
+)
+def test_a_suite_checks_itself(suite, changes):
+    with pytest.raises(UsageError, match="Suite 'test'"):
+        dataclasses.replace(suite, **changes)
+
+
+@pytest.mark.parametrize("numbers", [(0, 5, 1.0), (3, -1, 1.0), (3, 5, 0.0), (2.5, 1, 1.0)])
+def test_a_ruleset_checks_itself(numbers):
+    studies, trials, factor = numbers
+    with pytest.raises(UsageError, match="must be"):
+        Ruleset(num_studies=studies, num_trials=trials, budget_factor=factor)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"runtime_budget_sec": 0}, {"validation_target": float("nan")}, {"metric_name": ""}, {"step_hint": -1}],
+)
+def test_targets_check_themselves(suite, changes):
+    with pytest.raises(UsageError, match="must"):
+        dataclasses.replace(suite.targets("up"), **changes)
+
+
+def test_a_customized_suite_keeps_the_variants_of_its_workloads_only(suite):
+    cut = suites.customize(suite, workloads=["down"], num_studies=1)
+    assert cut.scored_names() == ("down",)
+    assert (cut.ruleset("external").num_studies, cut.ruleset("external").num_trials) == (1, 2)
+    assert suites.customize(suite) == suite
+    with pytest.raises(UsageError, match="is called 'nowhere'"):
+        suites.customize(suite, workloads=["nowhere"])
+
+
+def test_loading_a_suite_and_scoring_import_no_framework():
+    code = (
+        "import sys, scoring.command; from algoperf import suites; suites.load('algoperf_v06'); "
+        "print({'jax', 'torch', 'tensorflow', 'pandas', 'plotly', 'scipy'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
