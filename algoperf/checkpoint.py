@@ -33,11 +33,15 @@ def save(folder: Path, global_step: int, content: dict[str, Any], keep_older: bo
     """
     path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
     temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        pickle.dump({"version": VERSION, **content}, file, protocol=5)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            pickle.dump({"version": VERSION, **content}, file, protocol=5)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     if not keep_older:
         for other in list_checkpoints(folder):
             if other != path:
@@ -55,8 +59,8 @@ def load(folder: Path) -> dict[str, Any] | None:
         try:
             with open(path, "rb") as file:
                 content = pickle.load(file)
-        except (EOFError, pickle.UnpicklingError, OSError):
-            continue  # Damaged; an older one may be whole.
-        if content.get("version") == VERSION:
-            return content
+            if content["version"] == VERSION:
+                return content
+        except Exception:  # Damaged, which pickle reports in many ways; an older one may be whole.
+            continue
     return None

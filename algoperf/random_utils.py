@@ -4,6 +4,8 @@ A key is an int32 array of shape (2,), as in AlgoPerf. JAX runs use `jax.random`
 `algoperf.backends.jax_backend`). Functions are pure: the same arguments give the same keys.
 """
 
+import random
+
 import numpy as np
 
 _LIMIT = 2**31 - 1
@@ -42,3 +44,9 @@ def seeds(rng_seed: int, study: int, trial: int) -> dict[str, int]:
         sequence = np.random.SeedSequence(rng_seed, spawn_key=(study, trial, index))
         found[purpose] = int(sequence.generate_state(1)[0] >> 1)  # 31 bits: valid for every library.
     return found
+
+
+def seed_global_generators(seed: int) -> None:
+    """Seeds the generators of Python and NumPy that submissions may draw from without saying so."""
+    random.seed(seed)
+    np.random.seed(seed)

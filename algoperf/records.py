@@ -43,7 +43,7 @@ def trial_folder(
     return Path(experiment_dir) / experiment_name / f"{workload}_{framework}" / f"trial_{trial}"
 
 
-def flags_file(preemption_count: int) -> str:
+def flags_file(preemption_count: int | str) -> str:
     return f"flags_{preemption_count}.json"
 
 

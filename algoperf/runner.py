@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -100,7 +101,9 @@ class RunConfig:
         space, _ = submissions.search_space(file, flags["tuning_search_space"])
         # All points of a study are drawn, whichever of its trials run: trial t is the same point in every command.
         per_study = suite.ruleset(ruleset).num_trials
-        count = max(per_study, flags["num_tuning_trials"] or 1, flags["trial"] or 1)
+        wanted = max(flags[name] or 1 for name in ("num_tuning_trials", "trial", "hparam_end_index"))
+        # A space with fewer points than a study has trials is fine as long as nobody asks for more.
+        count = max(wanted, min(per_study, tuning.num_distinct(space)))
         return list(tuning.draw_points(space, count, flags["rng_seed"], flags["study"], per_study))
 
     @staticmethod
@@ -115,6 +118,10 @@ class RunConfig:
         end = flags["hparam_end_index"] or (flags["num_tuning_trials"] or 1)
         if not 0 <= start < end:
             raise UsageError(f"--hparam_start_index={start} must be below --hparam_end_index={end}.")
+        if start >= num_points:
+            raise UsageError(
+                f"--hparam_start_index={start} is beyond the {num_points} points of the search space."
+            )
         return tuple(range(start + 1, min(end, num_points) + 1))
 
     def folder(self, number: int) -> Path:
@@ -152,9 +159,12 @@ def run(flags: Mapping[str, Any], ledger: clock.Ledger) -> int:
     One trial runs in this process; several run one after the other, each in a fresh process, so that they share
     neither memory nor compiled functions nor global state.
     """
-    if flags["reproduce"]:
+    stored = flags["reproduce"]
+    if stored:
         flags = reproduced_flags(flags)
     config = RunConfig.from_flags(flags)
+    if stored:
+        _check_reproduces(config, Path(stored).expanduser())
     if len(config.trials) > 1:
         return _run_each(config)
     number = config.trials[0]
@@ -218,15 +228,32 @@ def _torch_compile(flag: bool | None, framework: str) -> bool:
 def _run_each(config: RunConfig) -> int:
     """Each trial in a process of its own; a crash of one does not stop the others."""
     worst = 0
+    shared = {**config.flags, "experiment_name": config.experiment_name, "append_timestamp": False}
     for number in config.trials:
-        command = [sys.executable, sys.argv[0], *_as_arguments({**config.flags, "trial": number})]
-        code = subprocess.run(command, check=False).returncode
+        code = _run_process([sys.executable, sys.argv[0], *_as_arguments({**shared, "trial": number})])
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
         worst = max(worst, code)
         if code == EXIT_USAGE:
             return code
     return worst
+
+
+def _run_process(command: list[str]) -> int:
+    """Exit code of a trial in a process of its own, which is given the time to write its checkpoint on signals."""
+    with subprocess.Popen(command) as process:
+
+        def pass_on(number: int, frame: Any) -> None:
+            del frame
+            if number == signal.SIGTERM:  # Ctrl-C reaches the whole process group by itself.
+                process.send_signal(number)
+
+        before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _as_arguments(flags: Mapping[str, Any]) -> list[str]:
@@ -242,7 +269,9 @@ def reproduced_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """
     folder = Path(flags["reproduce"]).expanduser()
     try:
-        stored = records.read_json(folder / records.flags_file(0))
+        files = sorted(folder.glob(records.flags_file("*")), key=lambda path: int(path.stem.split("_")[-1]))
+        newest = files[-1] if files else folder / records.flags_file(0)
+        stored = records.read_json(newest)  # The last command's: it may have gone on beyond an earlier limit.
         identity = records.read_json(folder / records.meta_data_file(0))["identity"]
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
@@ -265,3 +294,16 @@ def reproduced_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
             f"{identity['submission_source']}): check out the version of that time to reproduce it."
         )
     return merged
+
+
+def _check_reproduces(config: RunConfig, folder: Path) -> None:
+    """Raises UsageError where today's files describe another trial than the stored one."""
+    identity = records.read_json(folder / records.meta_data_file(0))["identity"]
+    point = config.points[config.trials[0] - 1]
+    now = {"workload_config": config.workload.config_hash(), "hyperparameters": point}
+    for key, value in now.items():
+        if identity[key] != value:
+            raise UsageError(
+                f"{folder} cannot be reproduced: its {key} was {identity[key]!r} and is {value!r} now. Check out the "
+                "workloads, suite and search space of that time."
+            )

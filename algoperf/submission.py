@@ -215,9 +215,8 @@ def import_file(path: Path) -> ModuleType:
         if all(part.isidentifier() for part in path.relative_to(root).with_suffix("").parts):
             if str(root) not in sys.path:
                 sys.path.append(str(root))
-            module = importlib.import_module(name)
-            if Path(module.__file__ or "").resolve() == path:
-                return module
+            if _is_found_as(name, path):
+                return importlib.import_module(name)
         return _import_as(path, name)
     except UsageError:
         raise
@@ -230,10 +229,24 @@ def import_file(path: Path) -> ModuleType:
         ) from error
 
 
+def _is_found_as(name: str, path: Path) -> bool:
+    """Whether importing `name` would run this file, and not another one of that name that comes earlier."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # The parent is no package, or one of those that `_import_as` makes.
+        return False
+    return found is not None and found.origin is not None and Path(found.origin).resolve() == path
+
+
 def _import_as(path: Path, name: str) -> ModuleType:
     """Imports a file under a name of its own, its folder standing in for the package."""
-    package, _, _ = name.rpartition(".")
+    package, _, stem = name.rpartition(".")
     if package:
+        if _is_taken(package):  # For example a folder called jax.
+            package = f"submission_in_{_identifier(package)}"
+            name = f"{package}.{stem}"
+        for other in [other for other in sys.modules if other == package or other.startswith(f"{package}.")]:
+            del sys.modules[other]  # Siblings of an earlier submission from another folder of this name.
         parent = ModuleType(package)
         parent.__path__ = [str(path.parent)]
         sys.modules[package] = parent
@@ -244,6 +257,15 @@ def _import_as(path: Path, name: str) -> ModuleType:
     sys.modules[name] = module
     module_spec.loader.exec_module(module)
     return module
+
+
+def _is_taken(package: str) -> bool:
+    """Whether a regular package or module of that name can be imported (a bare folder is not one)."""
+    try:
+        found = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.origin is not None
 
 
 def load(path: Path | str, framework: str | None = None) -> Submission:

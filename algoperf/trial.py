@@ -63,11 +63,11 @@ class TrialConfig:
             "workload_config": self.workload.config_hash(),
             "framework": self.framework,
             "submission_source": self.submission.source_hash,
-            "hyperparameters": self.point,
             "rng_seed": self.rng_seed,
             "study": self.study,
             "trial": self.trial,
             "eval_every_steps": self.eval_every_steps,
+            "hyperparameters": self.point,
         }
 
 
@@ -160,6 +160,7 @@ class Trial:
         workload.evaluator  # noqa: B018 - finds out now whether the data are there
         seeds = random_utils.seeds(config.rng_seed, config.study, config.trial)
         self.seeds = seeds
+        random_utils.seed_global_generators(seeds["submission"])
         self.hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
         if config.submission.leaves_dropout_to_harness and hasattr(self.hyperparameters, "dropout_rate"):
             workload.default_dropout_rate = self.hyperparameters.dropout_rate

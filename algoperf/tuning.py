@@ -7,6 +7,7 @@ Source: Bousquet et al. 2017, https://arxiv.org/abs/1706.03200; the grammar is A
 
 import collections
 import json
+import keyword
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,9 +64,9 @@ def check_search_space(space: Any) -> None:
 
 def _check_names(names: Mapping[str, Any]) -> None:
     for name in names:
-        if not name.isidentifier() or name.startswith("_"):
+        if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
             raise UsageError(
-                f"{name!r} is no name for a hyperparameter: use letters, digits and underscores."
+                f"{name!r} is no name for a hyperparameter: use letters, digits and underscores, and no word of Python."
             )
 
 
@@ -108,9 +109,11 @@ def _value(entry: Mapping[str, Any], u: float) -> Any:
     return low + u * (high - low)
 
 
-def _num_distinct(space: Mapping[str, Any]) -> float:
+def num_distinct(space: SearchSpace) -> float:
     """How many different points the space holds; infinite with any true range."""
-    count = 1.0
+    if isinstance(space, list):
+        return len(space)
+    count = 1
     for entry in space.values():
         if "feasible_points" in entry:
             count *= len({json.dumps(value) for value in entry["feasible_points"]})
@@ -142,9 +145,9 @@ def draw_points(
             return [dict(point) for point in space[:num_trials]]
         order = np.random.default_rng([seed, study]).permutation(len(space))
         return [dict(space[index]) for index in order[:num_trials]]
-    if _num_distinct(space) < num_trials:
+    if num_distinct(space) < num_trials:
         raise UsageError(
-            f"The search space holds only {_num_distinct(space):.0f} different points, fewer than the "
+            f"The search space holds only {num_distinct(space)} different points, fewer than the "
             f"{num_trials} trials asked for: widen it or lower --num_tuning_trials."
         )
     from scipy.stats import qmc

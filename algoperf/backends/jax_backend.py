@@ -37,6 +37,19 @@ class FunctionLeaf:
         self.path = path
 
 
+class SavedArray:
+    """A device array in a saved tree; NumPy arrays and other leaves stay what they are."""
+
+    def __init__(self, array: np.ndarray, key_impl: str | None):
+        self.array, self.key_impl = array, key_impl
+
+    @classmethod
+    def of(cls, leaf: jax.Array) -> "SavedArray":
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # A key made by `jax.random.key`.
+            return cls(np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf)))
+        return cls(np.asarray(leaf), None)
+
+
 class JaxBackend:
     """See `algoperf.backends.base.Backend`."""
 
@@ -141,7 +154,7 @@ class JaxBackend:
 
         def to_host(path: Any, leaf: Any) -> Any:
             if isinstance(leaf, jax.Array):
-                return np.asarray(leaf)
+                return SavedArray.of(leaf)
             if callable(leaf):
                 return FunctionLeaf(jax.tree_util.keystr(path))
             return leaf
@@ -155,9 +168,10 @@ class JaxBackend:
         functions = {jax.tree_util.keystr(path): leaf for path, leaf in fresh if callable(leaf)}
 
         def to_device(leaf: Any) -> Any:
-            if isinstance(leaf, np.ndarray):
+            if isinstance(leaf, SavedArray):
                 # A copy: on the CPU, JAX may otherwise share memory with the array that was read.
-                return jax.device_put(np.array(leaf), self._replicated)
+                array = jax.device_put(np.array(leaf.array), self._replicated)
+                return array if leaf.key_impl is None else jax.random.wrap_key_data(array, impl=leaf.key_impl)
             if isinstance(leaf, FunctionLeaf):
                 return functions[leaf.path]
             return leaf

@@ -46,7 +46,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
             "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if not module.is_ready(spec, folder):
             print(f"Making the data of {folder_name(spec)} in {folder} (first use only).", file=sys.stderr)
             module.synthesize(spec, folder, progress=progress)
@@ -55,7 +55,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Keeps two processes from preparing the same folder; the lock goes away with its process."""
     import fcntl
 

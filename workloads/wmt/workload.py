@@ -20,9 +20,7 @@ MODEL = {
 
 DATA = {
     "tokenizer_bytes": 10_000_000,  # Training text of the SentencePiece model, newlines counted.
-    "max_corpus_chars": 0,
     "pack_group": 256,  # Sentence pairs that are packed together.
-    "shuffle": True,
 }
 
 FAMILY = Family(
@@ -64,7 +62,14 @@ FAMILY = Family(
     },
     # Provisional sizes and targets: README.md says how they were measured.
     mini=Variant(
-        model={"vocab_size": 512, "emb_dim": 128, "num_heads": 4, "num_layers": 2, "mlp_dim": 128, "max_len": 48},
+        model={
+            "vocab_size": 768,
+            "emb_dim": 128,
+            "num_heads": 4,
+            "num_layers": 2,
+            "mlp_dim": 128,
+            "max_len": 32,
+        },
         data={"tokenizer_bytes": 500_000, "pack_group": 64},
         facts={
             "num_train_examples": 30_000,

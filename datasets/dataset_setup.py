@@ -1,0 +1,90 @@
+"""Downloads (or synthesizes), prepares and verifies the data of one workload and its variants.
+
+    python datasets/dataset_setup.py --dataset=wmt --data_dir=~/data/algoperf
+    python datasets/dataset_setup.py --dataset=wmt_mini
+
+The same command continues after an interruption, and does nothing where everything is in place. What happens is
+written in `workloads/<family>/download.py` and `data.py`.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from absl import app, flags
+
+from algoperf import registry
+from algoperf.data import locate
+from algoperf.spec import UsageError, no_such
+from algoperf.workload import WorkloadSpec
+
+flags.DEFINE_string(
+    "dataset", None, "A workload family ('wmt') or its mini twin ('wmt_mini').", required=True
+)
+flags.DEFINE_string(
+    "data_dir", None, f"Root of all data; $ALGOPERF_DATA_DIR or {locate.DEFAULT_ROOT} by default."
+)
+flags.DEFINE_bool("progress", True, "Show progress bars.")
+flags.DEFINE_bool("verify", True, "Compare checksums of all prepared files at the end.")
+
+
+def spec_of(dataset: str) -> WorkloadSpec:
+    """The base spec that stands for a data set; variants share it."""
+    specs = {
+        locate.folder_name(spec): spec for spec in map(registry.get, registry.names()) if spec.variant is None
+    }
+    if dataset not in specs:
+        raise no_such("data set", dataset, specs)
+    return specs[dataset]
+
+
+def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bool = True) -> Path:
+    """Does what is still missing; returns the folder.
+
+    Raises:
+      UsageError: no such data set, disk too full, no network, damaged files.
+    """
+    spec = spec_of(dataset)
+    data = registry.data_module(spec)
+    folder = locate.folder_of(spec, data_dir)
+    if not getattr(data, "NEEDS_FILES", True):
+        print(f"{dataset} needs no files.")
+        return folder
+    if not data.is_ready(spec, folder):
+        if not spec.is_mini:
+            _download_and_prepare(spec, folder, progress)
+        locate.ready_folder(spec, data_dir, progress)
+    if verify and hasattr(data, "verify"):
+        for split, counts in data.verify(spec, folder, progress).items():
+            print(f"{split:>12}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))
+    print(f"{dataset} is ready in {folder}.")
+    return folder
+
+
+def _download_and_prepare(spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with locate.one_at_a_time(folder):
+        name = f"workloads.{spec.family}.download"
+        if importlib.util.find_spec(name):
+            importlib.import_module(name).download(spec, folder, progress)
+        registry.data_module(spec).prepare(spec, folder, progress)
+
+
+def main(argv: Sequence[str]) -> int:
+    if len(argv) > 1:
+        print(f"Unknown arguments: {' '.join(argv[1:])}", file=sys.stderr)
+        return 2
+    try:
+        set_up(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.progress, flags.FLAGS.verify)
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    app.run(main)

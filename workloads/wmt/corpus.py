@@ -1,0 +1,187 @@
+"""Raw sentence pairs: TFDS folders with ArrayRecord files, written and read without TensorFlow.
+
+    <folder>/raw/wmt17_translate/de-en/1.0.0/    'train'
+    <folder>/raw/wmt14_translate/de-en/1.0.0/    'validation' (newstest2013) and 'test' (newstest2014)
+
+`tensorflow_datasets` and `array_record` are imported inside the functions that need them: a training run reads
+prepared files only.
+"""
+
+import contextlib
+import functools
+import importlib
+import io
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.spec import UsageError
+
+Pair = tuple[str, str]
+"""A German sentence and its English translation."""
+
+# Our split -> the TFDS data set that holds it.
+DATASET_OF_SPLIT = {"train": "wmt17_translate", "validation": "wmt14_translate", "test": "wmt14_translate"}
+CONFIG, VERSION = "de-en", "1.0.0"
+
+# TFDS reads up to 16 shards in turn, 16 examples from each: part of the definition of "the first 10 MB of text".
+SHARDS_IN_TURN = EXAMPLES_PER_TURN = 16
+
+
+def require_disk(folder: Path, num_bytes: int) -> None:
+    """Raises UsageError if less than `num_bytes` are free where `folder` is."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise UsageError(
+            f"This needs {num_bytes / 1e9:.1f} GB in {folder}; only {free / 1e9:.1f} GB are free."
+        )
+
+
+def dataset_folder(raw: Path, dataset: str) -> Path:
+    return raw / dataset / CONFIG / VERSION
+
+
+@contextlib.contextmanager
+def tfds_quietly(progress: bool = False) -> Iterator[Any]:
+    """The module `tensorflow_datasets`, with its log lines and (without `progress`) its progress bars off."""
+    try:
+        import array_record  # noqa: F401
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        advice = "Reading raw WMT data needs tensorflow-datasets and array_record: pip install -e .[data]"
+        raise UsageError(f"{advice} (missing: {error.name}).") from error
+    level = logging.getLogger("absl").level
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not progress:
+        tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield tfds
+    finally:
+        logging.getLogger("absl").setLevel(level)
+        if not progress:
+            tfds.enable_progress_bar()
+
+
+class RawSplit:
+    """The pairs of one split by position, in the order in which TFDS reads them without shuffling.
+
+    Raises:
+      UsageError: if the files are missing, unreadable or in another format than ArrayRecord.
+    """
+
+    def __init__(self, raw: Path, split: str):
+        dataset = DATASET_OF_SPLIT[split]
+        folder = dataset_folder(raw, dataset)
+        if not (folder / "dataset_info.json").is_file():
+            raise UsageError(f"No raw WMT data ({dataset}) in {folder}.")
+        with tfds_quietly() as tfds:
+            builder = tfds.builder_from_directory(folder)
+            if split not in builder.info.splits:
+                raise UsageError(f"{folder} has no split {split!r}, only {sorted(builder.info.splits)}.")
+            try:  # Undecoded: TFDS's own decoding takes five times as long.
+                self._source = builder.as_data_source(
+                    split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+                )
+            except NotImplementedError as error:
+                raise UsageError(
+                    f"{folder} is not in ArrayRecord format (file_format='array_record')."
+                ) from error
+        info = builder.info.splits[split]
+        self.num_bytes = int(info.num_bytes)
+        self._order = reading_order(info.shard_lengths)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def pairs(self, start: int = 0, stop: int | None = None) -> Iterator[Pair]:
+        """Pairs `start` to `stop` in reading order, those with an empty side left out."""
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        order = self._order[start:stop]
+        for block in np.array_split(order, len(order) // 1024 + 1):
+            for record in self._source.__getitems__(block.tolist()):
+                feature = tf_example_pb2.Example.FromString(record).features.feature
+                german, english = (feature[side].bytes_list.value[0].decode() for side in ("de", "en"))
+                if german and english:
+                    yield german, english
+
+
+def reading_order(shard_lengths: Iterable[int]) -> np.ndarray:
+    """Positions in the concatenated shards, in the order of TFDS's unshuffled read.
+
+    >>> reading_order([20, 3]).tolist()[14:21]
+    [14, 15, 20, 21, 22, 16, 17]
+    """
+    lengths = np.asarray(list(shard_lengths), np.int64)
+    if len(lengths) > SHARDS_IN_TURN:
+        raise UsageError(
+            f"WMT data in more than {SHARDS_IN_TURN} shards ({len(lengths)}) cannot be put in TFDS's order."
+        )
+    shard = np.repeat(np.arange(len(lengths)), lengths)
+    starts = np.cumsum(lengths) - lengths
+    turn = (np.arange(lengths.sum()) - starts[shard]) // EXAMPLES_PER_TURN
+    return np.lexsort((shard, turn))  # Stable, so examples keep their order within a turn.
+
+
+def write_dataset(
+    raw: Path,
+    dataset: str,
+    examples: Mapping[str, Callable[[Any], Iterable[tuple[Any, Pair]]]],
+    num_shards: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Writes a TFDS data set by TFDS's own builder, as if it had downloaded the sentences itself.
+
+    Args:
+      raw: the root of the raw data.
+      dataset: 'wmt17_translate' or 'wmt14_translate'.
+      examples: split -> function that yields (key, pair) and is given the builder; keys decide on the order.
+      num_shards: files per split; by default TFDS chooses by size.
+      progress: whether TFDS shows its progress bars.
+    """
+
+    def as_tfds(
+        builder: Any, make: Callable[[Any], Iterable[tuple[Any, Pair]]]
+    ) -> Iterator[tuple[Any, dict]]:
+        for key, (german, english) in make(builder):
+            yield key, {"de": german, "en": english}
+
+    def split_generators(self: Any, manager: Any) -> dict[str, Iterator]:
+        del manager
+        return {split: as_tfds(self, make) for split, make in examples.items()}
+
+    with tfds_quietly(progress) as tfds:
+        for unfinished in dataset_folder(raw, dataset).parent.glob("incomplete.*"):
+            shutil.rmtree(unfinished)
+        builder = _builder_class(dataset, split_generators)(
+            config=CONFIG, data_dir=raw, file_format="array_record"
+        )
+        config = tfds.download.DownloadConfig(num_shards=num_shards, try_download_gcs=False)
+        builder.download_and_prepare(download_dir=raw / "tfds_downloads", download_config=config)
+    shutil.rmtree(raw / "tfds_downloads", ignore_errors=True)
+
+
+def _builder_class(dataset: str, split_generators: Callable[[Any, Any], dict[str, Iterator]]) -> type:
+    """TFDS's class with the download replaced: its own extractor needs TensorFlow."""
+    from tensorflow_datasets.core import registered
+
+    module = importlib.import_module(f"tensorflow_datasets.translate.{dataset.removesuffix('_translate')}")
+    base = getattr(module, f"{dataset.removesuffix('_translate').capitalize()}Translate")
+    members = {
+        "__module__": base.__module__,
+        "_split_generators": split_generators,
+        "code_path": None,  # Where TFDS would look for checksums of downloads.
+    }
+    with registered.skip_registration():
+        return type(base.__name__, (base,), members)
+
+
+@functools.lru_cache(maxsize=4)
+def open_split(raw: Path, split: str) -> RawSplit:
+    """`RawSplit`, kept open: worker processes read many ranges of one split."""
+    return RawSplit(raw, split)

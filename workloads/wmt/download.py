@@ -1,0 +1,195 @@
+"""Fetches the real WMT corpora and writes them in TFDS's form, without TensorFlow.
+
+TFDS knows the addresses, checksums and file formats, gives each sentence its key and sorts by it. Only fetching and
+unpacking are ours, because TFDS's need TensorFlow: they continue after an interruption and keep only German and
+English. Of WMT14 its validation and test splits are built, of WMT17 its training split.
+"""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from algoperf.spec import UsageError
+from algoperf.workload import WorkloadSpec
+from workloads.wmt import corpus
+from workloads.wmt.corpus import Pair
+
+# Archives 2.0 GB; their German-English texts 1.8 GB; ArrayRecord files 1.9 GB and once more while they are sorted;
+# token arrays 1.6 GB (estimates from sizes that TFDS states). The first two are deleted at the end.
+DISK_BYTES = 12_000_000_000
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SEC = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """One file to fetch."""
+
+    url: str
+    num_bytes: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subset:
+    """One parallel corpus inside an archive, as TFDS names it ('europarl_v7')."""
+
+    name: str
+    archive: Archive
+    members: tuple[str, ...]
+    """Paths inside the archive: German, English."""
+
+
+def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Fills `folder/raw` with the data sets that `prepare` reads; continues where an earlier call stopped."""
+    del spec
+    raw, downloads = Path(folder) / "raw", Path(folder) / "downloads"
+    missing = {}
+    for split, dataset in corpus.DATASET_OF_SPLIT.items():
+        if not (corpus.dataset_folder(raw, dataset) / "dataset_info.json").is_file():
+            missing.setdefault(dataset, []).append(split)
+    if missing:
+        done = sum(path.stat().st_size for path in downloads.rglob("*") if path.is_file())
+        corpus.require_disk(raw.parent, max(DISK_BYTES - done, 0))
+    for dataset, splits in missing.items():
+        subsets = {split: subsets_of(dataset, split) for split in splits}
+        for archive in dict.fromkeys(subset.archive for found in subsets.values() for subset in found):
+            fetch(archive, downloads / archive.file_name, progress)
+        for subset in (subset for found in subsets.values() for subset in found):
+            unpack(subset, downloads, progress)
+        examples = {split: _examples(found, downloads) for split, found in subsets.items()}
+        corpus.write_dataset(raw, dataset, examples, progress=progress)
+    shutil.rmtree(downloads, ignore_errors=True)
+
+
+def subsets_of(dataset: str, split: str) -> list[Subset]:
+    """What TFDS makes a split of."""
+    with corpus.tfds_quietly() as tfds:
+        from tensorflow_datasets.translate import wmt
+
+        builder = tfds.builder_cls(dataset)
+        table = tfds.core.utils.tfds_path() / "url_checksums" / f"{dataset}.txt"
+        checksums = tfds.core.download.checksums.load_url_infos(table)
+        language = corpus.CONFIG.split("-")[0]
+        found = []
+        for name in builder._subsets.fget(None)[split]:
+            subset = wmt.DATASET_MAP[name]
+            if subset.target != "en" or language not in subset.sources:
+                continue
+            (url,) = subset.get_url(language)
+            archive = Archive(url, int(checksums[url].size), checksums[url].checksum)
+            found.append(Subset(name, archive, tuple(subset.get_path(language))))
+        return found
+
+
+def _examples(subsets: list[Subset], downloads: Path) -> Callable[[Any], Iterable[tuple[Any, Pair]]]:
+    """Keys and pairs from TFDS's own parser, which leaves out pairs with an empty side."""
+
+    def make(builder: Any) -> Iterator[tuple[Any, Pair]]:
+        folders = {subset.name: [os.fspath(_folder_of(subset, downloads))] for subset in subsets}
+        for key, example in builder._generate_examples(list(folders), folders):
+            yield key, (example["de"], example["en"])
+
+    return make
+
+
+# ---- fetching --------------------------------------------------------------------------------------------------
+
+
+def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
+    """Downloads to `path`, continuing a partial file; the name appears when size and checksum are right.
+
+    Raises:
+      UsageError: if the server cannot be reached or the content is another one.
+    """
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        _continue_download(archive, partial, progress)
+    except (urllib.error.URLError, OSError) as error:
+        where = f"{archive.url} (have {_size(partial):,} of {archive.num_bytes:,} bytes in {partial})"
+        raise UsageError(f"Cannot download {where}: {error}. The same command continues.") from error
+    with partial.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != archive.sha256:
+        partial.unlink()
+        raise UsageError(
+            f"{archive.url} has SHA-256 {found}, {archive.sha256} was expected. Try again later."
+        )
+    os.replace(partial, path)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
+    have = _size(partial)
+    if have == archive.num_bytes:
+        return
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SEC) as response:
+        continues = response.status == 206  # Otherwise the server sends everything from the start.
+        bar = tqdm(
+            desc=archive.file_name,
+            total=archive.num_bytes,
+            initial=have if continues else 0,
+            unit="B",
+            unit_scale=True,
+            disable=not progress,
+        )
+        with bar, partial.open("ab" if continues else "wb") as file:
+            while chunk := response.read(CHUNK_BYTES):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if _size(partial) != archive.num_bytes:
+        raise OSError(f"got {_size(partial):,} bytes")
+
+
+# ---- unpacking -------------------------------------------------------------------------------------------------
+
+
+def _folder_of(subset: Subset, downloads: Path) -> Path:
+    return downloads / "texts" / subset.name
+
+
+def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
+    """Copies the two texts of a subset out of its archive, whatever else is in there."""
+    folder = _folder_of(subset, downloads)
+    if folder.is_dir():
+        return
+    unfinished = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    wanted = set(subset.members)
+    with tarfile.open(downloads / subset.archive.file_name) as archive:
+        bar = tqdm(archive, desc=f"unpack {subset.name}", unit="file", disable=not progress)
+        for member in bar:
+            name = os.path.normpath(member.name)
+            if name in wanted:
+                target = unfinished / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.extractfile(member) as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file, CHUNK_BYTES)
+                wanted.remove(name)
+            if not wanted:
+                break
+    if wanted:
+        raise UsageError(
+            f"{subset.archive.file_name} lacks {', '.join(sorted(wanted))}; delete it and try again."
+        )
+    os.replace(unfinished, folder)

@@ -1,0 +1,270 @@
+"""Raw pairs -> token ids in flat memory-mapped arrays, once, in parallel, resumable.
+
+In the data folder: `tokenizer.model`; per split and side `<split>_<side>_tokens.npy` (all ids in one row, in the
+smallest type that holds the vocabulary) and `<split>_<side>_offsets.npy` (sentence i is tokens[offsets[i] :
+offsets[i + 1]]); `manifest.json`, written last. While the work goes on, finished pieces wait in `parts/`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from algoperf.spec import UsageError
+from workloads.wmt import corpus, tokenizer
+
+FORMAT = 1  # Raise when prepared files change: older ones are then prepared again.
+SPLITS = ("train", "validation", "test")
+SIDES = ("inputs", "targets")
+PAIRS_PER_PART = 50_000
+MAX_PARTS_IN_PROCESS = 3  # To encode fewer takes less time than to start worker processes.
+# Ids take 2 of about 4.3 bytes of raw text, for a while twice: in parts and in the final arrays.
+DISK_PER_RAW_BYTE = 1.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """One side of one split, by position."""
+
+    tokens: np.ndarray
+    """(sum of lengths,) ids."""
+    offsets: np.ndarray
+    """(sentences + 1,) where each sentence starts in `tokens`."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """One split: German `inputs` and English `targets` of the same length."""
+
+    inputs: Sentences
+    targets: Sentences
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+def model_path(folder: Path) -> Path:
+    return folder / "tokenizer.model"
+
+
+def array_path(folder: Path, split: str, side: str, part: str) -> Path:
+    return folder / f"{split}_{side}_{part}.npy"
+
+
+def load_pairs(folder: Path, split: str) -> Pairs:
+    """A prepared split, memory-mapped."""
+
+    def side(name: str) -> Sentences:
+        arrays = (
+            np.load(array_path(folder, split, name, part), mmap_mode="r") for part in ("tokens", "offsets")
+        )
+        return Sentences(*arrays)
+
+    return Pairs(side("inputs"), side("targets"))
+
+
+# ---- manifest --------------------------------------------------------------------------------------------------
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What is prepared in `folder`, or None."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def is_complete(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.get("format") != FORMAT or manifest.get("config") != config:
+        return False
+    return all(_size(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
+
+
+def damaged_files(folder: Path, progress: bool = True) -> list[str]:
+    """Names of files whose content is not what the manifest says; reads everything."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return ["manifest.json"]
+    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
+    return [name for name, entry in files if _sha256(folder / name) != entry["sha256"]]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+# ---- preparation -----------------------------------------------------------------------------------------------
+
+
+def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], progress: bool = True) -> None:
+    """Trains the vocabulary, encodes all splits, writes the manifest. Continues where an earlier call stopped.
+
+    Args:
+      folder: has the raw data in `folder/raw`; the results go here.
+      config: 'vocab_size', 'max_len', 'tokenizer_bytes', and whatever else tells one preparation from another.
+      num_pairs: split -> pairs that the raw data must have.
+      progress: whether to show progress bars.
+
+    Raises:
+      UsageError: if raw data are missing or have another size, or the disk is too full.
+    """
+    if is_complete(folder, config):
+        return
+    raw = folder / "raw"
+    splits = {split: corpus.RawSplit(raw, split) for split in SPLITS}
+    for split, source in splits.items():
+        if len(source) != num_pairs[split]:
+            where = f"{raw / corpus.DATASET_OF_SPLIT[split]}, split {split!r},"
+            raise UsageError(f"{where} has {len(source):,} pairs; {num_pairs[split]:,} are expected.")
+    corpus.require_disk(folder, int(DISK_PER_RAW_BYTE * sum(source.num_bytes for source in splits.values())))
+
+    (folder / "manifest.json").unlink(missing_ok=True)
+    parts = _parts_folder(folder, config)
+    trained = parts / "tokenizer.model"
+    if not trained.exists():
+        text = tokenizer.training_text(splits["train"].pairs(), config["tokenizer_bytes"])
+        lines = tqdm(text, desc="vocabulary", unit="line", disable=not progress)
+        _write_atomically(trained, tokenizer.train(lines, config["vocab_size"]))
+    _encode_parts(raw, parts, {split: len(source) for split, source in splits.items()}, config, progress)
+
+    dtype = np.min_scalar_type(config["vocab_size"] - 1)
+    counts = {split: _join_parts(parts, folder, split, len(splits[split]), dtype) for split in SPLITS}
+    _write_atomically(model_path(folder), trained.read_bytes())
+    names = [model_path(folder).name]
+    names += [array_path(folder, *key).name for key in _array_keys()]
+    files = {name: {"bytes": _size(folder / name), "sha256": _sha256(folder / name)} for name in names}
+    manifest = {"format": FORMAT, "config": config, "splits": counts, "files": files}
+    _write_atomically(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    shutil.rmtree(folder / "parts")
+
+
+def _array_keys() -> Iterator[tuple[str, str, str]]:
+    return ((split, side, part) for split in SPLITS for side in SIDES for part in ("tokens", "offsets"))
+
+
+def _parts_folder(folder: Path, config: dict[str, Any]) -> Path:
+    """Where pieces of this very preparation wait; those of another configuration are thrown away."""
+    text = json.dumps({"format": FORMAT, **config}, sort_keys=True)
+    parts = folder / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    for other in (folder / "parts").glob("*"):
+        if other != parts:
+            shutil.rmtree(other)
+    parts.mkdir(parents=True, exist_ok=True)
+    return parts
+
+
+def _ranges(size: int) -> Iterator[tuple[int, int]]:
+    return ((start, min(start + PAIRS_PER_PART, size)) for start in range(0, size, PAIRS_PER_PART))
+
+
+def _part_path(parts: Path, split: str, start: int) -> Path:
+    return parts / f"{split}-{start:09d}.npz"
+
+
+def _encode_parts(
+    raw: Path, parts: Path, sizes: dict[str, int], config: dict[str, Any], progress: bool
+) -> None:
+    """Encodes what is not there yet, one part at a time per processor."""
+    todo = [(split, *limits) for split in SPLITS for limits in _ranges(sizes[split])]
+    todo = [job for job in todo if not _part_path(parts, job[0], job[1]).exists()]
+    arguments = [(raw, parts, *job, config["max_len"]) for job in todo]
+    bar = tqdm(
+        total=sum(stop - start for _, start, stop in todo), desc="tokenise", unit="pair", disable=not progress
+    )
+    with bar:
+        if len(todo) <= MAX_PARTS_IN_PROCESS:
+            for job in arguments:
+                bar.update(_encode_part(*job))
+            return
+        # 'spawn': the caller may already run JAX or PyTorch threads, which do not survive a fork.
+        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+            futures = [pool.submit(_encode_part, *job) for job in arguments]
+            try:
+                for future in as_completed(futures):
+                    bar.update(future.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _encode_part(raw: Path, parts: Path, split: str, start: int, stop: int, max_len: int) -> int:
+    """Writes one part: ids and lengths of both sides of all pairs that fit in `max_len` tokens."""
+    processor = tokenizer.load(parts / "tokenizer.model")
+    pairs = list(corpus.open_split(raw, split).pairs(start, stop))
+    encoded = [processor.encode([pair[side] for pair in pairs]) for side in (0, 1)]
+    kept = [ids for ids in zip(*encoded, strict=True) if max(map(len, ids)) <= max_len]
+    arrays = {"num_read": np.int64(stop - start), "num_not_empty": np.int64(len(pairs))}
+    for side, sentences in zip(SIDES, zip(*kept, strict=True) if kept else ((), ()), strict=True):
+        arrays[f"{side}_lengths"] = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        total = int(arrays[f"{side}_lengths"].sum())
+        arrays[f"{side}_tokens"] = np.fromiter((i for ids in sentences for i in ids), np.int32, total)
+    path = _part_path(parts, split, start)
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, **arrays)
+    os.replace(temporary, path)
+    return stop - start
+
+
+def _join_parts(parts: Path, folder: Path, split: str, size: int, dtype: np.dtype) -> dict[str, int]:
+    """Parts -> final arrays of one split; returns counts for the manifest."""
+    paths = [_part_path(parts, split, start) for start, _ in _ranges(size)]
+    counts = {"read": 0, "empty": 0, "too_long": 0, "kept": 0}
+    for path in paths:
+        with np.load(path) as part:
+            num_read, num_not_empty = int(part["num_read"]), int(part["num_not_empty"])
+            num_kept = len(part["inputs_lengths"])
+        counts["read"] += num_read
+        counts["empty"] += num_read - num_not_empty
+        counts["too_long"] += num_not_empty - num_kept
+        counts["kept"] += num_kept
+    for side in SIDES:
+        offsets = np.zeros(counts["kept"] + 1, np.int64)
+        lengths = [np.load(path)[f"{side}_lengths"] for path in paths]
+        np.cumsum(np.concatenate(lengths), out=offsets[1:])
+        final = {part: array_path(folder, split, side, part) for part in ("tokens", "offsets")}
+        temporary = {part: path.with_suffix(".tmp") for part, path in final.items()}
+        tokens = np.lib.format.open_memmap(temporary["tokens"], "w+", dtype, (int(offsets[-1]),))
+        position = 0
+        for path in paths:
+            piece = np.load(path)[f"{side}_tokens"]
+            tokens[position : position + len(piece)] = piece
+            position += len(piece)
+        tokens.flush()
+        del tokens
+        with temporary["offsets"].open("wb") as file:
+            np.save(file, offsets)
+        for part in final:
+            os.replace(temporary[part], final[part])
+        counts[f"{side}_tokens"] = int(offsets[-1])
+    return counts

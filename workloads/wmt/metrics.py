@@ -1,0 +1,62 @@
+"""Loss and accuracy per target token, and corpus BLEU of the beam-search translations."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import sacrebleu
+
+from algoperf.workload import WorkloadSpec
+from workloads.wmt import encoding, tokenizer
+
+
+def make_metrics(spec: WorkloadSpec, folder: Path) -> "TranslationMetrics":
+    """For one pass over a split; see `TranslationMetrics`."""
+    del spec
+    return TranslationMetrics(tokenizer.load(encoding.model_path(Path(folder))))
+
+
+class TranslationMetrics:
+    """Sums over real rows and tokens, so neither batch size nor padding matter.
+
+    Outputs per batch: `loss` (batch,) in nats and `correct` (batch,), both summed over the tokens of a row;
+    `hypotheses` (batch, length), ids without start token.
+    """
+
+    def __init__(self, text: tokenizer.Tokenizer):
+        self._tokenizer = text
+        self._loss = self._correct = self._num_tokens = 0.0
+        self._hypotheses: list[str] = []
+        self._references: list[str] = []
+
+    def update(self, batch: dict[str, np.ndarray], outputs: dict[str, np.ndarray]) -> None:
+        weights = np.asarray(batch["weights"])
+        is_real = weights.any(axis=1)
+        self._loss += float(np.asarray(outputs["loss"], np.float64)[is_real].sum())
+        self._correct += float(np.asarray(outputs["correct"], np.float64)[is_real].sum())
+        self._num_tokens += float(weights.sum(dtype=np.float64))
+        # References are the target ids as text, not the raw text: as in AlgoPerf, whose targets we use.
+        self._references += self._tokenizer.decode(np.asarray(batch["targets"])[is_real])
+        self._hypotheses += self._tokenizer.decode(np.asarray(outputs["hypotheses"])[is_real])
+
+    def result(self) -> dict[str, float]:
+        """`loss` and `accuracy` per token, `bleu` from 0 to 100; NaN where no row was real."""
+        if not self._num_tokens:
+            return {"loss": math.nan, "accuracy": math.nan, "bleu": math.nan}
+        return {
+            "loss": self._loss / self._num_tokens,
+            "accuracy": self._correct / self._num_tokens,
+            "bleu": bleu(self._hypotheses, self._references),
+        }
+
+
+def bleu(hypotheses: list[str], references: list[str]) -> float:
+    """Corpus BLEU as AlgoPerf counts it: sacrebleu's defaults (13a tokens, exponential smoothing), cased.
+
+    Source: Post 2018, https://arxiv.org/abs/1804.08771.
+
+    >>> round(bleu(["The cat sat on the mat ."], ["The cat is on the mat ."]), 3)
+    48.892
+    """
+    score = sacrebleu.corpus_bleu(hypotheses, [references], force=True).score
+    return min(score, 100.0)  # A perfect score comes out as 100.00000000000004.

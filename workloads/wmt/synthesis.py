@@ -1,0 +1,150 @@
+"""The corpus of the mini workload: a fixed set of sentence pairs in the files of the real data sets.
+
+Validation and test are made of word combinations (verb and object, adjective and noun, the two parts of a compound,
+the two digits of a number) that training never shows, and of different ones: translating them takes composition.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from workloads.wmt import corpus, lexicon, sentences
+from workloads.wmt.corpus import Pair
+from workloads.wmt.sentences import Combination
+
+VERSION = 3  # Raise with every change of the text: existing folders are then written again.
+SEED = 2017
+HELD_OUT_PERCENT = {"validation": 10, "test": 10}
+NUM_TRAIN_SHARDS = 4
+MAX_CHARACTERS = 80  # Of a sentence in either language, so that it fits in the 32 tokens of a row.
+
+
+def describe(num_pairs: dict[str, int]) -> dict[str, Any]:
+    """What identifies the text."""
+    return {"version": VERSION, "seed": SEED, **num_pairs}
+
+
+def split_of_combination(combination: Combination) -> str:
+    """The split that owns a combination of words: a hash decides, so it never changes."""
+    bucket = zlib.crc32(" ".join(combination).encode()) % 100
+    for split, percent in HELD_OUT_PERCENT.items():
+        if bucket < percent:
+            return split
+        bucket -= percent
+    return "train"
+
+
+def split_of_sentence(combinations: Iterable[Combination]) -> str | None:
+    """'train' if all combinations are; a held-out split if some are its own and none the other's; else None."""
+    owners = {split_of_combination(combination) for combination in combinations} - {"train"}
+    return None if len(owners) > 1 else owners.pop() if owners else "train"
+
+
+def make_corpus(num_pairs: dict[str, int], progress: bool = False) -> dict[str, list[Pair]]:
+    """Split -> distinct sentence pairs; training has every word of the others, or both its parts."""
+    sampler = sentences.Sampler(SEED)
+    found: dict[str, list[Pair]] = {split: [] for split in num_pairs}
+    seen: set[str] = set()
+    known: set[str] = set()
+    with tqdm(total=sum(num_pairs.values()), desc="synthesize", unit="pair", disable=not progress) as bar:
+        while any(len(found[split]) < size for split, size in num_pairs.items()):
+            pair = sampler.pair()
+            if max(map(len, pair)) > MAX_CHARACTERS:
+                continue
+            split = split_of_sentence(sampler.combinations)
+            if split is None or len(found[split]) == num_pairs[split] or pair[0] in seen:
+                continue
+            if split != "train" and len(found["train"]) < num_pairs["train"]:
+                continue  # Held-out sentences come last, when all words of the training text are known.
+            if split == "train":
+                learn(pair, known)
+            elif not is_known(pair, known):
+                continue
+            seen.add(pair[0])
+            found[split].append(pair)
+            bar.update()
+    return found
+
+
+@functools.cache
+def parts(word: str) -> tuple[str, str] | None:
+    """The two words in a number of two digits or in a German compound, None for any other word.
+
+    >>> parts("einundzwanzig"), parts("Gartentüren"), parts("Gartens")
+    (('ein', 'zwanzig'), ('Garten', 'türen'), None)
+    """
+    lowered = word.lower()
+    for tens, english in lexicon.TENS.items():
+        if lowered.endswith(f"und{tens}"):
+            return lowered.removesuffix(f"und{tens}"), tens
+        if lowered.startswith(f"{english}-"):
+            return english, lowered.removeprefix(f"{english}-")
+    for modifier in lexicon.MODIFIERS:
+        head = word.removeprefix(modifier)
+        if head != word and any(head.startswith(noun.german.lower()) for noun in lexicon.HEADS):
+            return modifier, head
+    return None
+
+
+def bare_words(sentence: str) -> list[str]:
+    return [word.strip(".,?") for word in sentence.split()]
+
+
+def learn(pair: Pair, known: set[str]) -> None:
+    """Adds the words of a pair, and the parts of its compounds and numbers, to `known`."""
+    for word in (word for sentence in pair for word in bare_words(sentence)):
+        known.update((word, *(parts(word) or ())))
+
+
+def is_known(pair: Pair, known: set[str]) -> bool:
+    """Whether every word, or else both its parts, are in `known`."""
+    return all(
+        word in known or known.issuperset(parts(word) or (word,))
+        for sentence in pair
+        for word in bare_words(sentence)
+    )
+
+
+def synthesize(folder: Path, num_pairs: dict[str, int], progress: bool = True) -> None:
+    """Writes `folder/raw` in the layout of the real data (see `corpus`), unless this very text is there."""
+    raw = folder / "raw"
+    marker = raw / "synthesis.json"
+    description = describe(num_pairs)
+    if marker.is_file() and json.loads(marker.read_text())["text"] == description:
+        return
+    shutil.rmtree(raw, ignore_errors=True)
+    found = make_corpus(num_pairs, progress)
+    for dataset in dict.fromkeys(corpus.DATASET_OF_SPLIT.values()):
+        own = {split: pairs for split, pairs in found.items() if corpus.DATASET_OF_SPLIT[split] == dataset}
+        shards = NUM_TRAIN_SHARDS if "train" in own else None
+        corpus.write_dataset(
+            raw, dataset, {split: _numbered(pairs) for split, pairs in own.items()}, shards, progress=False
+        )
+    temporary = marker.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"text": description, "sha256": checksum(found)}, indent=2) + "\n")
+    os.replace(temporary, marker)
+
+
+def _numbered(pairs: list[Pair]) -> Any:
+    def examples(builder: Any) -> Iterator[tuple[int, Pair]]:
+        del builder
+        return iter(enumerate(pairs))
+
+    return examples
+
+
+def checksum(found: dict[str, list[Pair]]) -> str:
+    """SHA-256 over all sentences in order."""
+    digest = hashlib.sha256()
+    for split in sorted(found):
+        for german, english in found[split]:
+            digest.update(f"{split}\t{german}\t{english}\n".encode())
+    return digest.hexdigest()

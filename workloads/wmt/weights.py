@@ -1,0 +1,65 @@
+"""Names and layouts of the JAX model's weights in the PyTorch model; imports no framework."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from algoperf.workload import WorkloadSpec
+
+_NAMES = {
+    "self_attention": "self_attn",
+    "cross_attention": "cross_attn",
+    "query": "q_proj",
+    "key": "k_proj",
+    "value": "v_proj",
+    "out": "out_proj",
+    "layernorm_self_attention": "norm_self_attn",
+    "layernorm_cross_attention": "norm_cross_attn",
+    "layernorm_mlp": "norm_mlp",
+    "encoder_layernorm": "norm",
+    "encoderdecoder_layernorm": "norm",
+    "embedding": "weight",
+    "kernel": "weight",
+    "scale": "weight",
+}
+
+
+def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    """The state dict of the PyTorch model that computes the same function.
+
+    Args:
+      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
+      spec: the workload.
+    """
+    width = spec.model.emb_dim
+    state = {}
+    for path, leaf in _leaves(params):
+        value = np.asarray(leaf)
+        if path[-1] == "kernel":
+            # Attention kernels are (D, H, K), the output's (H, K, D); a torch weight is (out, in).
+            value = value.reshape(-1, width) if path[-2] == "out" else value.reshape(value.shape[0], -1)
+            value = value.T
+        state[_torch_name(path)] = np.ascontiguousarray(value)
+    return state
+
+
+def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*parents, key))
+        else:
+            yield (*parents, key), value
+
+
+def _torch_name(path: tuple[str, ...]) -> str:
+    """('encoder', 'encoderblock_0', 'mlp', 'hidden', 'bias') -> 'encoder.encoder.layers.0.mlp.hidden.bias'."""
+    names = []
+    for key in path:
+        if key.startswith(("encoderblock_", "encoderdecoderblock_")):
+            names += ["layers", key.split("_")[1]]
+        else:
+            names.append(_NAMES.get(key, key))
+    if path[0] in ("encoder", "decoder"):
+        names.insert(0, path[0])
+    return ".".join(names)
