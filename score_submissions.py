@@ -9,6 +9,7 @@ The folder holds <submission>/study_<s>/<workload>_<framework>/trial_<t>/eval_me
 files that are written and the official procedure's quirks are in scoring/README.md.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,4 +83,5 @@ def guarded(function):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
     app.run(guarded(main), flags_parser=guarded(FLAGS))

@@ -1,7 +1,7 @@
 """Parts of JAX models that several workloads share: dropout whose rate is an argument of the call.
 
 Random bits are most of the cost of dropout on a CPU: threefry, JAX's default generator, takes 22 ms for sixteen
-masks of 32 x 48 x 128, a third of a training step of `wmt_mini`, and 50 ms to compile for every key that Flax
+masks of 32 x 48 x 128, over a third of a training step of `wmt_mini`, and 50 ms to compile for every key that Flax
 derives. Masks need bits that are balanced and unrelated, not cryptographic strength. `dropout_key` turns a
 key into one of a generator for masks: the same masks take 1 ms, on any device, and do not depend on how arrays
 are spread over devices.

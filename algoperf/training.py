@@ -1,7 +1,7 @@
 """The timed loop: data selection, update, evaluation when due, until a run ends.
 
-The clock's rules: submission time is data selection + update + prepare_for_eval. Nothing waits for the device
-between steps; before the clock pauses (evaluation, end, checkpoint) all queued work is waited for, so it is
+The clock's rules: submission time is data selection + update + prepare_for_eval. Steps do not wait for the device;
+once a second, and before the clock pauses (evaluation, end, checkpoint), all queued work is waited for, so it is
 charged to the submission and never to the evaluation.
 """
 
@@ -18,6 +18,9 @@ from algoperf.evaluation import SPLITS
 from algoperf.spec import TrainingCompleteError
 
 PROGRESS_PERIOD_NS = 1_000_000_000
+
+# What can be due after a step, the most urgent last.
+NOTHING_DUE, PROGRESS_DUE, END_DUE, EVALUATION_DUE = range(4)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -130,10 +133,11 @@ class TrainingLoop:
                 self._evaluate()
             elif self._agreed_submission_ns() >= self._budget_ns:
                 self.state.budget_spent = True
-            if self.stop_signal:
+            stop_signal = self._agree_on_flags()
+            if stop_signal:
                 if self._last_eval_ns is not None:
                     self.state.sec_since_eval = (self.ledger.enter(clock.OTHER) - self._last_eval_ns) / 1e9
-                raise Interrupted(self.stop_signal)
+                raise Interrupted(stop_signal)
 
     def _end_status(self) -> str | None:
         state, options = self.state, self.options
@@ -223,17 +227,26 @@ class TrainingLoop:
                 train_state["last_step_end_time"] = now * 1e-9 + wall_offset_sec
                 if step == 1:
                     self._model.check_update(params, model_state)
-                if distributed:
-                    now = self._agree(now, min(eval_ns, check_ns))
-                if now >= check_ns or step >= eval_step or state.training_complete or self.stop_signal:
-                    if now >= eval_ns or step >= eval_step or state.training_complete:
-                        return not self.options.skip_evals
-                    if self.stop_signal or ledger.submission_ns >= self._budget_ns:
-                        return False
-                    if now >= progress_ns:
+                is_due = now >= check_ns or step >= eval_step or state.training_complete or self.stop_signal
+                if is_due or distributed:
+                    if step >= eval_step or now >= eval_ns or state.training_complete:
+                        due = EVALUATION_DUE
+                    elif self.stop_signal or ledger.submission_ns >= self._budget_ns:
+                        due = END_DUE
+                    else:
+                        due = PROGRESS_DUE if now >= progress_ns else NOTHING_DUE
+                    if distributed:
+                        # Processes read their clocks at different moments; what is most urgent for one counts.
+                        due = int(backend.latest(float(due)))
+                    if due >= END_DUE:
+                        return due == EVALUATION_DUE and not self.options.skip_evals
+                    if due == PROGRESS_DUE:
+                        # Once a second the device catches up: the reading is then true, and a budget cannot be
+                        # overrun by more than a second of queued steps. Costs one dispatch a second.
+                        self._wait(clock.UPDATE)
                         state.global_step = step
                         ledger.enter("logging")
-                        self.on_progress(state, submission_sec)
+                        self.on_progress(state, ledger.submission_ns * 1e-9)
                         now = ledger.enter("other")
                         progress_ns = now + PROGRESS_PERIOD_NS
                     check_ns = min(eval_ns, progress_ns, now + self._budget_ns - ledger.submission_ns)
@@ -255,10 +268,12 @@ class TrainingLoop:
             self.ledger.set_to_latest(self._backend.latest(self.ledger.submission_ns * 1e-9))
         return self.ledger.submission_ns
 
-    def _agree(self, now: int, due_ns: float) -> int:
-        """In a distributed run: `now`, or a time that is due if any process finds that something is."""
-        is_due = self._backend.latest(float(now >= due_ns or bool(self.stop_signal)))
-        return max(now, int(due_ns)) if is_due else min(now, int(due_ns) - 1)
+    def _agree_on_flags(self) -> int:
+        """In a distributed run, what one process found counts for all; returns the signal to stop for, or 0."""
+        if self._backend.num_processes > 1:
+            self.state.training_complete = bool(self._backend.latest(float(self.state.training_complete)))
+            return int(self._backend.latest(float(self.stop_signal)))
+        return self.stop_signal
 
     def _fill_train_state(self) -> None:
         state, ledger = self.state, self.ledger

@@ -93,8 +93,11 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
 def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
     """The summary of a trial that is done already; clears the folder where the user said so."""
     folder = config.folder
-    if config.overwrite and backends.get_backend(config.framework).process_index == 0:
-        clear(folder)
+    if config.overwrite:
+        backend = backends.get_backend(config.framework)
+        if backend.process_index == 0:
+            clear(folder)
+        backend.latest(0.0)  # The other processes of a distributed run wait until that is done.
     path = folder / records.SUMMARY
     if not path.exists():
         return None
@@ -104,7 +107,6 @@ def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
         config.max_steps is None or config.max_steps > summary["global_step"]
     )
     if goes_on or summary["status"] == "failed":
-        path.unlink()
         return None
     return {**summary, "already_finished": True}
 
@@ -232,6 +234,7 @@ class Trial:
         if not self.is_main:
             return
         config.folder.mkdir(parents=True, exist_ok=True)
+        (config.folder / records.SUMMARY).unlink(missing_ok=True)  # Of a run that goes on now.
         if config.point is not None:
             records.write_json(config.folder / records.HPARAMS, config.point)
         records.write_json(config.folder / records.flags_file(self.preemption_count), config.flags)

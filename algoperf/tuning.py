@@ -9,7 +9,7 @@ import collections
 import json
 import keyword
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +174,21 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
         read.add(name)
         return tuple.__getattribute__(self, name)
 
-    # _asdict and _replace hand out everything at once: all fields then count as read.
+    def everything(name: str) -> Callable[..., Any]:
+        def method(self: Any, *args: Any) -> Any:
+            read.update(base._fields)
+            return getattr(tuple, name)(self, *args)
+
+        return method
+
+    # _asdict, _replace, unpacking and indexing hand out fields without asking for them by name.
     # __reduce__: checkpoints pickle states that hold it, and the class has no importable name.
     members = {
         "__slots__": (),
         "__getattribute__": __getattribute__,
-        "__reduce__": lambda self: (make_hyperparameters, (dict(zip(base._fields, self)),)),
+        "__iter__": everything("__iter__"),
+        "__getitem__": everything("__getitem__"),
+        "__reduce__": lambda self: (make_hyperparameters, (dict(zip(base._fields, tuple.__iter__(self))),)),
         "_read": read,
     }
     made = type("Hyperparameters", (base,), members)(**point)
@@ -191,7 +200,5 @@ def unread(hyperparameters: Any) -> list[str]:
     """Names of hyperparameters that nobody has read; none for None."""
     if hyperparameters is None:
         return []
-    read = set(type(hyperparameters)._read)
-    if read & {"_asdict", "_replace"}:
-        return []
-    return [name for name in type(hyperparameters)._fields if name not in read]
+    kind = type(hyperparameters)
+    return [name for name in kind._fields if name not in kind._read]

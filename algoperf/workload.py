@@ -184,7 +184,7 @@ class Family:
 def _override(base: WorkloadSpec, overrides: Variant, **fields: Any) -> WorkloadSpec:
     changes: dict[str, Any] = dict(overrides.facts)
     for part in ("model", "data"):
-        config = getattr(base, part).as_configdict()
+        config = ml_collections.ConfigDict(getattr(base, part).to_dict())  # A copy: the base stays as it is.
         wanted = getattr(overrides, part)
         for key in wanted:
             if key not in config:
@@ -239,6 +239,8 @@ class Workload(spec.Workload):
             raise AttributeError(name)
         facts = self.__dict__["spec"]
         if name in ("train_mean", "train_stddev"):
+            if getattr(facts, name) is not None:
+                return getattr(facts, name)
             raise NotImplementedError(f"{facts.name} has no {name}.")
         if name in facts.model:
             return facts.model[name]

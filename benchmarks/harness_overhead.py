@@ -8,11 +8,14 @@ that a noisy machine disturbs both. Prints the median ratio with its quartiles a
 
 import itertools
 import logging
+import os
 import statistics
 import time
 from typing import Any
 
 from absl import app, flags
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # As submission_runner.py does.
 
 from algoperf import backends, clock, random_utils, registry, submission, tuning
 from algoperf.training import LoopOptions, TrainingLoop, TrialState

@@ -9,6 +9,7 @@ import numpy as np
 
 from algoperf import jax_sharding_utils, param_utils, registry
 from algoperf.backends.base import SubmissionError
+from algoperf.jax_utils import dropout_key
 from algoperf.losses import jax_losses
 
 
@@ -34,12 +35,14 @@ class JaxModel:
 
     # ---- parameters --------------------------------------------------------------------------------------------
 
-    def _init(self, rng: jax.Array) -> Any:
-        batch = {key: jnp.asarray(value) for key, value in self._family.example_batch(self.spec).items()}
-        return self.module.init(rng, **self._call_args(batch, train=False), train=False, dropout_rate=0.0)
-
     def init(self, rng: Any) -> tuple[Any, Any]:
-        variables = dict(jax.jit(self._init)(jnp.asarray(rng)))
+        batch = self._family.example_batch(self.spec)
+        shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in batch.items()}
+        # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
+        arguments = self._call_args(shapes, train=False)
+        variables = dict(
+            self.module.lazy_init(jnp.asarray(rng), **arguments, train=False, dropout_rate=0.0)
+        )
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
         params, variables = jax_sharding_utils.replicate((params, variables))
@@ -72,7 +75,7 @@ class JaxModel:
             **self._call_args(batch, train=True),
             train=True,
             dropout_rate=dropout_rate,
-            rngs={"dropout": rng},
+            rngs={"dropout": dropout_key(rng)},
         )
         if not model_state:
             return apply(), model_state

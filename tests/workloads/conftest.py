@@ -1,4 +1,4 @@
-"""Fixtures for tests of the harness."""
+"""Fixtures for tests of workloads."""
 
 import pytest
 from harness import FRAMEWORKS
@@ -6,5 +6,10 @@ from harness import FRAMEWORKS
 
 @pytest.fixture(params=FRAMEWORKS)
 def framework(request):
-    """Each test that takes this runs in JAX and in PyTorch."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """Root of the data of mini workloads, which are made here once."""
+    return tmp_path_factory.mktemp("data")

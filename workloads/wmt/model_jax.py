@@ -285,44 +285,54 @@ class Transformer(nn.Module):
           train: whether dropout applies; it needs the rng 'dropout'.
           dropout_rate: in [0, 1]; may be traced.
         """
-        encoded_BSD = self.encode(inputs, inputs_position, inputs_segmentation, train, dropout_rate)
-        return self.decode(
-            encoded_BSD,
-            inputs,
-            targets,
-            targets_position,
-            inputs_segmentation,
-            targets_segmentation,
-            train,
-            dropout_rate,
-        )
+        x_BSD, x_BTD = self.embed(inputs, targets, inputs_position, targets_position)
+        encoded_BSD = self.encode(x_BSD, inputs, inputs_segmentation, train, dropout_rate)
+        segments = (inputs_segmentation, targets_segmentation)
+        return self.decode(x_BTD, encoded_BSD, inputs, targets, *segments, train, dropout_rate)
+
+    def embed(
+        self,
+        inputs_BS: jax.Array,
+        targets_BT: jax.Array,
+        position_BS: jax.Array | None = None,
+        position_BT: jax.Array | None = None,
+    ) -> tuple[jax.Array, jax.Array]:
+        """What goes into encoder and decoder: source tokens, and for each target token the one before it."""
+        previous_BT = jnp.pad(targets_BT, ((0, 0), (1, 0)))[:, :-1]
+        # One look-up for both: the gradient of the table, as large as the table, is then made once and not twice.
+        x = self.shared_embedding(jnp.concatenate([inputs_BS, previous_BT], axis=1))
+        x_BSD, x_BTD = jnp.split(x, [inputs_BS.shape[1]], axis=1)
+        return x_BSD + self._encoding(x_BSD, position_BS), x_BTD + self._encoding(x_BTD, position_BT)
+
+    def _encoding(self, x_BLD: jax.Array, position_BL: jax.Array | None) -> jax.Array:
+        table_PD = self._position_table()
+        return table_PD[: x_BLD.shape[1]] if position_BL is None else table_PD[position_BL]
 
     def encode(
         self,
+        x_BSD: jax.Array,
         inputs_BS: jax.Array,
-        position_BS: jax.Array | None = None,
         segment_BS: jax.Array | None = None,
         train: bool = False,
         dropout_rate: Any = 0.0,
     ) -> jax.Array:
-        x_BSD = self.inputs_dropout(self._embed(inputs_BS, position_BS), dropout_rate, train=train)
+        x_BSD = self.inputs_dropout(x_BSD, dropout_rate, train=train)
         real_BS = inputs_BS > 0
         mask_B1SS = _both(real_BS, real_BS) & _same_segment(segment_BS, segment_BS)
         return self.encoder(x_BSD, mask_B1SS, train, dropout_rate)
 
     def decode(
         self,
+        x_BTD: jax.Array,
         encoded_BSD: jax.Array,
         inputs_BS: jax.Array,
         targets_BT: jax.Array,
-        position_BT: jax.Array | None = None,
         segment_BS: jax.Array | None = None,
         segment_BT: jax.Array | None = None,
         train: bool = False,
         dropout_rate: Any = 0.0,
     ) -> jax.Array:
-        previous_BT = jnp.pad(targets_BT, ((0, 0), (1, 0)))[:, :-1]
-        x_BTD = self.targets_dropout(self._embed(previous_BT, position_BT), dropout_rate, train=train)
+        x_BTD = self.targets_dropout(x_BTD, dropout_rate, train=train)
         real_BS, real_BT = inputs_BS > 0, targets_BT > 0
         causal_TT = np.tri(targets_BT.shape[1], dtype=bool)
         self_mask_B1TT = _both(real_BT, real_BT) & causal_TT & _same_segment(segment_BT, segment_BT)
@@ -351,11 +361,6 @@ class Transformer(nn.Module):
 
     def _position_table(self) -> jax.Array:
         return jnp.asarray(position_table(self.config.max_len, self.config.emb_dim))
-
-    def _embed(self, tokens_BL: jax.Array, position_BL: jax.Array | None) -> jax.Array:
-        table_PD = self._position_table()
-        encoding = table_PD[: tokens_BL.shape[1]] if position_BL is None else table_PD[position_BL]
-        return self.shared_embedding(tokens_BL) + encoding
 
     def _logits(self, x_BLD: jax.Array) -> jax.Array:
         # The factor belongs to the logits; applied to the narrower side it is cheaper and the same.
@@ -398,8 +403,9 @@ def eval_outputs(
       `loss` (B,) in nats, without label smoothing; `correct` (B,); `hypotheses` (B, max_len) int32.
     """
     inputs_BS, targets_BT = batch["inputs"], batch["targets"]
-    encoded_BSD = model.apply(variables, inputs_BS, method="encode")
-    logits_BTV = model.apply(variables, encoded_BSD, inputs_BS, targets_BT, method="decode")
+    x_BSD, x_BTD = model.apply(variables, inputs_BS, targets_BT, method="embed")
+    encoded_BSD = model.apply(variables, x_BSD, inputs_BS, method="encode")
+    logits_BTV = model.apply(variables, x_BTD, encoded_BSD, inputs_BS, targets_BT, method="decode")
     is_counted_BT = batch.get("weights", targets_BT) > 0
     log_probs_BTV = jax.nn.log_softmax(logits_BTV)
     loss_BT = -jnp.take_along_axis(log_probs_BTV, targets_BT[..., None], axis=-1)[..., 0]

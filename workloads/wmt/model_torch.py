@@ -289,41 +289,48 @@ class Transformer(nn.Module):
           inputs_segmentation, targets_segmentation: which sentence pair of its row a token belongs to.
           dropout_rate: in [0, 1]; used in training mode.
         """
-        encoded_BSD = self.encode(inputs, inputs_position, inputs_segmentation, dropout_rate)
-        return self.decode(
-            encoded_BSD,
-            inputs,
-            targets,
-            targets_position,
-            inputs_segmentation,
-            targets_segmentation,
-            dropout_rate,
-        )
+        x_BSD, x_BTD = self.embed(inputs, targets, inputs_position, targets_position)
+        encoded_BSD = self.encode(x_BSD, inputs, inputs_segmentation, dropout_rate)
+        segments = (inputs_segmentation, targets_segmentation)
+        return self.decode(x_BTD, encoded_BSD, inputs, targets, *segments, dropout_rate)
 
-    def encode(
+    def embed(
         self,
         inputs_BS: Tensor,
+        targets_BT: Tensor,
         position_BS: Tensor | None = None,
-        segment_BS: Tensor | None = None,
-        dropout_rate: float = 0.0,
+        position_BT: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """What goes into encoder and decoder: source tokens, and for each target token the one before it."""
+        previous_BT = F.pad(targets_BT, (1, 0))[:, :-1]
+        # One look-up for both: the gradient of the table, as large as the table, is then made once and not twice.
+        x = self.shared_embedding(torch.cat([inputs_BS, previous_BT], dim=1))
+        x_BSD, x_BTD = x.split([inputs_BS.shape[1], targets_BT.shape[1]], dim=1)
+        return x_BSD + self._encoding(x_BSD, position_BS), x_BTD + self._encoding(x_BTD, position_BT)
+
+    def _encoding(self, x_BLD: Tensor, position_BL: Tensor | None) -> Tensor:
+        table_PD = self.position_table_PD
+        return table_PD[: x_BLD.shape[1]] if position_BL is None else table_PD[position_BL]
+
+    def encode(
+        self, x_BSD: Tensor, inputs_BS: Tensor, segment_BS: Tensor | None = None, dropout_rate: float = 0.0
     ) -> Tensor:
-        x_BSD = dropout(self._embed(inputs_BS, position_BS), dropout_rate, self.training)
+        x_BSD = dropout(x_BSD, dropout_rate, self.training)
         real_BS = inputs_BS > 0
         mask_B1SS = additive_mask(_both(real_BS, real_BS) & _same_segment(segment_BS, segment_BS))
         return self.encoder(x_BSD, mask_B1SS, dropout_rate)
 
     def decode(
         self,
+        x_BTD: Tensor,
         encoded_BSD: Tensor,
         inputs_BS: Tensor,
         targets_BT: Tensor,
-        position_BT: Tensor | None = None,
         segment_BS: Tensor | None = None,
         segment_BT: Tensor | None = None,
         dropout_rate: float = 0.0,
     ) -> Tensor:
-        previous_BT = F.pad(targets_BT, (1, 0))[:, :-1]
-        x_BTD = dropout(self._embed(previous_BT, position_BT), dropout_rate, self.training)
+        x_BTD = dropout(x_BTD, dropout_rate, self.training)
         real_BS, real_BT = inputs_BS > 0, targets_BT > 0
         length = targets_BT.shape[1]
         causal_TT = torch.ones(length, length, dtype=torch.bool, device=targets_BT.device).tril()
@@ -346,11 +353,6 @@ class Transformer(nn.Module):
         x_BGD = self.shared_embedding(tokens_BG) + self.position_table_PD[position]
         cross_mask_B11S = additive_mask((inputs_BS > 0)[:, None, None, :])
         return self._logits(self.decoder.step(x_BGD, position, cross, cross_mask_B11S, visible_BGPG, cache))
-
-    def _embed(self, tokens_BL: Tensor, position_BL: Tensor | None) -> Tensor:
-        table_PD = self.position_table_PD
-        encoding = table_PD[: tokens_BL.shape[1]] if position_BL is None else table_PD[position_BL]
-        return self.shared_embedding(tokens_BL) + encoding
 
     def _logits(self, x_BLD: Tensor) -> Tensor:
         # The factor belongs to the logits; applied to the narrower side it is cheaper and the same.
@@ -392,8 +394,9 @@ def eval_outputs(model: Transformer, batch: dict[str, Tensor], spec: WorkloadSpe
       `loss` (B,) in nats, without label smoothing; `correct` (B,); `hypotheses` (B, max_len) int32.
     """
     inputs_BS, targets_BT = batch["inputs"], batch["targets"]
-    encoded_BSD = model.encode(inputs_BS)
-    logits_BTV = model.decode(encoded_BSD, inputs_BS, targets_BT)
+    x_BSD, x_BTD = model.embed(inputs_BS, targets_BT)
+    encoded_BSD = model.encode(x_BSD, inputs_BS)
+    logits_BTV = model.decode(x_BTD, encoded_BSD, inputs_BS, targets_BT)
     is_counted_BT = batch.get("weights", targets_BT) > 0
     loss_BT = F.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten().long(), reduction="none")
     is_correct_BT = logits_BTV.argmax(dim=-1) == targets_BT

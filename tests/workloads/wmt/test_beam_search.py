@@ -215,13 +215,15 @@ def without_cache(pair: Pair, inputs):
         inputs_BS = torch.from_numpy(inputs[[row] * len(prefixes)]).long()
         tokens_BT = torch.tensor(prefixes)
         with torch.inference_mode():
-            encoded_BSD = model.encode(inputs_BS)
+            # The last word is lost in the shift to the right, so any will do.
+            x_BSD, x_BTD = model.embed(inputs_BS, torch.nn.functional.pad(tokens_BT[:, 1:], (0, 1)))
+            encoded_BSD = model.encode(x_BSD, inputs_BS)
             causal_B1TT = torch.ones(tokens_BT.shape[1], tokens_BT.shape[1], dtype=torch.bool).tril()[
                 None, None
             ]
             # Not `model.decode`, which takes the token 0 for padding: while decoding it is a word like others.
             x_BTD = model.decoder(
-                model._embed(tokens_BT, None),
+                x_BTD,
                 encoded_BSD,
                 model_torch.additive_mask(causal_B1TT),
                 model_torch.additive_mask((inputs_BS > 0)[:, None, None]),
