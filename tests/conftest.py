@@ -1,11 +1,28 @@
 """Shared fixtures; the repository root is importable whether or not the package is installed."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+
+# They hold no doctests, and modules of one name cannot all be collected.
+collect_ignore_glob = ["*conftest.py", "*/helpers/*"]
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+sys.path.append(str(ROOT / "tests" / "helpers"))
 
 # Small models on two cores are quicker, and runs more alike, with one thread per process.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Compiled functions are shared by all tests of a session and the processes that they start: compiling a training
+# step takes seconds, and the same ones come up again and again.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="algoperf-tests-jax-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+# Tests run each step a few times, so a quick compiler matters more than quick code (6 s -> 2 s for digits).
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")

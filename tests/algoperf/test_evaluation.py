@@ -1,0 +1,177 @@
+"""Metrics are facts about parameters: batch sizes, padding, devices and caches do not show in them."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from harness import digits, run_trial, shared_workload
+
+from algoperf import registry
+from algoperf.evaluation import Evaluator
+from algoperf.metrics.averages import AverageMetrics
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """framework -> (workload, params, model_state) with weights that are neither right nor wrong everywhere."""
+    done = {}
+
+    def get(framework):
+        if framework not in done:
+            workload = shared_workload(digits(), framework)
+            done[framework] = (workload, *workload.init_model_fn(workload.backend.root_key(7)))
+        return done[framework]
+
+    return get
+
+
+def assert_same_metrics(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        # Error rates are exact; losses are float32 per example, whose last bits depend on the shape of the batch.
+        exact = "loss" not in name
+        np.testing.assert_allclose(found[name], wanted[name], rtol=0 if exact else 2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, 99, 249, 251, 1000])
+def test_metrics_do_not_depend_on_the_batch_size(trained, framework, batch_size):
+    if framework == "jax" and batch_size not in (7, 99, 1000):
+        pytest.skip("each size compiles once more; three are enough")
+    workload, params, model_state = trained(framework)
+    wanted = workload.eval_model(250, params, model_state)
+    assert_same_metrics(workload.eval_model(batch_size, params, model_state), wanted)
+
+
+def test_metrics_are_those_of_a_plain_loop_in_numpy(trained, framework):
+    workload, params, model_state = trained(framework)
+    found = workload.eval_model(250, params, model_state)
+    [batch] = workload.data_module.eval_batches(workload.spec, None, "validation", 250)
+    logits = np.asarray(
+        workload.model.eval_forward(params, workload.backend.to_device(batch), model_state), np.float64
+    )
+    log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    targets = batch["targets"]
+    assert found["validation/error_rate"] == pytest.approx((logits.argmax(1) != targets).mean(), abs=1e-12)
+    assert found["validation/loss"] == pytest.approx(-log_probs[np.arange(250), targets].mean(), rel=1e-5)
+    assert found["validation/num_examples"] == 250
+    assert found["test/num_examples"] == 250
+
+
+def test_keys_of_an_evaluation_are_algoperfs(trained, framework):
+    workload, params, model_state = trained(framework)
+    found = workload.eval_model(250, params, model_state, None, None, None, 0)
+    assert list(found) == [
+        *("train/loss", "train/error_rate"),
+        *("validation/loss", "validation/error_rate", "validation/num_examples"),
+        *("test/loss", "test/error_rate", "test/num_examples"),
+    ]
+    assert all(type(value) in (float, int) for value in found.values())
+
+
+@pytest.mark.parametrize("garbage", [0.0, 1e30, np.nan, np.inf], ids=str)
+def test_padding_rows_never_count_whatever_they_hold(trained, framework, garbage, monkeypatch):
+    workload, params, model_state = trained(framework)
+    wanted = workload.eval_model(250, params, model_state)
+    eval_batches = workload.data_module.eval_batches
+
+    def with_garbage(*arguments):
+        for batch in eval_batches(*arguments):
+            inputs = batch["inputs"].copy()
+            inputs[batch["weights"] == 0] = garbage
+            yield {**batch, "inputs": inputs}
+
+    monkeypatch.setattr(workload.data_module, "eval_batches", with_garbage)
+    evaluator = Evaluator(workload, cache_limit_bytes=0)
+    assert_same_metrics(evaluator.evaluate(params, model_state, batch_size=99), wanted)
+
+
+def test_batches_are_made_once_while_they_fit_in_the_cache(trained, framework, monkeypatch):
+    workload, params, model_state = trained(framework)
+    made = []
+    eval_batches = workload.data_module.eval_batches
+
+    def counting(spec, folder, split, batch_size):
+        made.append(split)
+        return eval_batches(spec, folder, split, batch_size)
+
+    monkeypatch.setattr(workload.data_module, "eval_batches", counting)
+    bytes_per_split = 250 * (8 * 8 * 4 + 4 + 4)
+    for limit, times_made in (
+        (0, 6),
+        (bytes_per_split, 5),
+        (2 * bytes_per_split, 4),
+        (3 * bytes_per_split, 3),
+    ):
+        made.clear()
+        evaluator = Evaluator(workload, cache_limit_bytes=limit)
+        first = evaluator.evaluate(params, model_state)
+        assert_same_metrics(evaluator.evaluate(params, model_state), first)
+        assert len(made) == times_made, limit
+
+
+def test_evaluation_does_not_change_what_it_evaluates(framework):
+    workload = shared_workload(registry.get("digits_batch_norm"), framework)
+    params, model_state = workload.init_model_fn(workload.backend.root_key(0))
+
+    def snapshot():
+        if framework == "jax":
+            import jax
+
+            return [np.asarray(leaf).copy() for leaf in jax.tree.leaves((params, model_state))]
+        return [value.numpy().copy() for value in params.state_dict().values()]
+
+    before = snapshot()
+    first = workload.eval_model(250, params, model_state)
+    for old, new in zip(before, snapshot(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert workload.eval_model(250, params, model_state) == first
+    if framework == "pytorch":
+        assert params.training, "training goes on in the mode it was in"
+
+
+def test_dropout_is_off_in_evaluation(framework):
+    workload = shared_workload(dataclasses.replace(digits(), default_dropout_rate=0.9), framework)
+    params, model_state = workload.init_model_fn(workload.backend.root_key(0))
+    assert workload.eval_model(250, params, model_state) == workload.eval_model(250, params, model_state)
+
+
+def test_both_frameworks_find_the_same_metrics_for_the_same_weights(trained):
+    import jax
+    import torch
+
+    from workloads.digits.weights import jax_to_torch
+
+    jax_workload, params, model_state = trained("jax")
+    torch_workload = shared_workload(digits(), "pytorch")
+    module, _ = torch_workload.init_model_fn(torch_workload.backend.root_key(0))
+    weights = jax_to_torch(jax.tree.map(np.asarray, params), digits())
+    module.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    found = torch_workload.eval_model(250, module, None)
+    wanted = jax_workload.eval_model(250, params, model_state)
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-4, err_msg=name)
+
+
+def test_a_nan_metric_is_recorded_and_training_goes_on_while_the_parameters_are_finite(
+    tmp_path, framework, monkeypatch
+):
+    result = AverageMetrics.result
+    monkeypatch.setattr(AverageMetrics, "result", lambda self: {**result(self), "loss": math.nan})
+    summary = run_trial(tmp_path, framework)
+    assert summary["status"] == "diverged"
+    assert summary["global_step"] == 10
+    assert summary["num_evaluations"] == 3
+    assert summary["error"] is None
+
+
+def test_averages_of_nothing_are_nan():
+    metrics = AverageMetrics()
+    metrics.update({"weights": np.zeros(2)}, {"loss": np.ones(2)})
+    assert math.isnan(metrics.result()["loss"])
+
+
+def test_without_weights_every_row_counts():
+    metrics = AverageMetrics()
+    metrics.update({}, {"loss": np.array([1.0, 2.0, 6.0])})
+    assert metrics.result() == {"loss": 3.0}

@@ -1,0 +1,519 @@
+"""An interrupted trial that goes on equals one that was never interrupted, in everything but time."""
+
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+from harness import POINT, assert_equal_params, digits, run_trial, sgd, stored_params, submission
+
+from algoperf import checkpoint, records, registry
+from algoperf.spec import UsageError
+from algoperf.training import Interrupted
+
+STEPS = 20
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """framework -> folder of a trial of 20 steps that nobody stopped."""
+    done = {}
+
+    def get(framework):
+        if framework not in done:
+            done[framework] = tmp_path_factory.mktemp(f"uninterrupted_{framework}")
+            assert run_trial(done[framework], framework, max_steps=STEPS)["status"] == "max_steps"
+        return done[framework]
+
+    return get
+
+
+def stopping(framework, *steps, number=signal.SIGTERM):
+    """SGD that sends a signal to its own process in the middle of some steps."""
+
+    def update_params(**arguments):
+        if arguments["global_step"] in steps:
+            os.kill(os.getpid(), number)
+        return sgd(framework).update_params(**arguments)
+
+    return submission(framework, update_params=update_params)
+
+
+def measured(folder):
+    """Step -> metrics, from the evaluation records; times left out."""
+    rows = records.read_csv(folder / "trial_1" / records.EVAL_MEASUREMENTS)
+    names = [name for name in rows if "/" in name]
+    return {step: {name: rows[name][i] for name in names} for i, step in enumerate(rows["global_step"])}
+
+
+def assert_same_run(folder, other):
+    """The same evaluations step for step and the same parameters bit for bit."""
+    assert measured(folder) == measured(other)
+    assert_equal_params(folder / "trial_1", other / "trial_1")
+
+
+# ---- stopped and continued -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stops", [(5, 15), (10,)], ids=str)
+def test_a_run_in_parts_equals_a_run_in_one(tmp_path, uninterrupted, framework, stops):
+    for stop in (*stops, STEPS):
+        summary = run_trial(tmp_path, framework, max_steps=stop)
+        assert summary["global_step"] == stop
+    assert summary["preemption_count"] == len(stops)
+    assert_same_run(tmp_path, uninterrupted(framework))
+
+
+@pytest.mark.parametrize("stops", [(0,), (3, 11, 12)], ids=str)
+def test_a_run_that_got_sigterm_goes_on_with_the_very_next_step(tmp_path, uninterrupted, framework, stops):
+    for stop in stops:
+        with pytest.raises(Interrupted) as interrupted:
+            run_trial(tmp_path, framework, stopping(framework, stop), max_steps=STEPS)
+        assert interrupted.value.signal_number == signal.SIGTERM
+        assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == stop + 1
+        assert not (tmp_path / "trial_1" / records.SUMMARY).exists()
+    summary = run_trial(tmp_path, framework, max_steps=STEPS)
+    assert summary["status"] == "max_steps"
+    assert summary["preemption_count"] == len(stops)
+    assert_same_run(tmp_path, uninterrupted(framework))
+
+
+def test_handlers_of_signals_are_given_back(tmp_path, framework):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run_trial(tmp_path, framework, max_steps=1)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_dropout_makes_a_difference_so_that_the_other_tests_test_random_states(
+    tmp_path, uninterrupted, framework
+):
+    run_trial(tmp_path, framework, max_steps=5, point={**POINT, "dropout_rate": 0.0})
+    assert measured(tmp_path)[5] != measured(uninterrupted(framework))[5]
+
+
+def test_batches_after_a_resume_are_those_of_an_uninterrupted_run(tmp_path, framework):
+    def recording(into, stop=None):
+        def data_selection(
+            workload, queue, optimizer_state, params, state, hyperparameters, global_step, rng
+        ):
+            if global_step == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            batch = next(queue)
+            into.append(np.asarray(batch["inputs"]).copy())
+            return batch
+
+        return submission(framework, data_selection=data_selection)
+
+    whole, parts = [], []
+    run_trial(tmp_path / "whole", framework, recording(whole), max_steps=9)
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path / "parts", framework, recording(parts, stop=3), max_steps=9)
+    run_trial(tmp_path / "parts", framework, recording(parts), max_steps=9)
+    assert len(whole) == len(parts) == 9
+    np.testing.assert_array_equal(np.stack(whole), np.stack(parts))
+
+
+def test_a_submission_that_draws_several_batches_a_step_resumes_exactly(tmp_path, framework):
+    def bent(stop=None):
+        def update_params(**arguments):
+            if arguments["global_step"] == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            queue = arguments["batch"]
+            for _ in range(3):
+                arguments["batch"] = next(queue)
+                optimizer_state, params, model_state = sgd(framework).update_params(**arguments)
+                arguments["optimizer_state"] = optimizer_state
+                arguments["current_param_container"] = params
+            return optimizer_state, params, model_state
+
+        return submission(
+            framework, data_selection=lambda workload, queue, *_: queue, update_params=update_params
+        )
+
+    run_trial(tmp_path / "whole", framework, bent())
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path / "parts", framework, bent(stop=6))
+    run_trial(tmp_path / "parts", framework, bent())
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_running_statistics_of_batch_norm_are_restored(tmp_path, framework):
+    settings = {"workload": registry.get("digits_batch_norm"), "max_steps": 6, "eval_every_steps": 3}
+    run_trial(tmp_path / "whole", framework, **settings)
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path / "parts", framework, stopping(framework, 3), **settings)
+    run_trial(tmp_path / "parts", framework, **settings)
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_weights_that_prepare_for_eval_swapped_in_are_restored_with_the_state_that_undoes_it(
+    tmp_path, framework
+):
+    """As three public submissions do: evaluate an average, and go back at the next step."""
+
+    class Average:
+        """Average and live weights, in a form that both frameworks can save."""
+
+        def __init__(self):
+            self.live = None
+
+        def state_dict(self):
+            return {"live": self.live}
+
+        def load_state_dict(self, state):
+            self.live = state["live"]
+
+    def init_optimizer_state(*arguments):
+        state = sgd(framework).init_optimizer_state(*arguments)
+        if framework == "jax":
+            return {"momentum": state[0], "live": None}, None
+        return {**state, "average": Average()}
+
+    def halved(values):
+        return [value * 0.5 for value in values]
+
+    def prepare_for_eval(workload, current_param_container, model_state, optimizer_state, **rest):
+        if framework == "jax":
+            import jax
+
+            state = {**optimizer_state[0], "live": current_param_container}
+            half = jax.tree.map(lambda leaf: leaf * 0.5, current_param_container)
+            return (state, None), half, model_state
+        import torch
+
+        with torch.no_grad():
+            live = [parameter.detach().clone() for parameter in current_param_container.parameters()]
+            for parameter, half in zip(current_param_container.parameters(), halved(live), strict=True):
+                parameter.copy_(half)
+        optimizer_state["average"].live = live
+        return optimizer_state, current_param_container, model_state
+
+    def bent(stop=None):
+        def update_params(**arguments):
+            if arguments["global_step"] == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            state = arguments["optimizer_state"]
+            if framework == "jax":
+                if state[0]["live"] is not None:
+                    arguments["current_param_container"] = state[0]["live"]
+                arguments["optimizer_state"] = (state[0]["momentum"], None)
+                (momentum, _), params, model_state = sgd("jax").update_params(**arguments)
+                return ({"momentum": momentum, "live": None}, None), params, model_state
+            import torch
+
+            if state["average"].live is not None:
+                with torch.no_grad():
+                    parameters = arguments["current_param_container"].parameters()
+                    for parameter, live in zip(parameters, state["average"].live, strict=True):
+                        parameter.copy_(live)
+                state["average"].live = None
+            return sgd("pytorch").update_params(**arguments)
+
+        return submission(
+            framework,
+            init_optimizer_state=init_optimizer_state,
+            prepare_for_eval=prepare_for_eval,
+            update_params=update_params,
+        )
+
+    summary = run_trial(tmp_path / "whole", framework, bent())
+    assert summary["error"] is None
+    run_trial(tmp_path / "parts", framework, bent(), max_steps=5)  # the checkpoint holds swapped weights
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path / "parts", framework, bent(stop=7))
+    run_trial(tmp_path / "parts", framework, bent())
+    assert_same_run(tmp_path / "parts", tmp_path / "whole")
+
+
+def test_global_generators_are_seeded_and_restored(tmp_path, framework):
+    """Submissions draw from NumPy's and Python's global generators; the same seed must give the same run."""
+
+    def bent(into, stop=None):
+        def update_params(**arguments):
+            if arguments["global_step"] == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            into.append((np.random.rand(), random.random()))
+            return sgd(framework).update_params(**arguments)
+
+        return submission(framework, update_params=update_params)
+
+    whole, parts = [], []
+    run_trial(tmp_path / "whole", framework, bent(whole))
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path / "parts", framework, bent(parts, stop=6))
+    np.random.rand(100)
+    random.random()
+    run_trial(tmp_path / "parts", framework, bent(parts))
+    assert parts == whole
+
+
+# ---- odd states ------------------------------------------------------------------------------------------------------
+
+
+def test_functions_none_and_host_arrays_in_a_jax_state_survive_a_resume(tmp_path):
+    import jax
+    import jax.numpy as jnp
+
+    seen = []
+
+    def square(x):
+        return x * x
+
+    def init_optimizer_state(*arguments):
+        momentum, _ = sgd("jax").init_optimizer_state(*arguments)
+        extras = {
+            "function": square,
+            "none": None,
+            "host": np.arange(3),
+            "number": 7,
+            "key": jax.random.key(1),
+        }
+        return (momentum, extras, jnp.bfloat16(1.5)), None
+
+    def update_params(**arguments):
+        (momentum, extras, half), _ = arguments["optimizer_state"]
+        seen.append((extras, half))
+        arguments["optimizer_state"] = (momentum, None)
+        (momentum, _), params, model_state = sgd("jax").update_params(**arguments)
+        return ((momentum, extras, half), None), params, model_state
+
+    run = submission("jax", init_optimizer_state=init_optimizer_state, update_params=update_params)
+    assert run_trial(tmp_path, "jax", run, max_steps=5)["warnings"] == []
+    assert run_trial(tmp_path, "jax", run, max_steps=6)["error"] is None
+    assert len(seen) == 6
+    extras, half = seen[-1]
+    assert extras["function"] is square
+    assert extras["none"] is None
+    assert isinstance(extras["host"], np.ndarray)
+    np.testing.assert_array_equal(extras["host"], np.arange(3))
+    assert extras["number"] == 7
+    assert isinstance(extras["number"], int)
+    assert jax.random.key_data(extras["key"]).tolist() == jax.random.key_data(jax.random.key(1)).tolist()
+    assert half.dtype == jnp.bfloat16
+
+
+def test_plain_values_tensors_and_namedtuples_in_a_pytorch_state_survive_a_resume(tmp_path):
+    import collections
+
+    import torch
+
+    seen = []
+
+    def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
+        state = sgd("pytorch").init_optimizer_state(workload, params, model_state, hyperparameters, rng)
+        local = collections.namedtuple("Local", ["beta"])(0.9)  # a class that pickle cannot find again
+        extras = {"local": local, "point": hyperparameters, "count": 0, "average": torch.zeros(2)}
+        return {**state, **extras}
+
+    def update_params(**arguments):
+        state = arguments["optimizer_state"]
+        seen.append((state["local"], state["count"], state["average"].clone(), state["point"]))
+        state["count"] += 1
+        state["average"] += 1
+        return sgd("pytorch").update_params(**arguments)
+
+    run = submission("pytorch", init_optimizer_state=init_optimizer_state, update_params=update_params)
+    assert run_trial(tmp_path, "pytorch", run, max_steps=5)["error"] is None
+    assert run_trial(tmp_path, "pytorch", run, max_steps=6)["error"] is None
+    local, count, average, point = seen[-1]
+    assert local.beta == 0.9
+    assert count == 5
+    assert average.tolist() == [5.0, 5.0]
+    assert point.learning_rate == POINT["learning_rate"]
+
+
+def test_a_state_that_cannot_be_written_costs_checkpoints_not_the_run(tmp_path, framework):
+    def init_optimizer_state(*arguments):
+        state = sgd(framework).init_optimizer_state(*arguments)
+
+        class Unwritable:
+            def __reduce__(self):
+                raise TypeError("not to be pickled")
+
+            def state_dict(self):
+                return {"self": self}
+
+        if framework == "jax":
+            return (state[0], Unwritable()), None
+        return {**state, "unwritable": Unwritable()}
+
+    def update_params(**arguments):
+        if framework == "jax":
+            (momentum, extra), _ = arguments["optimizer_state"]
+            arguments["optimizer_state"] = (momentum, None)
+            (momentum, _), params, model_state = sgd("jax").update_params(**arguments)
+            return ((momentum, extra), None), params, model_state
+        return sgd("pytorch").update_params(**arguments)
+
+    run = submission(framework, init_optimizer_state=init_optimizer_state, update_params=update_params)
+    summary = run_trial(tmp_path, framework, run)
+    assert summary["status"] == "max_steps"
+    assert sum("No checkpoints" in text for text in summary["warnings"]) == 1
+    assert not list((tmp_path / "trial_1").glob("*checkpoint_*"))
+
+
+# ---- damage ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_torn_line_and_rows_of_lost_work_leave_no_trace(tmp_path, uninterrupted, framework):
+    run_trial(tmp_path, framework, max_steps=10)
+    for name in (records.EVAL_MEASUREMENTS, records.MEASUREMENTS):
+        path = tmp_path / "trial_1" / name
+        header, *rows = path.read_text().splitlines()
+        # A complete row of step 15, which came after the checkpoint, then half a row.
+        step = header.split(",").index("global_step")
+        lost = rows[-1].split(",")
+        lost[step] = "15"
+        path.write_text("\n".join([header, *rows, ",".join(lost), rows[-1][: len(rows[-1]) // 2]]))
+    run_trial(tmp_path, framework, max_steps=STEPS)
+    assert_same_run(tmp_path, uninterrupted(framework))
+    rows = records.read_csv(tmp_path / "trial_1" / records.MEASUREMENTS)
+    assert rows["global_step"] == [1, 5, 10, 10, 15, 20, 20]
+
+
+@pytest.mark.parametrize("damage", ["torn", "empty", "garbage", "other_version"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, uninterrupted, framework, damage):
+    run_trial(tmp_path, framework, max_steps=10, keep_all_checkpoints=True)
+    newest = tmp_path / "trial_1" / "checkpoint_10"
+    whole = newest.read_bytes()
+    import pickle
+
+    newest.write_bytes(
+        {
+            "torn": whole[: len(whole) // 2],
+            "empty": b"",
+            "garbage": np.random.default_rng(0).bytes(len(whole)),
+            "other_version": pickle.dumps({"version": -1}),
+        }[damage]
+    )
+    assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == 5
+    run_trial(tmp_path, framework, max_steps=STEPS)
+    assert_same_run(tmp_path, uninterrupted(framework))
+
+
+def test_without_a_readable_checkpoint_a_trial_starts_over(tmp_path, uninterrupted, framework):
+    run_trial(tmp_path, framework, max_steps=10)
+    (tmp_path / "trial_1" / "checkpoint_10").write_bytes(b"\x80\x05nonsense")
+    run_trial(tmp_path, framework, max_steps=STEPS)
+    assert_same_run(tmp_path, uninterrupted(framework))
+
+
+def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, 1, {"value": 1})
+
+    def crash(*arguments):
+        raise OSError("the power failed")
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(OSError, match="power"):
+        checkpoint.save(tmp_path, 2, {"value": 2})
+    assert checkpoint.load(tmp_path)["value"] == 1
+
+
+def test_only_the_newest_checkpoint_stays_unless_all_are_wanted(tmp_path, framework):
+    run_trial(tmp_path / "newest", framework)
+    run_trial(tmp_path / "all", framework, keep_all_checkpoints=True)
+    run_trial(tmp_path / "none", framework, save_checkpoints=False)
+
+    def names(folder):
+        return sorted(path.name for path in (tmp_path / folder / "trial_1").glob("checkpoint_*"))
+
+    assert names("newest") == ["checkpoint_10"]
+    assert names("all") == ["checkpoint_1", "checkpoint_10", "checkpoint_5"]
+    assert names("none") == []
+
+
+# ---- what is and is not a continuation -------------------------------------------------------------------------------
+
+
+def test_a_finished_trial_is_not_run_again(tmp_path, framework):
+    first = run_trial(
+        tmp_path, framework, workload=digits(validation_target_value=1.0, test_target_value=1.0)
+    )
+    assert first["status"] == "target_reached"
+
+    def update_params(**arguments):
+        raise AssertionError("must not run")
+
+    again = run_trial(
+        tmp_path,
+        framework,
+        submission(framework, update_params=update_params),
+        workload=digits(validation_target_value=1.0, test_target_value=1.0),
+    )
+    assert again["already_finished"] is True
+    assert again["status"] == "target_reached"
+    assert again["submission_time_sec"] == first["submission_time_sec"]
+
+
+def test_overwrite_starts_over(tmp_path, uninterrupted, framework):
+    run_trial(tmp_path, framework, max_steps=10, point={**POINT, "learning_rate": 0.2})
+    summary = run_trial(tmp_path, framework, max_steps=STEPS, overwrite=True)
+    assert summary["preemption_count"] == 0
+    assert_same_run(tmp_path, uninterrupted(framework))
+
+
+def test_overwrite_leaves_files_of_others_alone(tmp_path, framework):
+    run_trial(tmp_path, framework, max_steps=1)
+    note = tmp_path / "trial_1" / "notes.txt"
+    note.write_text("mine")
+    run_trial(tmp_path, framework, max_steps=1, overwrite=True)
+    assert note.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"rng_seed": 1}, "rng_seed"),
+        ({"point": {**POINT, "learning_rate": 0.2}}, "hyperparameters"),
+        ({"eval_every_steps": 2}, "eval_every_steps"),
+        ({"study": 1}, "study"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+@pytest.mark.parametrize("is_finished", [False, True], ids=["stopped", "finished"])
+def test_another_run_in_the_same_folder_is_refused_and_nothing_is_lost(
+    tmp_path, framework, change, word, is_finished
+):
+    if is_finished:
+        run_trial(tmp_path, framework)
+    else:
+        with pytest.raises(Interrupted):
+            run_trial(tmp_path, framework, stopping(framework, 6))
+    before = stored_params(tmp_path / "trial_1")
+    rows = measured(tmp_path)
+    with pytest.raises(UsageError, match=f"another {word}.*--overwrite"):
+        run_trial(tmp_path, framework, **change)
+    after = stored_params(tmp_path / "trial_1")
+    assert all((before[name] == after[name]).all() for name in before)
+    assert measured(tmp_path) == rows
+
+
+def test_a_changed_submission_in_the_same_folder_is_refused(tmp_path, framework):
+    run_trial(tmp_path, framework)
+    with pytest.raises(UsageError, match="another submission_source"):
+        run_trial(tmp_path, framework, submission(framework, source_hash="changed"), max_steps=STEPS)
+
+
+def test_the_clock_goes_on_where_it_was(tmp_path, framework):
+    first = run_trial(tmp_path, framework, max_steps=5)
+    second = run_trial(tmp_path, framework, max_steps=10)
+    assert second["submission_time_sec"] > first["submission_time_sec"] * 0.99
+    rows = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
+    assert rows["accumulated_submission_time"] == sorted(rows["accumulated_submission_time"])
+    assert rows["total_duration"] == sorted(rows["total_duration"])
+    assert second["ledger"]["balanced"] is True
+    assert rows["preemption_count"] == [0, 0, 1]
+
+
+def test_hyperparameters_read_before_the_interruption_count_as_read(tmp_path, framework):
+    def update_params(**arguments):
+        if arguments["global_step"] == 0:
+            _ = arguments["hyperparameters"].extra
+        return sgd(framework).update_params(**arguments)
+
+    run = submission(framework, update_params=update_params)
+    point = {**POINT, "extra": 1}
+    run_trial(tmp_path, framework, run, point=point, max_steps=5)
+    assert run_trial(tmp_path, framework, run, point=point)["unread_hyperparameters"] == []

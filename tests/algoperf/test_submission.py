@@ -1,0 +1,301 @@
+"""Finding, importing and checking submissions."""
+
+import dataclasses
+import importlib
+import sys
+
+import pytest
+from harness import SGD_FILES, submission
+
+from algoperf import registry
+from algoperf.spec import UsageError
+from algoperf.submission import batch_size, find, load, source_hash
+
+STUB = """
+def get_batch_size(workload_name): return 8
+def init_optimizer_state(workload, params, model_state, hyperparameters, rng): return {}
+def data_selection(workload, queue, optimizer_state, params, model_state, hyperparameters, step, rng): pass
+def update_params(workload, current_param_container, current_params_types, model_state, hyperparameters, batch,
+                  loss_type, optimizer_state, eval_results, global_step, rng): pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def unchanged_imports(monkeypatch, tmp_path):
+    """Loading a submission adds roots and modules; they go away with the test."""
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
+            del sys.modules[name]
+
+
+def write(path, text=STUB):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+# ---- finding ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("imports", "wanted"),
+    [("import torch", "pytorch"), ("import jax.numpy as jnp", "jax"), ("from optax import sgd", "jax")],
+)
+def test_the_framework_is_inferred_from_the_imports(tmp_path, imports, wanted):
+    path = write(tmp_path / "one" / "submission.py", f"{imports}\n{STUB}")
+    assert find(path) == (path, wanted)
+    assert find(path.parent) == (path, wanted)
+
+
+def test_the_framework_is_inferred_from_the_file_name(tmp_path):
+    path = write(tmp_path / "two" / "submission_torch.py")
+    assert find(path.parent) == (path, "pytorch")
+    other = write(tmp_path / "two" / "submission_jax.py")
+    assert find(path.parent, "jax") == (other, "jax")
+    assert find(path.parent, "torch") == (path, "pytorch")
+    with pytest.raises(
+        UsageError, match=r"can run in jax and pytorch: say which with --framework=jax\|pytorch"
+    ):
+        find(path.parent)
+
+
+def test_a_file_that_imports_no_framework_needs_the_flag(tmp_path):
+    path = write(tmp_path / "three" / "submission.py")
+    with pytest.raises(UsageError, match="--framework"):
+        find(path)
+    assert find(path, "jax") == (path, "jax")
+    assert find(path, "pytorch") == (path, "pytorch")
+
+
+# ---- importing -------------------------------------------------------------------------------------------------------
+
+
+def test_siblings_are_imported_by_relative_name(tmp_path):
+    write(tmp_path / "rel" / "utils.py", "VALUE = 1")
+    path = write(tmp_path / "rel" / "submission.py", f"from .utils import VALUE\nfrom . import utils\n{STUB}")
+    assert load(path, "pytorch").module.VALUE == 1
+
+
+def test_siblings_are_imported_by_the_absolute_name_of_a_folder_above(tmp_path):
+    """As public submissions do: `from submissions.self_tuning.<folder>.muon import Muon`, wherever that is."""
+    folder = tmp_path / "entries" / "self_tuning" / "muon_like"
+    write(folder / "muon.py", "VALUE = 2")
+    path = write(folder / "submission.py", f"from entries.self_tuning.muon_like.muon import VALUE\n{STUB}")
+    assert load(path, "pytorch").module.VALUE == 2
+
+
+def test_siblings_are_imported_by_their_bare_name(tmp_path):
+    write(tmp_path / "bare" / "shampoo_kinds.py", "VALUE = 3")
+    write(tmp_path / "bare" / "bare_tools" / "inner.py", "VALUE = 4")
+    text = f"from shampoo_kinds import VALUE\nfrom bare_tools import inner\n{STUB}"
+    module = load(write(tmp_path / "bare" / "submission.py", text), "pytorch").module
+    assert (module.VALUE, module.inner.VALUE) == (3, 4)
+
+
+@pytest.mark.parametrize("with_init", [False, True], ids=["namespace", "package"])
+def test_folders_with_and_without_init_work(tmp_path, with_init):
+    name = f"deep_{with_init}"
+    write(tmp_path / name / "inner" / "part.py", "VALUE = 5")
+    if with_init:
+        write(tmp_path / name / "__init__.py", "")
+        write(tmp_path / name / "inner" / "__init__.py", "")
+    path = write(tmp_path / name / "submission.py", f"from .inner.part import VALUE\n{STUB}")
+    assert load(path, "jax").module.VALUE == 5
+
+
+def test_a_folder_whose_name_is_no_identifier_works(tmp_path):
+    write(tmp_path / "my-best try.2" / "utils.py", "VALUE = 6")
+    path = write(tmp_path / "my-best try.2" / "submission.py", f"from .utils import VALUE\n{STUB}")
+    loaded = load(path, "jax")
+    assert loaded.module.VALUE == 6
+    assert loaded.name == "my-best try.2"
+
+
+@pytest.mark.parametrize("name", ["json", "scipy", "workloads", "algoperf"])
+def test_a_folder_that_is_called_like_a_package_shadows_nothing(tmp_path, name):
+    package = importlib.import_module(name)
+    write(tmp_path / name / "utils.py", "VALUE = 7")
+    path = write(
+        tmp_path / name / "submission.py", f"from .utils import VALUE\nimport {name} as other\n{STUB}"
+    )
+    module = load(path, "jax").module
+    assert module.VALUE == 7
+    assert module.other is package
+    assert sys.modules[name] is package
+
+
+def test_two_submissions_of_the_same_name_are_kept_apart(tmp_path):
+    for place, value in (("a", 8), ("b", 9)):
+        write(tmp_path / place / "same" / "utils.py", f"VALUE = {value}")
+        path = write(tmp_path / place / "same" / "submission.py", f"from .utils import VALUE\n{STUB}")
+        assert value == load(path, "jax").module.VALUE
+
+
+def test_the_older_package_name_gives_the_same_module_objects(tmp_path):
+    text = """
+    from algorithmic_efficiency import spec as old
+    from algoperf import spec as new
+    import algorithmic_efficiency.random_utils
+    import algoperf.random_utils
+    assert old is new
+    assert old.ForwardPassMode.TRAIN is new.ForwardPassMode.TRAIN
+    assert old.TrainingCompleteError is new.TrainingCompleteError
+    assert algorithmic_efficiency.random_utils is algoperf.random_utils
+    """.replace("\n    ", "\n")
+    path = write(tmp_path / "old_name" / "submission.py", f"{text}\n{STUB}")
+    load(path, "jax")
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("algorithmic_efficiency.no_such_module")
+
+
+def test_helper_modules_of_both_frameworks_are_importable_under_both_names():
+    for package in ("algoperf", "algorithmic_efficiency"):
+        assert importlib.import_module(f"{package}.pytorch_utils").pytorch_setup()[0] is False
+        sharding = importlib.import_module(f"{package}.jax_sharding_utils")
+        assert sharding.get_replicate_sharding().is_fully_replicated
+        assert sharding.get_batch_dim_sharding().mesh.axis_names == ("batch",)
+
+
+# ---- checks ----------------------------------------------------------------------------------------------------------
+
+
+def test_train_state_is_wanted_only_by_its_exact_name(tmp_path):
+    plain = load(write(tmp_path / "plain" / "submission.py"), "jax")
+    asking = STUB.replace("global_step, rng): pass", "global_step, rng, train_state): pass")
+    asking = load(write(tmp_path / "asking" / "submission.py", asking), "jax")
+    optional = STUB.replace("global_step, rng): pass", "global_step, rng, train_state=None): pass")
+    optional = load(write(tmp_path / "optional" / "submission.py", optional), "jax")
+    assert (plain.wants_train_state, asking.wants_train_state, optional.wants_train_state) == (
+        False,
+        True,
+        True,
+    )
+
+
+def test_functions_that_take_anything_pass_the_check(tmp_path):
+    text = "get_batch_size = init_optimizer_state = data_selection = update_params = lambda *a, **k: 8"
+    assert load(write(tmp_path / "any" / "submission.py", text), "jax").module.get_batch_size("x") == 8
+
+
+def test_a_wrong_signature_is_named_with_the_missing_argument(tmp_path):
+    text = STUB.replace("eval_results, global_step, rng", "global_step, rng")
+    path = write(tmp_path / "wrong" / "submission.py", text)
+    with pytest.raises(UsageError, match=r"update_params\(.*must accept the keywords.*eval_results"):
+        load(path, "jax")
+
+
+def test_the_line_of_an_error_at_import_is_named(tmp_path):
+    path = write(tmp_path / "late" / "submission.py", "x = 1\ny = 2\nz = undefined\n")
+    with pytest.raises(UsageError, match=r"submission.py \(line 3\) failed: NameError: name 'undefined'"):
+        load(path, "jax")
+
+
+def test_the_source_hash_follows_every_python_and_json_file_of_the_folder(tmp_path):
+    path = write(tmp_path / "hashed" / "submission.py")
+    other = write(tmp_path / "hashed" / "inner" / "utils.py", "VALUE = 1")
+    space = write(tmp_path / "hashed" / "tuning_search_space.json", "{}")
+    hashes = [load(path, "jax").source_hash]
+    for file, text in ((path, STUB + "#"), (other, "VALUE = 2"), (space, "[]")):
+        write(file, text)
+        hashes.append(load(path, "jax").source_hash)
+    write(tmp_path / "hashed" / "notes.txt", "does not count")
+    assert load(path, "jax").source_hash == hashes[-1]
+    assert len(set(hashes)) == 4
+
+
+def test_the_source_hash_does_not_depend_on_the_place(tmp_path):
+    files = [write(tmp_path / place / "submission.py") for place in "ab"]
+    assert source_hash([files[0]]) == source_hash([files[1]])
+
+
+def test_a_file_of_a_shared_folder_is_called_by_its_own_name():
+    assert load(SGD_FILES["jax"], "jax").name == "sgd_jax"
+
+
+# ---- batch sizes -----------------------------------------------------------------------------------------------------
+
+
+def asked_for(table):
+    """A submission that knows the batch sizes of `table`, and the names it is asked for."""
+    asked = []
+
+    def get_batch_size(name):
+        asked.append(name)
+        if name not in table:
+            raise ValueError(f"Unsupported workload name: {name}.")
+        return table[name]
+
+    return submission("pytorch", get_batch_size=get_batch_size), asked
+
+
+def test_a_variant_that_a_submission_does_not_know_gets_the_batch_size_of_its_base():
+    run, asked = asked_for({"wmt": 128})
+    assert batch_size(run, registry.get("wmt_post_ln"), 1) == 128
+    assert asked == ["wmt_post_ln", "wmt"]
+
+
+def test_a_mini_workload_gets_its_own_default_and_never_the_base_size():
+    run, asked = asked_for({"wmt": 128})
+    mini = registry.get("wmt_mini")
+    assert batch_size(run, mini, 1) == mini.default_batch_size
+    assert asked == ["wmt_mini"]
+    assert (
+        batch_size(run, registry.get("wmt_post_ln_mini"), 1)
+        == registry.get("wmt_post_ln_mini").default_batch_size
+    )
+
+
+def test_a_known_name_is_taken_at_its_word():
+    run, asked = asked_for({"wmt_post_ln": 64, "wmt": 128})
+    assert batch_size(run, registry.get("wmt_post_ln"), 4) == 64
+    assert asked == ["wmt_post_ln"]
+
+
+def test_errors_other_than_valueerror_come_through():
+    def get_batch_size(name):
+        raise KeyError(name)
+
+    with pytest.raises(KeyError):
+        batch_size(submission("pytorch", get_batch_size=get_batch_size), registry.get("digits"), 1)
+
+
+def test_numpy_integers_are_integers():
+    import numpy as np
+
+    run = submission("pytorch", get_batch_size=lambda name: np.int64(48))
+    found = batch_size(run, registry.get("digits"), 1)
+    assert found == 48
+    assert type(found) is int
+
+
+def test_the_interface_that_submissions_annotate_with_is_complete():
+    from algoperf import spec
+
+    names = "Workload ParameterContainer ParameterTypeTree ModelAuxiliaryState Hyperparameters RandomState "
+    names += (
+        "OptimizerState Tensor LossType UpdateReturn ForwardPassMode TrainingCompleteError ParameterType "
+    )
+    names += "ShapeTuple Shape ParameterShapeTree ParameterKey Timing Steps ModelInitState InitOptimizerFn "
+    names += "UpdateParamsFn PrepareForEvalFn DataSelectionFn"
+    for name in names.split():
+        assert hasattr(spec, name), name
+    assert [member.name for member in spec.LossType] == [
+        *(
+            "SOFTMAX_CROSS_ENTROPY",
+            "SIGMOID_CROSS_ENTROPY",
+            "MEAN_SQUARED_ERROR",
+            "CTC_LOSS",
+            "MEAN_ABSOLUTE_ERROR",
+        )
+    ]
+    assert [member.value for member in spec.LossType] == list(range(5))
+    assert [(member.name, member.value) for member in spec.ForwardPassMode] == [("TRAIN", 0), ("EVAL", 1)]
+    assert [member.value for member in spec.ParameterType] == list(range(15))
+
+
+def test_a_submission_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        submission("jax").name = "other"

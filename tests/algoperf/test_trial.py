@@ -1,0 +1,528 @@
+"""A trial from its folder to its summary: how trials end, and what they leave behind."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from harness import POINT, digits, run_trial, sgd, submission
+
+from algoperf import clock, records, spec
+from algoperf.spec import UsageError
+
+FILES = ["eval_measurements.csv", "flags_0.json", "hparams.json", "measurements.csv", "meta_data_0.json"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """framework -> (folder, summary) of one plain trial of ten steps."""
+    done = {}
+
+    def get(framework):
+        if framework not in done:
+            folder = tmp_path_factory.mktemp(f"finished_{framework}")
+            done[framework] = (folder / "trial_1", run_trial(folder, framework))
+        return done[framework]
+
+    return get
+
+
+# ---- statuses --------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_does_all_its_steps_ends_with_max_steps(finished, framework):
+    _, summary = finished(framework)
+    assert summary["status"] == "max_steps"
+    assert summary["global_step"] == 10
+    assert summary["num_evaluations"] == 3
+    assert summary["error"] is None
+    assert summary["warnings"] == []
+
+
+def test_reaching_both_targets_ends_a_trial_and_is_recorded_with_time_and_step(tmp_path, framework):
+    easy = digits(validation_target_value=1.0, test_target_value=1.0)
+    summary = run_trial(tmp_path, framework, workload=easy)
+    assert summary["status"] == "target_reached"
+    assert summary["global_step"] == 1
+    assert summary["validation_target_reached"]["global_step"] == 1
+    reached_at = summary["validation_target_reached"]["submission_time_sec"]
+    assert 0 < reached_at <= summary["submission_time_sec"]
+
+
+def test_one_target_alone_does_not_end_a_trial(tmp_path, framework):
+    summary = run_trial(
+        tmp_path, framework, workload=digits(validation_target_value=1.0, test_target_value=0.0)
+    )
+    assert summary["status"] == "max_steps"
+    assert summary["validation_target_reached"]["global_step"] == 1
+    assert summary["test_target_reached"] is None
+
+
+def test_a_spent_budget_ends_a_trial_without_another_evaluation(tmp_path, warm_framework):
+    def slow_selection(workload, queue, *args):
+        import time
+
+        time.sleep(0.05)
+        return next(queue)
+
+    summary = run_trial(
+        tmp_path,
+        warm_framework,
+        submission(warm_framework, data_selection=slow_selection),
+        workload=digits(max_allowed_runtime_sec=0.1),
+        budget_factor=10.0,
+        max_steps=None,
+        eval_every_steps=1000,
+    )
+    assert summary["status"] == "budget_exhausted"
+    assert summary["budget_sec"] == 1.0
+    assert summary["num_evaluations"] == 1, "the one after the first step"
+    assert 1.0 <= summary["submission_time_sec"] < 2.0
+
+
+def test_prepare_for_eval_that_spends_the_rest_of_the_budget_gets_no_evaluation(tmp_path, warm_framework):
+    def prepare_for_eval(
+        workload, current_param_container, model_state, optimizer_state, global_step, **rest
+    ):
+        import time
+
+        if global_step > 1:
+            time.sleep(2.0)
+        return optimizer_state, current_param_container, model_state
+
+    summary = run_trial(
+        tmp_path,
+        warm_framework,
+        submission(warm_framework, prepare_for_eval=prepare_for_eval),
+        workload=digits(max_allowed_runtime_sec=2.0),
+    )
+    assert summary["status"] == "budget_exhausted"
+    assert summary["num_evaluations"] == 1
+    assert summary["global_step"] == 5
+
+
+def test_a_submission_ends_its_training_with_an_error_and_gets_one_last_evaluation(tmp_path, framework):
+    prepared = []
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 6:
+            raise spec.TrainingCompleteError
+        return sgd(framework).update_params(**arguments)
+
+    def prepare_for_eval(
+        workload, current_param_container, model_state, optimizer_state, global_step, **rest
+    ):
+        prepared.append(global_step)
+        return optimizer_state, current_param_container, model_state
+
+    run = submission(framework, update_params=update_params, prepare_for_eval=prepare_for_eval)
+    summary = run_trial(tmp_path, framework, run)
+    assert summary["status"] == "submission_ended"
+    assert summary["global_step"] == 7, "the step that raised counts"
+    assert prepared == [1, 5, 7]
+    assert summary["last"]["global_step"] == 7
+    assert summary["last"]["validation/loss"] != summary["best"].get("nothing")
+
+
+def test_a_run_that_diverges_is_recorded_and_does_not_crash(tmp_path, framework):
+    summary = run_trial(tmp_path, framework, point={**POINT, "learning_rate": 1e30})
+    assert summary["status"] == "diverged"
+    assert summary["error"] is None
+    rows = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
+    assert math.isnan(rows["validation/loss"][-1])
+    json.loads((tmp_path / "trial_1" / records.SUMMARY).read_text(), parse_constant=pytest.fail)
+
+
+def test_a_crash_of_the_submission_is_a_status_with_the_place_of_the_error(tmp_path, framework):
+    def update_params(**arguments):
+        if arguments["global_step"] == 3:
+            raise ZeroDivisionError("the third step is unlucky")
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["status"] == "failed"
+    assert "the third step is unlucky" in summary["error"]
+    assert "test_trial.py" in summary["error"]
+    assert summary["global_step"] == 3
+    assert records.read_json(tmp_path / "trial_1" / records.SUMMARY)["status"] == "failed"
+
+
+def test_a_failed_trial_runs_again_with_the_same_command(tmp_path, framework):
+    def crash(**arguments):
+        if arguments["global_step"] == 7:
+            raise ZeroDivisionError
+        return sgd(framework).update_params(**arguments)
+
+    assert run_trial(tmp_path, framework, submission(framework, update_params=crash))["status"] == "failed"
+    assert run_trial(tmp_path, framework)["status"] == "max_steps"
+
+
+# ---- what the contract refuses ---------------------------------------------------------------------------------------
+
+
+def returning(framework, change):
+    """SGD whose update_params returns `change(optimizer_state, params, model_state)`."""
+
+    def update_params(**arguments):
+        return change(*sgd(framework).update_params(**arguments))
+
+    return submission(framework, update_params=update_params)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda o, p, m: (o, p), "(optimizer_state, params, model_state), got tuple of 2 items"),
+        (lambda o, p, m: None, "(optimizer_state, params, model_state), got NoneType"),
+        (lambda o, p, m: (p, o, m), "(optimizer_state, params, model_state)"),
+    ],
+    ids=["two_items", "nothing", "wrong_order"],
+)
+def test_a_wrong_result_of_update_params_is_one_clear_line(tmp_path, framework, change, message):
+    summary = run_trial(tmp_path, framework, returning(framework, change))
+    assert summary["status"] == "failed"
+    assert message in summary["error"]
+    assert "\n" not in summary["error"].strip()
+
+
+def test_a_submission_that_changes_a_shape_is_stopped(tmp_path, framework):
+    def widen(optimizer_state, params, model_state):
+        if framework == "jax":
+            import jax.numpy as jnp
+
+            params = {**params, "Dense_1": {**params["Dense_1"], "bias": jnp.zeros(11)}}
+        else:
+            import torch
+
+            params.output.bias = torch.nn.Parameter(torch.zeros(11))
+        return optimizer_state, params, model_state
+
+    summary = run_trial(tmp_path, framework, returning(framework, widen))
+    assert summary["status"] == "failed"
+    assert "[11]" in summary["error"]
+    assert "[10]" in summary["error"]
+    assert "must not change the model" in summary["error"]
+
+
+def test_a_submission_that_returns_another_structure_is_stopped(tmp_path, framework):
+    def add(optimizer_state, params, model_state):
+        if framework == "jax":
+            import jax.numpy as jnp
+
+            params = {**params, "extra": jnp.zeros(3)}
+        else:
+            import torch
+
+            params.extra = torch.nn.Parameter(torch.zeros(3))
+        return optimizer_state, params, model_state
+
+    summary = run_trial(tmp_path, framework, returning(framework, add))
+    assert summary["status"] == "failed"
+    assert "extra" in summary["error"]
+    assert "\n" not in summary["error"].strip()
+
+
+def test_a_wrong_optimizer_state_is_refused_before_training(tmp_path, framework):
+    def init_optimizer_state(*arguments):
+        return [1, 2, 3]
+
+    wanted = {"jax": "must return a pair", "pytorch": "must return a dict"}[framework]
+    with pytest.raises(UsageError, match=wanted):
+        run_trial(tmp_path, framework, submission(framework, init_optimizer_state=init_optimizer_state))
+
+
+# ---- what a submission is given --------------------------------------------------------------------------------------
+
+
+def test_train_state_is_passed_only_when_asked_for_and_is_read_only(tmp_path, framework):
+    seen = []
+
+    def update_params(*, train_state, **arguments):
+        seen.append(dict(train_state))
+        with pytest.raises(TypeError):
+            train_state["is_time_remaining"] = True
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["error"] is None
+    assert seen[0].keys() == {
+        "validation_goal_reached",
+        "test_goal_reached",
+        "is_time_remaining",
+        "training_complete",
+        "last_eval_time",
+        "last_step_end_time",
+        "accumulated_submission_time",
+        "accumulated_eval_time",
+        "accumulated_logging_time",
+    }
+    times = [state["accumulated_submission_time"] for state in seen]
+    assert times[0] == 0.0
+    assert times == sorted(times)
+    assert times[-1] <= summary["submission_time_sec"]
+    assert seen[0]["last_eval_time"] == 0.0
+    assert seen[0]["accumulated_eval_time"] == 0.0
+    assert seen[1]["last_eval_time"] > 1e9, "wall-clock seconds once there was an evaluation"
+    assert seen[1]["accumulated_eval_time"] > 0.0
+
+
+def test_a_submission_sees_the_arguments_of_the_contract(tmp_path, framework):
+    calls = []
+
+    def update_params(**arguments):
+        calls.append((arguments["global_step"], arguments["rng"], len(arguments["eval_results"])))
+        workload = arguments["workload"]
+        assert arguments["loss_type"] is workload.loss_type is spec.LossType.SOFTMAX_CROSS_ENTROPY
+        assert arguments["current_params_types"] == workload.model_params_types
+        assert arguments["hyperparameters"].learning_rate == POINT["learning_rate"]
+        assert "train_state" not in arguments
+        for step, metrics in arguments["eval_results"]:
+            assert isinstance(step, int)
+            assert "validation/error_rate" in metrics
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["error"] is None
+    assert [step for step, _, _ in calls] == list(range(10))
+    assert [evaluations for _, _, evaluations in calls] == [0, 1, 1, 1, 1, 2, 2, 2, 2, 2]
+    keys = np.stack([np.asarray(rng) for _, rng, _ in calls])
+    assert keys.shape == (10, 2)
+    assert keys.dtype == {"jax": np.uint32, "pytorch": np.int32}[framework]
+    assert len(np.unique(keys, axis=0)) == 10, "another key in every step"
+
+
+def test_what_prepare_for_eval_returns_is_evaluated_and_trained_on(tmp_path, framework):
+    def zeroed(params):
+        if framework == "jax":
+            import jax
+
+            return jax.tree.map(lambda leaf: leaf * 0, params)
+        import torch
+
+        with torch.no_grad():
+            for parameter in params.parameters():
+                parameter.zero_()
+        return params
+
+    norms = []
+
+    def norm(params):
+        leaves = params.parameters() if framework == "pytorch" else __import__("jax").tree.leaves(params)
+        return sum(float((leaf**2).sum().item()) for leaf in leaves)
+
+    def prepare_for_eval(workload, current_param_container, model_state, optimizer_state, **rest):
+        return optimizer_state, zeroed(current_param_container), model_state
+
+    def update_params(**arguments):
+        norms.append(norm(arguments["current_param_container"]))
+        return sgd(framework).update_params(**arguments)
+
+    run = submission(framework, prepare_for_eval=prepare_for_eval, update_params=update_params)
+    summary = run_trial(tmp_path, framework, run)
+    assert summary["error"] is None
+    assert summary["last"]["validation/loss"] == pytest.approx(math.log(10), rel=1e-6)
+    assert norms[0] > 0
+    assert norms[1] == norms[5] == 0.0
+    assert norms[2] > 0
+
+
+def test_a_wrong_result_of_prepare_for_eval_fails_the_trial_not_the_study(tmp_path, framework):
+    def prepare_for_eval(workload, current_param_container, model_state, optimizer_state, **rest):
+        return optimizer_state, current_param_container
+
+    summary = run_trial(tmp_path, framework, submission(framework, prepare_for_eval=prepare_for_eval))
+    assert summary["status"] == "failed"
+    assert "prepare_for_eval must return (optimizer_state, params, model_state)" in summary["error"]
+
+
+def test_one_step_may_hold_several_gradient_steps_on_batches_from_the_iterator(tmp_path, framework):
+    def data_selection(workload, input_queue, *rest):
+        return input_queue
+
+    drawn = []
+
+    def update_params(**arguments):
+        queue = arguments["batch"]
+        for _ in range(2):
+            arguments["batch"] = next(queue)
+            drawn.append(np.asarray(arguments["batch"]["targets"]))
+            optimizer_state, params, model_state = sgd(framework).update_params(**arguments)
+            arguments["optimizer_state"] = optimizer_state
+            arguments["current_param_container"] = params
+        return optimizer_state, params, model_state
+
+    run = submission(framework, data_selection=data_selection, update_params=update_params)
+    summary = run_trial(tmp_path, framework, run)
+    assert summary["error"] is None
+    assert len(drawn) == 20
+
+
+def test_self_tuning_submissions_get_no_hyperparameters(tmp_path, framework):
+    seen = []
+
+    def with_fixed_point(function):
+        from algoperf.tuning import make_hyperparameters
+
+        def call(**arguments):
+            seen.append(arguments["hyperparameters"])
+            return function(**{**arguments, "hyperparameters": make_hyperparameters(POINT)})
+
+        return call
+
+    def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
+        from algoperf.tuning import make_hyperparameters
+
+        seen.append(hyperparameters)
+        point = make_hyperparameters(POINT)
+        return sgd(framework).init_optimizer_state(workload, params, model_state, point, rng)
+
+    run = submission(
+        framework,
+        init_optimizer_state=init_optimizer_state,
+        update_params=with_fixed_point(sgd(framework).update_params),
+    )
+    summary = run_trial(tmp_path, framework, run, point=None, ruleset="self", budget_factor=1.5)
+    assert summary["status"] == "max_steps"
+    assert set(seen) == {None}
+    assert summary["budget_sec"] == 45.0
+    assert not (tmp_path / "trial_1" / records.HPARAMS).exists()
+
+
+def test_a_hyperparameter_that_nobody_reads_is_reported(tmp_path, framework):
+    summary = run_trial(tmp_path, framework, point={**POINT, "wieght_decay": 0.1})
+    assert summary["unread_hyperparameters"] == ["wieght_decay"]
+    assert any("'wieght_decay' was never read" in text for text in summary["warnings"])
+
+
+# ---- records ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_trial_leaves_the_files_of_algoperf_and_a_summary(finished, framework):
+    folder, summary = finished(framework)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "checkpoint_10", "summary.json"])
+    assert records.read_json(folder / records.SUMMARY)["status"] == summary["status"]
+    assert records.read_json(folder / records.HPARAMS) == POINT
+
+
+def test_evaluation_rows_have_algoperfs_columns_in_alphabetical_order(finished, framework):
+    folder, summary = finished(framework)
+    header = (folder / records.EVAL_MEASUREMENTS).read_text().splitlines()[0].split(",")
+    assert header == sorted(header)
+    assert set(header) == {
+        *("accumulated_eval_time", "accumulated_logging_time", "accumulated_submission_time"),
+        *("global_step", "preemption_count", "score", "total_duration"),
+        *("train/loss", "train/error_rate", "validation/loss", "validation/error_rate"),
+        *("test/loss", "test/error_rate", "validation/num_examples", "test/num_examples"),
+    }
+    rows = records.read_csv(folder / records.EVAL_MEASUREMENTS)
+    assert rows["global_step"] == [1, 5, 10]
+    assert rows["score"] == rows["accumulated_submission_time"] == sorted(rows["score"])
+    assert rows["score"][-1] == pytest.approx(summary["submission_time_sec"])
+    assert rows["validation/error_rate"][-1] == summary["last"]["validation/error_rate"]
+    assert set(rows["preemption_count"]) == {0}
+    assert all(total > score for total, score in zip(rows["total_duration"], rows["score"], strict=True))
+
+
+def test_measurements_hold_evaluations_then_the_closing_row(finished, framework):
+    folder, summary = finished(framework)
+    rows = records.read_csv(folder / records.MEASUREMENTS)
+    assert rows["global_step"] == [1, 5, 10, 10]
+    assert rows["score"][-1] == summary["submission_time_sec"]
+    assert math.isnan(rows["validation/loss"][-1])
+
+
+def test_what_a_submission_logs_is_in_the_measurements(tmp_path, framework):
+    def update_params(**arguments):
+        logger, step = arguments["workload"].metrics_logger, arguments["global_step"]
+        value = sgd(framework).update_params(**arguments)
+        device_scalar = __import__("jax.numpy" if framework == "jax" else "torch", fromlist=["x"]).ones(())
+        logger.append_scalar_metrics({"lr": 0.1 * step, "one": device_scalar}, step)
+        return value
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["error"] is None
+    rows = records.read_csv(tmp_path / "trial_1" / records.MEASUREMENTS)
+    logged = [
+        (step, lr, one)
+        for step, lr, one in zip(rows["global_step"], rows["lr"], rows["one"], strict=True)
+        if not math.isnan(lr)
+    ]
+    assert logged == [(step, 0.1 * step, 1.0) for step in range(10)]
+
+
+def test_logging_something_that_is_no_number_fails_the_trial_with_a_summary(tmp_path, framework):
+    def update_params(**arguments):
+        arguments["workload"].metrics_logger.append_scalar_metrics({"loss": [1, 2]}, arguments["global_step"])
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["status"] == "failed"
+    assert "'loss'" in summary["error"]
+
+
+def test_meta_data_says_what_is_needed_to_run_the_trial_again(finished, framework):
+    folder, _ = finished(framework)
+    meta = records.read_json(folder / "meta_data_0.json")
+    assert meta["workload.target_metric_name"] == "error_rate"
+    assert meta["rng_seed"] == 0
+    assert meta["seeds"].keys() == {"data", "init", "submission", "evaluation"}
+    assert meta["package_versions"].keys() >= {"numpy", {"jax": "jax", "pytorch": "torch"}[framework]}
+    assert meta["global_batch_size"] == 32
+    assert meta["submission_hash"] == "sgd"
+    assert meta["identity"]["workload"] == "digits"
+    assert meta["cpu_count"] >= 1
+    assert "git_commit_hash" in meta
+
+
+def test_the_ledger_of_a_real_run_adds_up_to_the_wall_time(finished, framework):
+    _, summary = finished(framework)
+    ledger = summary["ledger"]
+    assert ledger["balanced"] is True
+    assert sum(ledger[bucket] for bucket in clock.BUCKETS) == pytest.approx(ledger["total"], abs=1e-6)
+    assert ledger["total"] == pytest.approx(ledger["wall"], abs=0.05)
+    spent = sum(ledger[bucket] for bucket in clock.SUBMISSION_BUCKETS)
+    assert summary["submission_time_sec"] == pytest.approx(spent, abs=1e-6)
+
+
+def test_peak_memory_is_recorded(finished, framework):
+    _, summary = finished(framework)
+    assert summary["peak_memory"]["host_bytes"] > 10 * 2**20
+    assert isinstance(summary["peak_memory"]["device_bytes"], dict)
+
+
+def test_skipping_evaluations_trains_and_records_none(tmp_path, framework):
+    summary = run_trial(tmp_path, framework, skip_evals=True)
+    assert summary["status"] == "max_steps"
+    assert summary["num_evaluations"] == 0
+    assert summary["best"] is None
+
+
+def test_evaluations_come_after_the_first_step_then_at_multiples_and_at_the_end(tmp_path, framework):
+    summary = run_trial(tmp_path, framework, eval_every_steps=4, max_steps=10)
+    rows = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
+    assert rows["global_step"] == [1, 4, 8, 10]
+    assert summary["num_evaluations"] == 4
+
+
+def test_evaluations_by_time_come_after_the_first_step_and_then_by_the_period(tmp_path, warm_framework):
+    def slow(workload, queue, *rest):
+        import time
+
+        time.sleep(0.1)
+        return next(queue)
+
+    summary = run_trial(
+        tmp_path,
+        warm_framework,
+        submission(warm_framework, data_selection=slow),
+        workload=digits(eval_period_time_sec=0.5, max_allowed_runtime_sec=30),
+        eval_every_steps=None,
+        max_steps=12,
+    )
+    steps = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)["global_step"]
+    assert steps[0] == 1
+    assert steps[-1] == 12
+    gaps = np.diff(steps)[:-1]
+    assert (gaps >= 3).all(), steps
+    assert (gaps <= 5).all(), steps
+    assert summary["eval_every_steps"] is None

@@ -1,0 +1,79 @@
+"""Workloads as the conformance tests see them: every mini and development workload, with little data."""
+
+import dataclasses
+import functools
+
+from algoperf import registry, spec
+from algoperf.workload import Workload
+
+FEW = {
+    "num_train_examples": 1_000,
+    "num_eval_train_examples": 32,
+    "num_validation_examples": 32,
+    "num_test_examples": 32,
+}
+
+
+def names():
+    """Workloads that are small enough for a test: mini twins, and families that need no files."""
+    small = [name for name in registry.names() if is_small(registry.get(name))]
+    assert "digits" in small
+    assert set(registry.names(mini=True)) <= set(small)
+    return small
+
+
+def is_small(found):
+    return found.is_mini or not getattr(registry.data_module(found), "NEEDS_FILES", True)
+
+
+def few(name):
+    """The workload with at most `FEW` examples of each kind."""
+    found = registry.get(name)
+    return dataclasses.replace(found, **{key: min(value, getattr(found, key)) for key, value in FEW.items()})
+
+
+class Bound:
+    """A workload with weights and a batch, the same weights in both frameworks."""
+
+    def __init__(self, name, framework, data_dir):
+        self.spec, self.framework = few(name), framework
+        self.workload = Workload(self.spec, framework, data_dir)
+        self.params, self.model_state = self.workload.init_model_fn(self.workload.backend.root_key(0))
+        folder = self.workload.evaluator._folder
+        stream = self.workload.data_module.train_stream(self.spec, folder, 0, 8)
+        self.host_batch = next(stream)
+        self.batch = self.workload.backend.to_device(self.host_batch)
+
+    def mean_loss(self, params, dropout_rate=0.0, seed=0):
+        """Loss per valid example on the batch and its gradient, in training mode."""
+        return (
+            self._compiled(params, dropout_rate, seed)
+            if self.framework == "jax"
+            else self._torch(dropout_rate)
+        )
+
+    @functools.cached_property
+    def _compiled(self):
+        import jax
+
+        def loss(params, dropout_rate, seed):
+            rng = jax.random.PRNGKey(seed)
+            return self._loss(params, self.batch, rng, dropout_rate)
+
+        return jax.jit(jax.value_and_grad(loss))
+
+    def _loss(self, params, batch, rng, dropout_rate):
+        train = spec.ForwardPassMode.TRAIN
+        logits, _ = self.workload.model_fn(
+            params, batch, self.model_state, train, rng, update_batch_norm=False, dropout_rate=dropout_rate
+        )
+        found = self.workload.loss_fn(
+            label_batch=batch["targets"], logits_batch=logits, mask_batch=batch.get("weights")
+        )
+        return found["summed"] / found["n_valid_examples"]
+
+    def _torch(self, dropout_rate):
+        self.params.zero_grad()
+        loss = self._loss(self.params, self.batch, None, dropout_rate)
+        loss.backward()
+        return loss.detach(), {name: parameter.grad for name, parameter in self.params.named_parameters()}

@@ -1,0 +1,167 @@
+"""Runs submissions in process: flags as the command sets them, trials on `digits`, bent copies of SGD."""
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from algoperf import backends, checkpoint, clock, registry, runner, trial
+from algoperf import submission as submissions
+from algoperf.spec import UsageError
+from algoperf.training import Interrupted
+from algoperf.workload import Workload
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMEWORKS = ("jax", "pytorch")
+POINT = {"learning_rate": 0.1, "momentum": 0.9, "dropout_rate": 0.3}
+SGD_FILES = {
+    "jax": ROOT / "tests" / "helpers" / "sgd_jax.py",
+    "pytorch": ROOT / "tests" / "helpers" / "sgd_torch.py",
+}
+
+
+def sgd(framework):
+    """The module of the SGD submission."""
+    return importlib.import_module(SGD_FILES[framework].stem)
+
+
+@functools.cache
+def _loaded(framework):
+    return submissions.load(SGD_FILES[framework], framework)
+
+
+def submission(framework, source_hash="sgd", **functions):
+    """The SGD submission with some of its functions replaced (or added)."""
+    module = types.SimpleNamespace(**{**vars(sgd(framework)), **functions})
+    return dataclasses.replace(
+        _loaded(framework),
+        name="sgd",
+        module=module,
+        source_hash=source_hash,
+        wants_train_state="train_state" in inspect.signature(module.update_params).parameters,
+    )
+
+
+@functools.cache
+def _workload(name, *args, **options):
+    return Workload(registry.get(name), *args, **options)
+
+
+def shared_workload(spec, *args, **options):
+    """One bound workload per name and framework, so that trials share what they compile."""
+    workload = _workload(spec.name, *args, **options)
+    workload.spec, workload.metrics_logger = spec, None
+    return workload
+
+
+def digits(**facts):
+    """The digits workload with other facts (budget, targets)."""
+    return dataclasses.replace(registry.get("digits"), **facts)
+
+
+def trial_config(folder, framework, run=None, workload=None, **changes):
+    """A trial of `digits`, evaluated by steps, 10 steps long."""
+    fields = {
+        "workload": workload or digits(),
+        "framework": framework,
+        "submission": run or submission(framework),
+        "ruleset": "external",
+        "suite": "mini",
+        "study": 0,
+        "trial": 1,
+        "point": dict(POINT),
+        "budget_factor": 1.0,
+        "rng_seed": 0,
+        "folder": Path(folder) / "trial_1",
+        "eval_every_steps": 5,
+        "max_steps": 10,
+        "quiet": True,
+    }
+    return trial.TrialConfig(**{**fields, **changes})
+
+
+def run_trial(folder, framework, run=None, workload=None, **changes):
+    """Runs it in process; returns the summary."""
+    config = trial_config(folder, framework, run, workload, **changes)
+    with mock.patch.object(trial, "Workload", shared_workload):
+        return trial.run(config, clock.Ledger())
+
+
+def stored_params(folder):
+    """Path -> array of the parameters in the newest checkpoint of a trial folder."""
+    saved = checkpoint.load(Path(folder))["training"]
+    found = {}
+
+    def walk(tree, path):
+        if isinstance(tree, dict):
+            for key, value in tree.items():
+                walk(value, (*path, str(key)))
+        else:
+            found[".".join(path)] = np.asarray(tree.array if hasattr(tree, "array") else tree)
+
+    walk(saved["module"] if isinstance(saved, dict) else saved[0], ())
+    return found
+
+
+def assert_equal_params(folder, other):
+    """Bit for bit."""
+    params, others = stored_params(folder), stored_params(other)
+    assert params.keys() == others.keys()
+    for name in params:
+        np.testing.assert_array_equal(params[name], others[name], err_msg=name)
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------
+
+
+def flags(tmp_path, **given):
+    """The flags of submission_runner.py with their defaults, as `main` passes them on."""
+    import submission_runner
+
+    own = submission_runner.FLAGS.flags_by_module_dict()[submission_runner.__name__]
+    defaults = {flag.name: flag.default for flag in own if flag.name != "max_steps"}
+    unknown = given.keys() - defaults.keys()
+    assert not unknown, unknown
+    return {**defaults, "experiment_dir": str(tmp_path / "experiments"), "quiet": True, **given}
+
+
+def command(tmp_path, **given):
+    """Exit code of the command with these flags, in process; errors as `main` prints them."""
+    try:
+        with mock.patch.object(trial, "Workload", shared_workload):
+            return runner.run(flags(tmp_path, **given), clock.Ledger())
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return runner.EXIT_USAGE
+    except Interrupted as stop:
+        return runner.EXIT_SIGNAL_BASE + stop.signal_number
+
+
+def process(*arguments, **environment):
+    """Starts submission_runner.py as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "submission_runner.py", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(started, timeout=300):
+    """(exit code, stdout, stderr) of a process."""
+    out, err = started.communicate(timeout=timeout)
+    return started.returncode, out, err
+
+
+def backend(framework):
+    return backends.get_backend(framework)
