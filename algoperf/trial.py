@@ -178,7 +178,6 @@ class Trial:
         else:
             queue_state = self._restore()
             self.queue = TrainingQueue(workload, seeds["data"], self.batch_size, state=queue_state)
-            self.step_keys(self.state.global_step)  # Compiles off the clock.
         self._open_records()
 
     def _init_optimizer_state(self) -> None:
@@ -377,6 +376,8 @@ class Trial:
 
     def _finish(self, status: str, error_text: str | None) -> dict[str, Any]:
         ledger, state = self.ledger, self.state
+        if self.config.skip_evals and status == "max_steps":
+            self._save_checkpoint()  # Evaluations write it otherwise.
         ledger.enter(clock.LOGGING)
         if self.logger is not None:
             final = {records.SCORE: ledger.submission_ns * 1e-9}

@@ -155,13 +155,19 @@ def draw_points(
     sampler = qmc.Halton(d=len(space), scramble=True, rng=np.random.default_rng([seed, study]))
     points: list[Point] = []
     seen: set[str] = set()
-    while len(points) < num_trials:
+    for _ in range(1000):
+        if len(points) >= num_trials:
+            break
         for row in sampler.random(32):
             point = {name: _value(entry, float(u)) for (name, entry), u in zip(space.items(), row)}
             key = json.dumps(point, sort_keys=True)
             if key not in seen:
                 seen.add(key)
                 points.append(point)
+    if len(points) < num_trials:
+        raise UsageError(
+            f"The search space gave only {len(points)} different points for {num_trials} trials: widen it."
+        )
     return points[:num_trials]
 
 

@@ -10,19 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf import jax_sharding_utils
+from algoperf import jax_sharding_utils, random_utils
 from algoperf.backends.base import rows_of_process
 from algoperf.backends.jax_model import JaxModel
 from algoperf.spec import LossType
-
-KEY_BLOCK = 4096  # Steps whose keys are derived at once: an eager split each step would cost 0.1 ms.
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _block_of_keys(key: jax.Array, first_step: jax.Array, count: int) -> jax.Array:
-    """(count, 4, 2) keys: for each step, the loop key folded with the step and split in four."""
-    steps = first_step + jnp.arange(count)
-    return jax.vmap(lambda step: jax.random.split(jax.random.fold_in(key, step), 4))(steps)
 
 
 @jax.jit
@@ -114,31 +105,7 @@ class JaxBackend:
         return int(np.asarray(key)[-1])
 
     def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
-        # Keys are handed out as NumPy rows: slicing device arrays would cost more than many a step.
-        blocks: dict[int, np.ndarray] = {}
-        host = jax.local_devices(backend="cpu")[0] if self.platform() == "cpu" else self._cpu_or_default()
-        with jax.default_device(host):
-            loop_key = jax.random.PRNGKey(seed)
-
-        def keys(global_step: int) -> tuple[Any, Any, Any]:
-            number, offset = divmod(global_step, KEY_BLOCK)
-            block = blocks.get(number)
-            if block is None:
-                blocks.clear()
-                with jax.default_device(host):
-                    device_block = _block_of_keys(loop_key, jnp.int32(number * KEY_BLOCK), KEY_BLOCK)
-                blocks[number] = block = np.asarray(device_block)
-            row = block[offset]
-            return row[0], row[1], row[2]
-
-        return keys
-
-    @staticmethod
-    def _cpu_or_default() -> Any:
-        try:
-            return jax.local_devices(backend="cpu")[0]  # Its queue is free: training runs elsewhere.
-        except RuntimeError:
-            return jax.local_devices()[0]
+        return random_utils.jax_step_keys(seed)
 
     def output_activation(self, logits: Any, loss_type: LossType) -> Any:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):

@@ -40,9 +40,7 @@ class JaxModel:
         shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in batch.items()}
         # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
         arguments = self._call_args(shapes, train=False)
-        variables = dict(
-            self.module.lazy_init(jnp.asarray(rng), **arguments, train=False, dropout_rate=0.0)
-        )
+        variables = dict(self.module.lazy_init(jnp.asarray(rng), **arguments, train=False, dropout_rate=0.0))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
         params, variables = jax_sharding_utils.replicate((params, variables))

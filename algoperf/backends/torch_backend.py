@@ -14,8 +14,6 @@ from algoperf.backends.base import rows_of_process
 from algoperf.backends.torch_model import TorchModel
 from algoperf.spec import LossType
 
-KEY_BLOCK = 4096  # Steps whose keys are drawn at once.
-
 # Optimizer-state entries that can be saved as they are, because no live object hangs on them.
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
 
@@ -77,20 +75,7 @@ class TorchBackend:
         return int(key[0])
 
     def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
-        blocks: dict[int, np.ndarray] = {}
-
-        def keys(global_step: int) -> tuple[Any, Any, Any]:
-            number, offset = divmod(global_step, KEY_BLOCK)
-            block = blocks.get(number)
-            if block is None:
-                blocks.clear()
-                generator = np.random.default_rng([seed, number])
-                block = generator.integers(0, 2**31 - 1, size=(KEY_BLOCK, 3, 2), dtype=np.int32)
-                blocks[number] = block
-            row = block[offset]
-            return row[0], row[1], row[2]
-
-        return keys
+        return random_utils.pytorch_step_keys(seed)
 
     def output_activation(self, logits: Any, loss_type: LossType) -> Any:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):

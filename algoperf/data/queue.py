@@ -39,6 +39,7 @@ class TrainingQueue:
             self._stream.set_state(state)
         self._state = self._stream.state()
         self._closed = threading.Event()
+        self._error: BaseException | None = None
         self._ahead: queue.Queue[Any] | None = None
         depth = getattr(workload.data_module, "PREFETCH", DEFAULT_PREFETCH)
         if depth:
@@ -72,9 +73,11 @@ class TrainingQueue:
             batch = self._to_device(next(self._stream))
             self._state = self._stream.state()
             return batch
-        batch, state = self._ahead.get()
-        if state is None:
-            raise batch
+        if self._error is None:
+            batch, state = self._ahead.get()
+            self._error = batch if state is None else None
+        if self._error is not None:
+            raise self._error
         self._state = state
         return batch
 

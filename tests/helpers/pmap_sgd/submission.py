@@ -4,8 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
-from algorithmic_efficiency import spec
 from flax import jax_utils
+
+from algorithmic_efficiency import spec
 
 
 def get_batch_size(workload_name: str) -> int:
