@@ -13,16 +13,11 @@ import time
 START_NS = time.perf_counter_ns()  # Before anything else is imported.
 
 import logging  # noqa: E402
-import os  # noqa: E402
 import sys  # noqa: E402
 
 from absl import app, flags  # noqa: E402
 
 from algoperf.spec import UsageError  # noqa: E402
-
-# Idle threads of PyTorch on a CPU sleep instead of spinning: with another process on the machine, steps of `digits`
-# were 24 times slower otherwise. Set before anything imports PyTorch; a value of the user's own stays.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 FLAGS = flags.FLAGS
 

@@ -108,6 +108,21 @@ def describe() -> dict[str, Any]:
     }
 
 
+def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str | None:
+    """A warning if other processes keep this machine's processors busy; looks for `interval_sec`.
+
+    Threads that wait for each other suffer out of proportion: two busy neighbours on two cores make PyTorch's steps
+    of `digits` more than twenty times slower.
+    """
+    busy = psutil.cpu_percent(interval=interval_sec)
+    if busy < limit_percent:
+        return None
+    return (
+        f"Other processes use {busy:.0f} % of this machine's processors: times are not comparable with those of a free "
+        "machine. (For PyTorch on a busy CPU, OMP_NUM_THREADS=1 helps.)"
+    )
+
+
 def peak_host_memory_bytes() -> int:
     """Largest resident size of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

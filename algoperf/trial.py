@@ -150,6 +150,11 @@ class Trial:
         config = self.config
         self.backend = backend = backends.get_backend(config.framework)
         backends.check_device(backend.platform(), config.device, config.framework)
+        busy = machine.busy_warning()
+        if busy is not None:
+            self.warnings.append(busy)
+            if not config.quiet:
+                print(f"warning: {busy}", file=sys.stderr)
         self.is_main = backend.process_index == 0
         self.workload = workload = Workload(
             config.workload,

@@ -19,7 +19,7 @@ flags.DEFINE_string("leaderboard", None, "Folder with the result logs to score; 
 flags.DEFINE_list("workloads", ["digits", "wmt_mini"], "Workloads for overhead and input pipelines.")
 
 PACKAGE = {"jax": "jax", "pytorch": "torch"}
-STEPS = {"digits": (300, 15), "wmt_mini": (10, 15)}  # Steps per turn and turns: a few seconds each.
+STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # Steps per turn and turns: half a second or more each.
 
 
 def _run(script: str, *arguments: str) -> None:

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 # They hold no doctests, and modules of one name cannot all be collected.
 collect_ignore_glob = ["*conftest.py", "*/helpers/*"]
 
@@ -26,3 +28,11 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 # Tests run each step a few times, so a quick compiler matters more than quick code (6 s -> 2 s for digits).
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _machine_counts_as_free(monkeypatch):
+    """Tests that run trials do not look whether the machine is busy: it may be, and looking takes 0.3 s each time."""
+    from algoperf import machine
+
+    monkeypatch.setattr(machine, "busy_warning", lambda: None)

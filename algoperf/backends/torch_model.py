@@ -32,6 +32,7 @@ class TorchModel:
         self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
         self.loss = getattr(self._family, "loss", torch_losses.LOSSES.get(self.spec.loss_type))
         self._shapes: dict[str, Any] | None = None
+        self._types: dict[str, Any] | None = None
 
     # ---- parameters --------------------------------------------------------------------------------------------
 
@@ -55,7 +56,9 @@ class TorchModel:
 
     @property
     def param_types(self) -> dict[str, Any]:
-        return param_utils.pytorch_param_types(self.param_shapes)
+        if self._types is None:
+            self._types = param_utils.pytorch_param_types(self.param_shapes)
+        return self._types
 
     def to_device(self, batch: dict[str, np.ndarray]) -> Any:
         return self._backend.to_device(batch)
