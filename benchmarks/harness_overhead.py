@@ -10,6 +10,7 @@ disturb less), the ratios of the sums, and the seconds per step.
 import itertools
 import logging
 import time
+import types
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,24 @@ class Stepper:
         return np.array([time.perf_counter(), time.process_time()]) - start
 
 
+def empty_loop_sec(stepper: Stepper, steps: int = 5000, repeats: int = 7) -> float:
+    """Seconds a step that the timed loop adds when updates do nothing: the overhead without the noise of a model."""
+
+    def update_params(
+        current_param_container: Any, optimizer_state: Any, model_state: Any, **arguments: Any
+    ) -> tuple[Any, Any, Any]:
+        del arguments
+        return optimizer_state, current_param_container, model_state
+
+    module = stepper.module
+    stepper.module = types.SimpleNamespace(
+        data_selection=lambda workload, queue, *arguments: next(queue), update_params=update_params
+    )
+    added = [(stepper.harness(steps) - stepper.bare(steps))[0] / steps for _ in range(repeats)]
+    stepper.module = module
+    return float(np.median(added))
+
+
 def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
     """Medians over pairs; which loop goes first alternates."""
     stepper.bare(steps)
@@ -136,11 +155,13 @@ def main(argv: list[str]) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)
     stepper = Stepper(FLAGS.framework, FLAGS.workload, FLAGS.algorithm, FLAGS.batches, FLAGS.data_dir)
     found = measure(stepper, FLAGS.steps, FLAGS.pairs)
+    empty = empty_loop_sec(stepper)
     print(
         f"{FLAGS.workload} {FLAGS.framework}: harness / bare = {found['ratio']:.4f} "
         f"(quartiles {found['ratio_low']:.4f} to {found['ratio_high']:.4f}), in CPU time {found['cpu_ratio']:.4f}, "
         f"sums {found['total_ratio']:.4f} and {found['total_cpu_ratio']:.4f}; "
-        f"{found['bare_sec_per_step'] * 1e6:.0f} us bare, {found['harness_sec_per_step'] * 1e6:.0f} us harness a step"
+        f"{found['bare_sec_per_step'] * 1e6:.0f} us bare, {found['harness_sec_per_step'] * 1e6:.0f} us harness a step; "
+        f"with empty updates the loop adds {empty * 1e6:.1f} us a step, {empty / found['bare_sec_per_step']:.2%} of a bare one"
     )
 
 
