@@ -161,7 +161,8 @@ def main(argv: list[str]) -> None:
         f"(quartiles {found['ratio_low']:.4f} to {found['ratio_high']:.4f}), in CPU time {found['cpu_ratio']:.4f}, "
         f"sums {found['total_ratio']:.4f} and {found['total_cpu_ratio']:.4f}; "
         f"{found['bare_sec_per_step'] * 1e6:.0f} us bare, {found['harness_sec_per_step'] * 1e6:.0f} us harness a step; "
-        f"with empty updates the loop adds {empty * 1e6:.1f} us a step, {empty / found['bare_sec_per_step']:.2%} of a bare one"
+        f"with empty updates the loop adds {empty * 1e6:.1f} us a step, "
+        f"{empty / found['bare_sec_per_step']:.2%} of a bare one"
     )
 
 
