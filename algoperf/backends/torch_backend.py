@@ -28,10 +28,6 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
 
 
-class Skipped:
-    """A saved entry without `state_dict`: it keeps its freshly initialised value on restore."""
-
-
 class TorchBackend:
     """See `algoperf.backends.base.Backend`."""
 
@@ -94,7 +90,7 @@ class TorchBackend:
             elif _is_plain(value):
                 entries[key] = ("value", _to_host(value))
             else:
-                entries[key] = ("skipped", Skipped())
+                entries[key] = ("skipped", None)  # Keeps its freshly initialised value on restore.
         self.unsaved = [key for key, (kind, _) in entries.items() if kind == "skipped"]
         del model_state  # Always None: running statistics are buffers of the module.
         return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
