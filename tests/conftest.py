@@ -8,9 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # They hold no doctests, and modules of one name cannot all be collected.
 collect_ignore_glob = ["*conftest.py", "*/helpers/*"]
+
+# Examples are a function of the test, so that a run fails for what was changed and not by the draw of the day.
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
