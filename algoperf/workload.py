@@ -43,6 +43,8 @@ class WorkloadSpec:
     """The name on the command line and in result folders, without framework suffix."""
     family: str
     """Its folder under `workloads/`."""
+    dataset: str = ""
+    """Name of its data folder, shared by families that learn from the same data; the family by default."""
     base_name: str = ""
     """Name that a submission is asked about when it does not know `name`; the family by default."""
     variant: str | None = None
@@ -72,6 +74,8 @@ class WorkloadSpec:
     default_batch_size: int
     """Global batch size for a submission that does not know this workload."""
     default_dropout_rate: float = 0.0
+    has_dropout: bool = True
+    """Whether the model has dropout layers; without, a dropout rate changes nothing."""
 
     output_params: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """Framework -> parameter keys of the output layer (JAX: top-level names, PyTorch: dotted names)."""
@@ -83,8 +87,9 @@ class WorkloadSpec:
     """Locked data configuration, read by the family's data.py."""
 
     def __post_init__(self) -> None:
-        if not self.base_name:
-            object.__setattr__(self, "base_name", self.family)
+        for field in ("base_name", "dataset"):
+            if not getattr(self, field):
+                object.__setattr__(self, field, self.family)
         for field in ("model", "data"):
             value = getattr(self, field)
             config = ml_collections.ConfigDict(dict(value))

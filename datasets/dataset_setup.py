@@ -4,7 +4,7 @@
     python datasets/dataset_setup.py --dataset=wmt_mini
 
 The same command continues after an interruption, and does nothing where everything is in place. What happens is
-written in `workloads/<family>/download.py` and `data.py`.
+written in `download.py` and `data.py` of `workloads/<data set>/`.
 """
 
 import importlib
@@ -23,7 +23,7 @@ from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 
 flags.DEFINE_string(
-    "dataset", None, "A workload family ('wmt') or its mini twin ('wmt_mini').", required=True
+    "dataset", None, "A data set ('wmt', 'imagenet') or its mini twin ('wmt_mini').", required=True
 )
 flags.DEFINE_string(
     "data_dir", None, f"Root of all data; $ALGOPERF_DATA_DIR or {locate.DEFAULT_ROOT} by default."
@@ -68,7 +68,7 @@ def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bo
 def _download_and_prepare(spec: WorkloadSpec, folder: Path, progress: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with locate.one_at_a_time(folder):
-        name = f"workloads.{spec.family}.download"
+        name = f"workloads.{spec.dataset}.download"
         if importlib.util.find_spec(name):
             importlib.import_module(name).download(spec, folder, progress)
         registry.data_module(spec).prepare(spec, folder, progress)

@@ -30,6 +30,7 @@ class TorchModel:
         self._torch_compile = torch_compile
         self._family = registry.model_module(self.spec, "torch")
         self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
+        self._arrange = getattr(self._family, "arrange", lambda batch: batch)
         self.loss = getattr(self._family, "loss", torch_losses.LOSSES.get(self.spec.loss_type))
         self._shapes: dict[str, Any] | None = None
         self._types: dict[str, Any] | None = None
@@ -61,7 +62,7 @@ class TorchModel:
         return self._types
 
     def to_device(self, batch: dict[str, np.ndarray]) -> Any:
-        return self._backend.to_device(batch)
+        return self._arrange(self._backend.to_device(batch))
 
     # ---- passes ------------------------------------------------------------------------------------------------
 
@@ -101,7 +102,7 @@ class TorchModel:
         params.eval()
         try:
             with torch.inference_mode():
-                outputs = self._eval_outputs(params, batch)
+                outputs = self._eval_outputs(params, self._arrange(batch))
         finally:
             params.train(was_training)
         host = {key: value.cpu().numpy() for key, value in outputs.items()}

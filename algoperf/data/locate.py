@@ -20,7 +20,7 @@ def root(data_dir: str | Path | None) -> Path:
 
 def folder_name(spec: WorkloadSpec) -> str:
     """'wmt' for 'wmt' and its variants, 'wmt_mini' for their mini twins: variants share their data."""
-    return f"{spec.family}_mini" if spec.is_mini else spec.family
+    return f"{spec.dataset}_mini" if spec.is_mini else spec.dataset
 
 
 def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
@@ -42,7 +42,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
     if not spec.is_mini:
         raise UsageError(
             f"No prepared data for workload {spec.name!r} in {folder}. Prepare them with "
-            f"`python datasets/dataset_setup.py --dataset={spec.family} --data_dir={root(data_dir)}`, "
+            f"`python datasets/dataset_setup.py --dataset={folder_name(spec)} --data_dir={root(data_dir)}`, "
             "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
         )
     folder.mkdir(parents=True, exist_ok=True)

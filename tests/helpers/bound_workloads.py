@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 
+import numpy as np
+
 from algoperf import registry, spec
 from algoperf.workload import Workload
 
@@ -32,13 +34,34 @@ def few(name):
     return dataclasses.replace(found, **{key: min(value, getattr(found, key)) for key, value in FEW.items()})
 
 
+def woken(params):
+    """Parameters in which nothing is all zero: a zero output layer or scale hides whatever comes before it."""
+    rng = np.random.default_rng(0)
+    if hasattr(params, "named_parameters"):
+        import torch
+
+        with torch.no_grad():
+            for parameter in params.parameters():
+                if not parameter.any():
+                    parameter.copy_(torch.tensor(0.02 * rng.normal(size=parameter.shape)))
+        return params
+
+    def wake(tree):
+        if isinstance(tree, dict):
+            return {key: wake(value) for key, value in tree.items()}
+        return tree if tree.any() else tree + 0.02 * rng.normal(size=tree.shape).astype(np.float32)
+
+    return wake(params)
+
+
 class Bound:
-    """A workload with weights and a batch, the same weights in both frameworks."""
+    """A workload with weights and a batch."""
 
     def __init__(self, name, framework, data_dir):
         self.spec, self.framework = few(name), framework
         self.workload = Workload(self.spec, framework, data_dir)
-        self.params, self.model_state = self.workload.init_model_fn(self.workload.backend.root_key(0))
+        params, self.model_state = self.workload.init_model_fn(self.workload.backend.root_key(0))
+        self.initial_params, self.params = params, woken(params)
         folder = self.workload.evaluator._folder
         stream = self.workload.data_module.train_stream(self.spec, folder, 0, 8)
         self.host_batch = next(stream)

@@ -141,7 +141,7 @@ def test_dropout_is_an_argument_of_the_call(bound, name, framework):
     again, _ = run.mean_loss(run.params, 0.0, 2)
     assert float(without) == float(again), "a rate of exactly 0 leaves no trace of the random key"
     losses = {float(run.mean_loss(run.params, 0.5, seed)[0]) for seed in range(3)}
-    assert len(losses) == 3
+    assert len(losses) == (3 if run.spec.has_dropout else 1)
     assert all(map(math.isfinite, losses))
     if framework == "jax":
         assert run._compiled._cache_size() == 1, "the rate is traced: one compiled step serves them all"
@@ -199,7 +199,7 @@ def test_the_same_key_gives_the_same_initial_weights_and_another_key_others(boun
     if framework == "jax":
         # What `bound` made stays; only the compiled function is shared.
         first = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])
-        wanted = leaves(run.params)
+        wanted = leaves(run.initial_params)
     else:
         first = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])
         wanted = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])

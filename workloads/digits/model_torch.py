@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from algoperf.torch_batch_norm import BatchNorm2d
 from algoperf.workload import WorkloadSpec
 
 # Standard deviation of a unit normal distribution that is truncated at two standard deviations.
@@ -26,7 +27,7 @@ class DigitsNet(nn.Module):
         super().__init__()
         sizes = (1, *channels)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(sizes, sizes[1:]))
-        norm = nn.BatchNorm2d if use_batch_norm else nn.Identity
+        norm = BatchNorm2d if use_batch_norm else nn.Identity
         self.bns = nn.ModuleList(norm(features) for features in channels)
         width = 8 // 2 ** len(channels)
         self.hidden = nn.Linear(channels[-1] * width * width, hidden)
