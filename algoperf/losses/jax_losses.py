@@ -40,10 +40,23 @@ def sigmoid_cross_entropy(
     mask_batch: jax.Array | None = None,
     label_smoothing: float | jax.Array = 0.0,
 ) -> LossDict:
-    """Binary cross entropy per logit; shapes of all arguments are equal."""
-    del label_smoothing  # No workload of this type defines it.
-    per_example = optax.sigmoid_binary_cross_entropy(logits_batch, label_batch.reshape(logits_batch.shape))
-    return reduce(per_example, mask_batch)
+    """Binary cross entropy in nats, per label.
+
+    Args:
+      label_batch: 0 or 1 (or probabilities), of the shape of the logits or of (batch,) if there is one logit each.
+      logits_batch: (batch, labels).
+      mask_batch: of the shape of the result.
+      label_smoothing: mass spread evenly over several labels, as AlgoPerf defines it; one label alone has none.
+
+    Returns:
+      `per_example` is (batch, labels), or (batch,) with one label.
+    """
+    num_labels = logits_batch.shape[-1]
+    labels = label_batch.reshape(logits_batch.shape)
+    if num_labels > 1:
+        labels = (1 - label_smoothing) * labels + label_smoothing / num_labels
+    per_label = optax.sigmoid_binary_cross_entropy(logits_batch, labels)
+    return reduce(per_label if num_labels > 1 else per_label[..., 0], mask_batch)
 
 
 def mean_squared_error(

@@ -33,10 +33,13 @@ def sigmoid_cross_entropy(
     mask_batch: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> LossDict:
-    """Binary cross entropy per logit; shapes of all arguments are equal."""
-    del label_smoothing  # No workload of this type defines it.
+    """Binary cross entropy in nats, per label; see `jax_losses.sigmoid_cross_entropy`."""
+    num_labels = logits_batch.shape[-1]
     labels = label_batch.reshape(logits_batch.shape)
-    return reduce(F.binary_cross_entropy_with_logits(logits_batch, labels, reduction="none"), mask_batch)
+    if num_labels > 1:
+        labels = (1 - label_smoothing) * labels + label_smoothing / num_labels
+    per_label = F.binary_cross_entropy_with_logits(logits_batch, labels, reduction="none")
+    return reduce(per_label if num_labels > 1 else per_label[..., 0], mask_batch)
 
 
 def mean_squared_error(

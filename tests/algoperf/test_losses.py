@@ -41,9 +41,11 @@ def softmax_cross_entropy(labels, logits, smoothing):
 
 
 def sigmoid_cross_entropy(labels, logits, smoothing):
-    del smoothing
-    logits = logits.astype(np.float64)
-    return np.maximum(logits, 0) - logits * labels.reshape(logits.shape) + np.log1p(np.exp(-np.abs(logits)))
+    logits, labels = logits.astype(np.float64), labels.reshape(logits.shape)
+    if logits.shape[-1] > 1:
+        labels = (1 - smoothing) * labels + smoothing / logits.shape[-1]
+    losses = np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits)))
+    return losses if logits.shape[-1] > 1 else losses[:, 0]
 
 
 def mean_squared_error(labels, logits, smoothing):
