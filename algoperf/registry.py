@@ -1,11 +1,13 @@
 """Workload names -> specs, found by looking for `workloads/<family>/workload.py`; imports no framework."""
 
+import contextlib
 import functools
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from algoperf.spec import no_such
+from algoperf.spec import UsageError, no_such
 from algoperf.workload import Family, WorkloadSpec
 
 ROOT = Path(__file__).resolve().parent.parent / "workloads"
@@ -43,8 +45,27 @@ def get(name: str) -> WorkloadSpec:
 
 
 def data_module(workload_spec: WorkloadSpec) -> ModuleType:
-    """`workloads/<family>/data.py`: raw files -> prepared files -> numpy batches."""
-    return importlib.import_module(f"workloads.{workload_spec.family}.data")
+    """`workloads/<family>/data.py`: raw files -> prepared files -> numpy batches.
+
+    Raises:
+      UsageError: if a package that it needs is not installed.
+    """
+    with data_packages(workload_spec):
+        return importlib.import_module(f"workloads.{workload_spec.family}.data")
+
+
+@contextlib.contextmanager
+def data_packages(workload_spec: WorkloadSpec) -> Iterator[None]:
+    """Within this context, a missing package becomes advice on how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("algoperf", "workloads"):
+            raise
+        raise UsageError(
+            f"The data of workload {workload_spec.name!r} need the package {error.name!r}, which is not installed: "
+            "run `pip install -e '.[data]' -c constraints.txt`."
+        ) from error
 
 
 def model_module(workload_spec: WorkloadSpec, suffix: str) -> ModuleType:

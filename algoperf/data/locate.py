@@ -46,7 +46,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
             "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(folder):
+    with one_at_a_time(folder), registry.data_packages(spec):
         if not module.is_ready(spec, folder):
             print(f"Making the data of {folder_name(spec)} in {folder} (first use only).", file=sys.stderr)
             module.synthesize(spec, folder, progress=progress)

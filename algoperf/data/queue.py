@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from algoperf import registry
 from algoperf.data import locate
 
 DEFAULT_PREFETCH = 3  # Batches that wait on the device.
@@ -34,7 +35,8 @@ class TrainingQueue:
     ):
         folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
         self._to_device = workload.model.to_device
-        self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
+        with registry.data_packages(workload.spec):
+            self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
         if state is not None:
             self._stream.set_state(state)
         self._state = self._stream.state()

@@ -189,3 +189,13 @@ def test_targets_are_read_from_an_evaluation(framework):
     assert not workload.has_reached_validation_target({})
     assert workload.has_reached_test_target({"test/error_rate": 0.0})
     assert not workload.has_reached_test_target({"validation/error_rate": 0.0})
+
+
+def test_a_missing_package_for_data_is_one_line_with_the_command():
+    with (
+        pytest.raises(UsageError, match=r"'wmt_mini' need the package 'notthere'.*\.\[data\]"),
+        registry.data_packages(registry.get("wmt_mini")),
+    ):
+        raise ModuleNotFoundError("No module named 'notthere'", name="notthere")
+    with pytest.raises(ModuleNotFoundError), registry.data_packages(registry.get("wmt_mini")):
+        raise ModuleNotFoundError("No module named 'workloads.x'", name="workloads.x")
