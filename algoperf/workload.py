@@ -276,10 +276,23 @@ class Workload(spec.Workload):
         rng: spec.RandomState,
         update_batch_norm: bool,
         dropout_rate: float | None = None,
+        use_running_average_bn: bool | None = None,
     ) -> tuple[spec.Tensor, spec.ModelAuxiliaryState]:
+        """See `spec.Workload.model_fn`.
+
+        `use_running_average_bn=True` is for JAX submissions that want training-time gradients through the running
+        statistics of batch norm; dropout is off then. AlgoPerf has it in the workloads with batch norm.
+        """
         if dropout_rate is None:
             dropout_rate = self.default_dropout_rate
         batch = augmented_and_preprocessed_input_batch
+        if use_running_average_bn:
+            if self.framework != "jax" or update_batch_norm:
+                raise ValueError(
+                    "use_running_average_bn=True goes with JAX and update_batch_norm=False only; in PyTorch, call "
+                    ".eval() on the batch-norm layers."
+                )
+            return self.model.eval_forward(params, batch, model_state), model_state
         if mode is spec.ForwardPassMode.TRAIN:
             return self.model.train_forward(params, batch, model_state, rng, update_batch_norm, dropout_rate)
         if update_batch_norm:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from bound_workloads import Bound
 from harness import ROOT, digits, run_trial, shared_workload, submission
 
 from algoperf import registry, spec
@@ -172,3 +173,19 @@ def test_bad_training_does_not(tmp_path, framework):
     )
     assert summary["status"] == "max_steps"
     assert summary["best"]["validation/error_rate"] > 0.3
+
+
+def test_jax_submissions_can_train_through_running_statistics(data_dir):
+    import jax
+
+    run = Bound("digits_batch_norm", "jax", data_dir)
+    model_fn = run.workload.model_fn
+    common = (run.params, run.batch, run.model_state)
+    train, off = spec.ForwardPassMode.TRAIN, spec.ForwardPassMode.EVAL
+    key = jax.random.PRNGKey(0)
+    found, state = model_fn(*common, train, key, update_batch_norm=False, use_running_average_bn=True)
+    wanted, _ = model_fn(*common, off, key, update_batch_norm=False)
+    np.testing.assert_array_equal(found, wanted)
+    assert state is run.model_state
+    with pytest.raises(ValueError, match="update_batch_norm=False only"):
+        model_fn(*common, train, key, update_batch_norm=True, use_running_average_bn=True)
