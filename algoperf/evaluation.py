@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import psutil
 
 from algoperf import registry
 from algoperf.data import locate
+from algoperf.data.prefetch import prefetched
 from algoperf.metrics import averages
 
 SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
 """Split -> prefix of its metrics."""
 
-CACHE_LIMIT_BYTES = 4 * 2**30
+CACHE_LIMIT_BYTES = max(4 * 2**30, psutil.virtual_memory().total // 8)
 """Evaluation batches are kept in host memory up to this size, all splits together."""
 
 
@@ -43,7 +45,8 @@ class Evaluator:
             return
         kept: list[dict[str, np.ndarray]] | None = []
         size = 0
-        for batch in self._workload.data_module.eval_batches(self._spec, self._folder, split, batch_size):
+        made = self._workload.data_module.eval_batches(self._spec, self._folder, split, batch_size)
+        for batch in prefetched(made):
             if kept is not None:
                 size += sum(value.nbytes for value in batch.values())
                 if size <= self._room:

@@ -1,0 +1,90 @@
+"""Fetching published archives: continued after an interruption, checked, and only where the disk has room."""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tqdm import tqdm
+
+from algoperf.spec import UsageError
+
+CHUNK_BYTES = 1 << 20
+TIMEOUT_SEC = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive:
+    """One file to fetch."""
+
+    url: str
+    num_bytes: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return self.url.rsplit("/", 1)[-1]
+
+
+def require_disk(folder: Path, num_bytes: int) -> None:
+    """Raises UsageError if less than `num_bytes` are free where `folder` is."""
+    free = shutil.disk_usage(folder).free
+    if free < num_bytes:
+        raise UsageError(
+            f"This needs {num_bytes / 1e9:.1f} GB in {folder}; only {free / 1e9:.1f} GB are free."
+        )
+
+
+def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
+    """Downloads to `path`, continuing a partial file; the name appears when size and checksum are right.
+
+    Raises:
+      UsageError: if the server cannot be reached or the content is another one.
+    """
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        _continue_download(archive, partial, progress)
+    except (urllib.error.URLError, OSError) as error:
+        where = f"{archive.url} (have {_size(partial):,} of {archive.num_bytes:,} bytes in {partial})"
+        raise UsageError(f"Cannot download {where}: {error}. The same command continues.") from error
+    with partial.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != archive.sha256:
+        partial.unlink()
+        raise UsageError(
+            f"{archive.url} has SHA-256 {found}, {archive.sha256} was expected. Try again later."
+        )
+    os.replace(partial, path)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
+    have = _size(partial)
+    if have == archive.num_bytes:
+        return
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SEC) as response:
+        continues = response.status == 206  # Otherwise the server sends everything from the start.
+        bar = tqdm(
+            desc=archive.file_name,
+            total=archive.num_bytes,
+            initial=have if continues else 0,
+            unit="B",
+            unit_scale=True,
+            disable=not progress,
+        )
+        with bar, partial.open("ab" if continues else "wb") as file:
+            while chunk := response.read(CHUNK_BYTES):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if _size(partial) != archive.num_bytes:
+        raise OSError(f"got {_size(partial):,} bytes")
