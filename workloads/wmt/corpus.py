@@ -32,15 +32,6 @@ CONFIG, VERSION = "de-en", "1.0.0"
 SHARDS_IN_TURN = EXAMPLES_PER_TURN = 16
 
 
-def require_disk(folder: Path, num_bytes: int) -> None:
-    """Raises UsageError if less than `num_bytes` are free where `folder` is."""
-    free = shutil.disk_usage(folder).free
-    if free < num_bytes:
-        raise UsageError(
-            f"This needs {num_bytes / 1e9:.1f} GB in {folder}; only {free / 1e9:.1f} GB are free."
-        )
-
-
 def dataset_folder(raw: Path, dataset: str) -> Path:
     return raw / dataset / CONFIG / VERSION
 

@@ -6,18 +6,16 @@ English. Of WMT14 its validation and test splits are built, of WMT17 its trainin
 """
 
 import dataclasses
-import hashlib
 import os
 import shutil
 import tarfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from algoperf.data.download import CHUNK_BYTES, Archive, fetch, require_disk
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.wmt import corpus
@@ -26,21 +24,6 @@ from workloads.wmt.corpus import Pair
 # Archives 2.0 GB; their German-English texts 1.8 GB; ArrayRecord files 1.9 GB and once more while they are sorted;
 # token arrays 1.6 GB (estimates from sizes that TFDS states). The first two are deleted at the end.
 DISK_BYTES = 12_000_000_000
-CHUNK_BYTES = 1 << 20
-TIMEOUT_SEC = 60
-
-
-@dataclasses.dataclass(frozen=True)
-class Archive:
-    """One file to fetch."""
-
-    url: str
-    num_bytes: int
-    sha256: str
-
-    @property
-    def file_name(self) -> str:
-        return self.url.rsplit("/", 1)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +46,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
             missing.setdefault(dataset, []).append(split)
     if missing:
         done = sum(path.stat().st_size for path in downloads.rglob("*") if path.is_file())
-        corpus.require_disk(raw.parent, max(DISK_BYTES - done, 0))
+        require_disk(raw.parent, max(DISK_BYTES - done, 0))
     for dataset, splits in missing.items():
         subsets = {split: subsets_of(dataset, split) for split in splits}
         for archive in dict.fromkeys(subset.archive for found in subsets.values() for subset in found):
@@ -104,61 +87,6 @@ def _examples(subsets: list[Subset], downloads: Path) -> Callable[[Any], Iterabl
             yield key, (example["de"], example["en"])
 
     return make
-
-
-# ---- fetching --------------------------------------------------------------------------------------------------
-
-
-def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
-    """Downloads to `path`, continuing a partial file; the name appears when size and checksum are right.
-
-    Raises:
-      UsageError: if the server cannot be reached or the content is another one.
-    """
-    if path.is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        _continue_download(archive, partial, progress)
-    except (urllib.error.URLError, OSError) as error:
-        where = f"{archive.url} (have {_size(partial):,} of {archive.num_bytes:,} bytes in {partial})"
-        raise UsageError(f"Cannot download {where}: {error}. The same command continues.") from error
-    with partial.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != archive.sha256:
-        partial.unlink()
-        raise UsageError(
-            f"{archive.url} has SHA-256 {found}, {archive.sha256} was expected. Try again later."
-        )
-    os.replace(partial, path)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
-    have = _size(partial)
-    if have == archive.num_bytes:
-        return
-    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SEC) as response:
-        continues = response.status == 206  # Otherwise the server sends everything from the start.
-        bar = tqdm(
-            desc=archive.file_name,
-            total=archive.num_bytes,
-            initial=have if continues else 0,
-            unit="B",
-            unit_scale=True,
-            disable=not progress,
-        )
-        with bar, partial.open("ab" if continues else "wb") as file:
-            while chunk := response.read(CHUNK_BYTES):
-                file.write(chunk)
-                bar.update(len(chunk))
-    if _size(partial) != archive.num_bytes:
-        raise OSError(f"got {_size(partial):,} bytes")
 
 
 # ---- unpacking -------------------------------------------------------------------------------------------------

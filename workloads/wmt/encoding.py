@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data.download import require_disk
 from algoperf.spec import UsageError
 from workloads.wmt import corpus, tokenizer
 
@@ -147,7 +148,7 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
         if len(source) != num_pairs[split]:
             where = f"{raw / corpus.DATASET_OF_SPLIT[split]}, split {split!r},"
             raise UsageError(f"{where} has {len(source):,} pairs; {num_pairs[split]:,} are expected.")
-    corpus.require_disk(folder, int(DISK_PER_RAW_BYTE * sum(source.num_bytes for source in splits.values())))
+    require_disk(folder, int(DISK_PER_RAW_BYTE * sum(source.num_bytes for source in splits.values())))
 
     (folder / "manifest.json").unlink(missing_ok=True)
     parts = _parts_folder(folder, config)

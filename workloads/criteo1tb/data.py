@@ -1,0 +1,182 @@
+"""Where batches come from: day files -> packed rows -> contiguous blocks of them, in a shuffled order.
+
+All variants share one folder: preparation depends on the hash buckets only.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.data import locate
+from algoperf.data.stream import Batch, epoch_permutation
+from algoperf.spec import UsageError, no_such
+from algoperf.workload import WorkloadSpec
+from workloads.criteo1tb import shards, synthesis
+from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, layout_of
+
+# `eval_train` is made of runs of this many rows, evenly spaced over all training days: long enough to read fast.
+EVAL_TRAIN_RUN = 1_024
+
+
+def _config(spec: WorkloadSpec) -> dict[str, Any]:
+    """All that prepared files depend on."""
+    config = {"bucket_counts": list(spec.data.bucket_counts), "num_days": spec.data.num_days}
+    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
+
+
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
+    synthesis.synthesize(spec, Path(folder), progress)
+
+
+def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Raw files in `folder/raw` -> packed rows in `folder`; continues where an earlier call stopped."""
+    folder = Path(folder)
+    held_out = spec.num_test_examples + spec.num_validation_examples
+    try:
+        shards.prepare(folder, _config(spec), spec.num_train_examples, held_out, progress)
+    except UsageError as error:
+        raise UsageError(f"{error} Then, to continue: {_setup_command(spec, folder)}") from error
+
+
+def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
+    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
+    folder = Path(folder)
+    if not shards.is_complete(folder, _config(spec)):
+        return False
+    rows = shards.read_manifest(folder)["rows"]
+    held_out = spec.num_test_examples + spec.num_validation_examples
+    return sum(rows[:-1]) == spec.num_train_examples and rows[-1] == held_out
+
+
+def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
+    """Reads every prepared file and compares checksums; returns split -> counts.
+
+    Raises:
+      UsageError: if data are missing or damaged.
+    """
+    folder = Path(folder)
+    _require_ready(spec, folder)
+    damaged = shards.damaged_files(folder, progress)
+    if damaged:
+        names = ", ".join(damaged)
+        raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")
+    return {split: {"rows": size} for split, (_, _, size) in _ranges(spec).items()}
+
+
+def _setup_command(spec: WorkloadSpec, folder: Path) -> str:
+    return f"python datasets/dataset_setup.py --dataset={locate.folder_name(spec)} --data_dir={folder.parent}"
+
+
+def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
+    if not is_ready(spec, folder):
+        raise UsageError(
+            f"No prepared data for {spec.name!r} in {folder}. Prepare them: {_setup_command(spec, folder)}"
+        )
+
+
+def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
+    """Split -> the days that it lies in, its first row in them, its number of rows."""
+    last = spec.data.num_days - 1
+    return {
+        "train": (range(last), 0, spec.num_train_examples),
+        "test": (range(last, last + 1), 0, spec.num_test_examples),
+        "validation": (range(last, last + 1), spec.num_test_examples, spec.num_validation_examples),
+    }
+
+
+def _open(spec: WorkloadSpec, folder: Path, split: str) -> shards.Shards:
+    _require_ready(spec, folder)
+    return shards.Shards(folder, _ranges(spec)[split][0], layout_of(spec.data.bucket_counts))
+
+
+def _empty(num_rows: int) -> Batch:
+    return {
+        "inputs": np.empty((num_rows, NUM_DENSE + NUM_CATEGORICAL), np.float32),
+        "targets": np.empty((num_rows, 1), np.float32),
+    }
+
+
+def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "BlockStream":
+    """Endless batches; see `BlockStream`."""
+    return BlockStream(_open(spec, Path(folder), "train"), seed, global_batch_size)
+
+
+class BlockStream:
+    """Endless training batches with an exact position (`algoperf.data.stream.Stream`).
+
+    A batch is one block: `batch_size` consecutive rows of the training days, which stand in the order of the raw
+    files; a block may reach from one day into the next. Each epoch takes all blocks in a fresh random order, and
+    lets the first block start at another row, because what does not fill a block is left out.
+    """
+
+    def __init__(self, rows: shards.Shards, seed: int, batch_size: int):
+        self._rows, self._seed, self._batch_size = rows, seed, batch_size
+        # More rows than there are: a batch is all of them, over and over.
+        self._num_blocks = max(1, len(rows) // batch_size)
+        self._next_batch = 0
+        self._epoch, self._order, self._first_row = -1, np.empty(0, np.int64), 0
+
+    def __iter__(self) -> "BlockStream":
+        return self
+
+    def __next__(self) -> Batch:
+        epoch, index = divmod(self._next_batch, self._num_blocks)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, epoch_permutation(self._seed, epoch, self._num_blocks)
+            left_out = max(0, len(self._rows) - self._num_blocks * self._batch_size)
+            self._first_row = int(np.random.default_rng([self._seed, epoch, 1]).integers(left_out + 1))
+        batch = _empty(self._batch_size)
+        start = self._first_row + int(self._order[index]) * self._batch_size
+        self._rows.read(start, batch["inputs"], batch["targets"])
+        self._next_batch += 1
+        return batch
+
+    def state(self) -> dict[str, Any]:
+        return {"next_batch": self._next_batch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._next_batch = int(state["next_batch"])
+
+
+def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
+    """One pass over 'eval_train', 'validation' or 'test' with keys `inputs`, `targets`, `weights`."""
+    if split not in ("eval_train", "validation", "test"):
+        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
+    within = "train" if split == "eval_train" else split
+    _, first_row, size = _ranges(spec)[within]
+    rows = _open(spec, Path(folder), within)
+    spans = [(first_row, size)]
+    if split == "eval_train":
+        spans = spread_spans(len(rows), min(spec.num_eval_train_examples, len(rows)))
+    return _padded_batches(rows, spans, batch_size)
+
+
+def spread_spans(num_rows: int, size: int) -> list[tuple[int, int]]:
+    """(start, length) of runs that together have `size` of `num_rows` rows, with equal gaps.
+
+    >>> spread_spans(num_rows=10_000, size=2_000)
+    [(0, 1024), (5024, 976)]
+    """
+    num_runs = -(-size // EVAL_TRAIN_RUN)
+    runs = range(0, size, EVAL_TRAIN_RUN)
+    gaps = ((num_rows - size) * run // num_runs for run in range(num_runs))
+    return [(start + gap, min(EVAL_TRAIN_RUN, size - start)) for start, gap in zip(runs, gaps, strict=True)]
+
+
+def _padded_batches(rows: shards.Shards, spans: list[tuple[int, int]], batch_size: int) -> Iterator[Batch]:
+    batch, filled = _empty(batch_size), 0
+    for start, length in spans:
+        while length:
+            stop = min(filled + length, batch_size)
+            rows.read(start, batch["inputs"][filled:stop], batch["targets"][filled:stop])
+            start, length, filled = start + stop - filled, length - (stop - filled), stop
+            if filled == batch_size:
+                yield batch | {"weights": np.ones((batch_size, 1), np.float32)}
+                batch, filled = _empty(batch_size), 0
+    if filled:
+        for value in batch.values():
+            value[filled:] = 0
+        yield batch | {"weights": (np.arange(batch_size) < filled).astype(np.float32)[:, None]}

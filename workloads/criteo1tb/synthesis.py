@@ -1,0 +1,199 @@
+"""The clicks of the mini workload: day files of the real format whose click probabilities are known.
+
+Categorical values follow power laws. The logit of a click is a sum of small effects of single values and of large
+effects of pairs: products of hidden vectors of two categorical values, and of a categorical value with a numerical
+one. So a model of single features (logistic regression) stays far from the floor, which is the mean entropy of the
+known probabilities. From day to day popularity, vectors and the overall rate of clicks drift; the last day, which
+holds validation and test, lies ahead of all training days.
+"""
+
+import dataclasses
+import functools
+import gzip
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from algoperf.workload import WorkloadSpec
+from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE
+
+VERSION = 1  # Raise with every change of the text: existing folders are then written again.
+SEED = 1909
+
+# Distinct values of each categorical feature: as many as the real one has buckets, at most these.
+MOST_VALUES = 200
+POWER = 0.9  # Popularity of the value of rank r is (r + 5) ** -POWER.
+NUM_FACTORS = 2
+# Pairs of categorical features that interact. All have many buckets, so that hashing keeps their values apart.
+PAIRS = ((0, 9), (1, 19), (2, 20), (10, 21), (4, 11), (22, 14))
+PAIR_SCALE = 1.3
+# (numerical, categorical) features that interact.
+MIXED_PAIRS = ((0, 1), (3, 2), (5, 10), (8, 22))
+MIXED_SCALE = 0.9
+SINGLE_SCALE = 0.12
+OFFSET = -2.4
+OFFSET_DRIFT, VECTOR_DRIFT, POPULARITY_DRIFT = 0.05, 0.03, 0.1  # Per day.
+MOST_COUNT = 9_999  # Of a numerical feature.
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """All that is drawn once."""
+
+    popularity: list[np.ndarray]
+    """Per categorical feature (values,): log of the unnormalised probability of each value on day 0."""
+    popularity_drift: list[np.ndarray]
+    tokens: list[np.ndarray]
+    """Per categorical feature (values,): its values as bytes, 8 hexadecimal digits each."""
+    effects: list[np.ndarray]
+    """Per categorical feature (values,): effect on the logit."""
+    vectors: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+    """Pair -> hidden vectors (values, factors) of the first and of the second feature."""
+    vector_drift: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]
+    mixed: np.ndarray
+    """(pairs, values): slope of a numerical feature given a categorical value."""
+    missing: np.ndarray
+    """(13,) probability that a numerical feature is empty."""
+    location: np.ndarray
+    """(13,) mean of the log of a numerical feature."""
+    scale: np.ndarray
+    """(13,) its standard deviation."""
+    dense_effects: np.ndarray
+    """(13,) effect on the logit, per standard deviation."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clicks:
+    """The lines of one day."""
+
+    counts: np.ndarray
+    """(n, 13) numerical features; -2 is an empty field."""
+    values: np.ndarray
+    """(n, 26) positions in `World.tokens`."""
+    probabilities: np.ndarray
+    """(n,) of a click."""
+    labels: np.ndarray
+    """(n,) bool."""
+
+    def entropy(self) -> np.ndarray:
+        """(n,) the least expected cross entropy of each line, in nats."""
+        p = self.probabilities
+        return -(p * np.log(p) + (1 - p) * np.log1p(-p))
+
+
+def describe(spec: WorkloadSpec) -> dict[str, Any]:
+    """What identifies the text."""
+    return {"version": VERSION, "seed": SEED, "lines": _lines_per_day(spec)}
+
+
+def _lines_per_day(spec: WorkloadSpec) -> list[int]:
+    num_days = spec.data.num_days - 1
+    train = [spec.num_train_examples * (day + 1) // num_days for day in range(num_days)]
+    sizes = [after - before for before, after in zip([0, *train], train)]
+    return [*sizes, spec.num_test_examples + spec.num_validation_examples]
+
+
+@functools.cache
+def make_world(bucket_counts: tuple[int, ...]) -> World:
+    """Draws tokens, popularities and effects; the same on every machine."""
+    rng = np.random.default_rng(SEED)
+    sizes = [min(count, MOST_VALUES) for count in bucket_counts]
+
+    def vectors(pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        return tuple(rng.standard_normal((sizes[column], NUM_FACTORS)) for column in pair)
+
+    tokens = rng.choice(2**32, sum(sizes), replace=False)
+    tokens = np.array([b"%08x" % token for token in tokens], object)
+    return World(
+        popularity=[-POWER * np.log(np.arange(size) + 5.0) for size in sizes],
+        popularity_drift=[rng.standard_normal(size) for size in sizes],
+        tokens=np.split(tokens, np.cumsum(sizes)[:-1]),
+        effects=[SINGLE_SCALE * rng.standard_normal(size) for size in sizes],
+        vectors={pair: vectors(pair) for pair in PAIRS},
+        vector_drift={pair: vectors(pair) for pair in PAIRS},
+        mixed=MIXED_SCALE * rng.standard_normal((len(MIXED_PAIRS), MOST_VALUES)),
+        missing=rng.uniform(0.0, 0.4, NUM_DENSE),
+        location=rng.uniform(0.5, 4.0, NUM_DENSE),
+        scale=rng.uniform(0.6, 1.4, NUM_DENSE),
+        dense_effects=SINGLE_SCALE * rng.standard_normal(NUM_DENSE),
+    )
+
+
+def make_clicks(world: World, day: int, num_lines: int) -> Clicks:
+    """Draws the lines of one day; they depend on the day alone and not on other days' sizes."""
+    rng = np.random.default_rng([SEED, day])
+    values = np.empty((num_lines, NUM_CATEGORICAL), np.int64)
+    logits = np.full(num_lines, OFFSET + OFFSET_DRIFT * day)
+    for column in range(NUM_CATEGORICAL):
+        weights = np.exp(world.popularity[column] + POPULARITY_DRIFT * day * world.popularity_drift[column])
+        edges = np.cumsum(weights / weights.sum())[:-1]
+        values[:, column] = np.searchsorted(edges, rng.random(num_lines), side="right")
+        logits += world.effects[column][values[:, column]]
+    for pair in PAIRS:
+        left, right = (
+            (start + VECTOR_DRIFT * day * drift)[values[:, column]]
+            for column, start, drift in zip(pair, world.vectors[pair], world.vector_drift[pair], strict=True)
+        )
+        logits += PAIR_SCALE * NUM_FACTORS**-0.5 * (left * right).sum(axis=1)
+
+    noise = rng.standard_normal((num_lines, NUM_DENSE))
+    counts = np.minimum(np.exp(world.location + world.scale * noise), MOST_COUNT).astype(np.int64)
+    counts[:, 1] -= 2  # In the real data, too, a feature has negative values, -1 among them.
+    counts[rng.random((num_lines, NUM_DENSE)) < world.missing] = -2
+    # What a model sees: missing and negative counts are as 0.
+    seen = (np.log1p(np.maximum(counts, 0)) - world.location) / world.scale
+    logits += seen @ world.dense_effects
+    for slopes, (dense, column) in zip(world.mixed, MIXED_PAIRS, strict=True):
+        logits += slopes[values[:, column]] * seen[:, dense]
+    probabilities = 1 / (1 + np.exp(-logits))
+    return Clicks(counts, values, probabilities, rng.random(num_lines) < probabilities)
+
+
+def make_text(world: World, clicks: Clicks) -> bytes:
+    """The lines as they stand in a day file."""
+    number_text = np.array([b"%d" % value for value in range(MOST_COUNT + 1)] + [b"", b"-1"], object)
+    columns = [np.array([b"0", b"1"], object)[clicks.labels.astype(np.int64)]]
+    columns += [number_text[column] for column in clicks.counts.T]  # -1 and -2 are the last two.
+    columns += [tokens[column] for tokens, column in zip(world.tokens, clicks.values.T, strict=True)]
+    lines = zip(*(column.tolist() for column in columns), strict=True)
+    return b"\n".join(map(b"\t".join, lines)) + b"\n"
+
+
+def floors(spec: WorkloadSpec) -> dict[str, float]:
+    """Split -> mean entropy of the true probabilities: no model expects to get below."""
+    world = make_world(tuple(spec.data.bucket_counts))
+    sizes = _lines_per_day(spec)
+    entropies = [make_clicks(world, day, size).entropy() for day, size in enumerate(sizes)]
+    return {
+        "train": float(np.concatenate(entropies[:-1]).mean()),
+        "validation": float(entropies[-1][spec.num_test_examples :].mean()),
+        "test": float(entropies[-1][: spec.num_test_examples].mean()),
+    }
+
+
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Writes `folder/raw/day_N.gz`, unless this very text is there."""
+    raw = folder / "raw"
+    marker = raw / "synthesis.json"
+    description = describe(spec)
+    if marker.is_file() and json.loads(marker.read_text())["text"] == description:
+        return
+    shutil.rmtree(raw, ignore_errors=True)
+    raw.mkdir(parents=True)
+    world = make_world(tuple(spec.data.bucket_counts))
+    digest = hashlib.sha256()
+    days = tqdm(enumerate(_lines_per_day(spec)), desc="synthesize", unit="day", disable=not progress)
+    for day, num_lines in days:
+        text = make_text(world, make_clicks(world, day, num_lines))
+        digest.update(text)
+        # Without a time in the header: the same bytes every time.
+        (raw / f"day_{day}.gz").write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
+    temporary = marker.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"text": description, "sha256": digest.hexdigest()}, indent=2) + "\n")
+    os.replace(temporary, marker)

@@ -1,0 +1,214 @@
+"""Where batches come from: k-space of single slices -> masked, zero-filled, normalised images beside their targets.
+
+`prepare` makes no copy of the data, only an index (`catalog`). A slice is transformed when it is first needed
+(`reconstruction`), by a pool of threads, and its image kept for later epochs (`slice_cache`): masks of training slices
+are a function of the run's seed and the slice.
+"""
+
+import functools
+import os
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.data.stream import Batch, ShuffledStream
+from algoperf.spec import UsageError, no_such
+from algoperf.workload import WorkloadSpec
+from workloads.fastmri import catalog, masks, synthesis
+from workloads.fastmri.slice_cache import SliceCache
+from workloads.fastmri.volumes import SliceReader, Volume
+
+MAX_WORKERS = 32
+EVAL_TRAIN_SEED = 0
+"""Of the masks in the 'eval_train' split, which are the same in all runs."""
+
+# Part of the key of kept slices: a change in what is computed changes it.
+PIPELINE_VERSION = 1
+
+
+def _config(spec: WorkloadSpec) -> dict[str, Any]:
+    """All that the index depends on."""
+    config = catalog.describe(spec)
+    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
+
+
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Writes the raw volumes of the mini workload, the same ones on every machine; nothing if they are there."""
+    synthesis.synthesize(spec, Path(folder), progress)
+
+
+def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Checks the raw volumes and writes their index; continues where an earlier call stopped.
+
+    Volumes are looked for in `folder/raw/knee_singlecoil_{train,val}`, then without `raw`, then without `knee_`.
+    """
+    folder = Path(folder)
+    if not is_ready(spec, folder):
+        catalog.build(spec, folder, _config(spec), progress)
+
+
+def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
+    """Whether `folder` holds an index for `spec` and the volumes it lists; looks at names and sizes only."""
+    return catalog.is_complete(Path(folder), _config(spec))
+
+
+def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
+    """Opens every volume: keys, types, shapes and checksum of its head; returns split -> counts.
+
+    Raises:
+      UsageError: if volumes are missing or damaged.
+    """
+    _require_ready(spec, Path(folder))
+    return catalog.verify(spec, Path(folder), progress)
+
+
+def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
+    if not is_ready(spec, folder):
+        dataset = folder.name if spec.is_mini else "fastmri"
+        raise UsageError(
+            f"No prepared data for {spec.name!r} in {folder}. Prepare them: python datasets/dataset_setup.py "
+            f"--dataset={dataset} --data_dir={folder.parent}"
+        )
+
+
+def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:
+    """Endless shuffled batches: `inputs`, `targets` (B, N, N), `mean`, `std`, `volume_max` (B,), all float32."""
+    folder = Path(folder)
+    _require_ready(spec, folder)
+    slices = SliceSource(spec, folder, "train", train_seed=seed, cache_gigabytes=spec.data.cache_gigabytes)
+
+    def fetch(indices: np.ndarray, epoch: int) -> Batch:
+        del epoch
+        return slices.batch(indices, len(indices))
+
+    return ShuffledStream(spec.num_train_examples, global_batch_size, seed, fetch)
+
+
+def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
+    """One pass over 'eval_train', 'validation' or 'test' in file order; the keys of training and `weights` (B,)."""
+    folder = Path(folder)
+    sizes = {
+        "eval_train": min(spec.num_eval_train_examples, spec.num_train_examples),
+        "validation": spec.num_validation_examples,
+        "test": spec.num_test_examples,
+    }
+    if split not in sizes:
+        raise no_such("evaluation split", split, sizes)
+    _require_ready(spec, folder)
+    indices = np.arange(sizes[split])
+    if split == "eval_train":
+        indices = indices * spec.num_train_examples // sizes[split]  # Evenly spaced, from all volumes.
+        slices = SliceSource(spec, folder, "train", train_seed=EVAL_TRAIN_SEED)
+    else:
+        slices = SliceSource(spec, folder, split)
+    for start in range(0, sizes[split], batch_size):
+        chosen = indices[start : start + batch_size]
+        weights = np.zeros(batch_size, np.float32)
+        weights[: len(chosen)] = 1
+        yield slices.batch(chosen, batch_size) | {"weights": weights}
+
+
+class SliceSource:
+    """Batches of the slices of one split by index; the same whatever the number of threads, cached or not.
+
+    Args:
+      spec: the facts.
+      folder: prepared data.
+      split: 'train', 'validation' or 'test'.
+      train_seed: of the masks; None takes the mask of evaluation.
+      cache_gigabytes: limit of the images kept on disk, in 10**9 bytes; 0 keeps none.
+    """
+
+    def __init__(
+        self,
+        spec: WorkloadSpec,
+        folder: Path,
+        split: str,
+        train_seed: int | None = None,
+        cache_gigabytes: float = 0,
+    ):
+        self._size, self._seed = spec.data.image_size, train_seed
+        self._mask = {
+            "center_fraction": float(spec.data.center_fraction),
+            "acceleration": float(spec.data.acceleration),
+        }
+        self._catalog = catalog.load(folder, split)
+        self._reader = SliceReader(folder, self._size)
+        # Nodes that share a file system do not share their caches: they need not see each other's writes at once.
+        key = [PIPELINE_VERSION, os.uname().nodename, self._catalog.digest, split, train_seed, self._mask]
+        num_slices = sum(volume.num_slices for volume in self._catalog.volumes)
+        # A record: the image, then mean and standard deviation.
+        self._record_size = self._size**2 + 2
+        self.cache = SliceCache(
+            folder / "cache", key, num_slices, self._record_size, int(cache_gigabytes * 1e9)
+        )
+        self._pool: ThreadPoolExecutor | None = None
+
+    def batch(self, indices: np.ndarray, batch_size: int) -> Batch:
+        """The slices `indices`, followed by zeros up to `batch_size` rows."""
+        shape = (batch_size, self._size, self._size)
+        # Rows are written by `_fill`; only padding has to be set to zero.
+        found = {"inputs": np.empty(shape, np.float32), "targets": np.empty(shape, np.float32)}
+        for key in ("mean", "std", "volume_max"):
+            found[key] = np.zeros(batch_size, np.float32)
+        for key in ("inputs", "targets"):
+            found[key][len(indices) :] = 0
+        with _one_blas_thread():
+            list(
+                self._threads().map(
+                    functools.partial(self._fill, found), range(len(indices)), indices.tolist()
+                )
+            )
+        return found
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(min(_num_cpus(), MAX_WORKERS), thread_name_prefix="fastmri")
+            weakref.finalize(self, self._pool.shutdown, wait=False)
+        return self._pool
+
+    def _fill(self, batch: Batch, row: int, index: int) -> None:
+        from workloads.fastmri import reconstruction
+
+        volume, place = self._catalog.locate(index)
+        record = np.empty(self._record_size, np.float32)
+        if not self.cache.get(index, record):
+            self._reconstruct(volume, place, index, record)
+            self.cache.put(index, record)
+        mean, std = record[-2:]
+        batch["inputs"][row] = record[:-2].reshape(self._size, self._size)
+        batch["mean"][row], batch["std"][row], batch["volume_max"][row] = mean, std, volume.max
+        target = batch["targets"][row]
+        self._reader.target(volume, place, target)
+        reconstruction.normalize(target, mean, std)
+
+    def _reconstruct(self, volume: Volume, place: int, index: int, record: np.ndarray) -> None:
+        from workloads.fastmri import reconstruction
+
+        if self._seed is None:
+            columns = masks.eval_columns(volume.num_columns, **self._mask)
+        else:
+            columns = masks.train_columns(self._seed, index, volume.num_columns, **self._mask)
+        kspace = self._reader.kspace(volume, place)
+        record[-2:] = reconstruction.reconstruct(kspace, columns, record[:-2].reshape(self._size, self._size))
+
+
+def _num_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@functools.cache
+def _blas() -> Any:
+    import scipy.fft  # noqa: F401, so that its libraries are loaded, too.
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+def _one_blas_thread() -> Any:
+    """BLAS threads would wait for each other inside every worker."""
+    return _blas().limit(limits=1)

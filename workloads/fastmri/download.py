@@ -1,0 +1,117 @@
+"""fastMRI cannot be fetched by a program: New York University sends links to whoever agrees to its terms of use.
+
+So this unpacks the archives that a person has put into `folder/raw`, and says what to do where they are not.
+"""
+
+import lzma
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+from tqdm import tqdm
+
+from algoperf.data.download import require_disk
+from algoperf.spec import UsageError
+from algoperf.workload import WorkloadSpec
+from workloads.fastmri import catalog
+
+PAGE = "https://fastmri.med.nyu.edu"
+# All archives of the single-coil knee set are about 90 GB and their content 113 GB.
+_EXPANSION = 113 / 90
+_CHUNK_BYTES = 1 << 20
+
+
+def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Unpacks what is there; volumes that an interrupted call has unpacked are not written again.
+
+    Raises:
+      UsageError: if neither volumes nor archives are there; holds the steps to take. Or if an archive is damaged.
+    """
+    del spec
+    raw = Path(folder) / "raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    archives = {part: _find_archive(raw, name) for part, name in catalog.RAW_FOLDERS.items()}
+    missing = [
+        part
+        for part, found in archives.items()
+        if not found and not catalog.find_raw_folder(Path(folder), part)
+    ]
+    if missing:
+        raise UsageError(manual_steps(raw, missing))
+    todo = {
+        part: archive
+        for part, archive in archives.items()
+        if archive and not _is_unpacked(raw / catalog.RAW_FOLDERS[part], archive)
+    }
+    wanted = sum(archive.stat().st_size for archive in todo.values()) * _EXPANSION
+    done = sum(
+        path.stat().st_size for part in todo for path in (raw / catalog.RAW_FOLDERS[part]).glob("*.h5*")
+    )
+    if todo:
+        require_disk(raw, max(int(wanted) - done, 0))
+    for part, archive in todo.items():
+        unpack(archive, raw / catalog.RAW_FOLDERS[part], progress)
+
+
+def manual_steps(raw: Path, missing: list[str]) -> str:
+    """What a person has to do."""
+    names = [f"{catalog.RAW_FOLDERS[part]}.tar.xz" for part in missing]
+    return (
+        f"There are no volumes and no archives of {', '.join(missing)} in {raw}. fastMRI has to be asked for by hand:\n"
+        f"  1. Fill in the form on {PAGE} for the knee data; the links come by e-mail.\n"
+        f"  2. Download {' and '.join(names)} into {raw}\n"
+        f"     (the single-coil test archive has no targets and is not used).\n"
+        f"  3. Run this command again: it unpacks and checks them. The archives can be deleted afterwards.\n"
+        f"Volumes unpacked elsewhere can be linked: {raw / catalog.RAW_FOLDERS[missing[0]]} -> folder of *.h5 files."
+    )
+
+
+def _find_archive(raw: Path, name: str) -> Path | None:
+    """The archive of that name, however it is compressed."""
+    return next(iter(sorted(path for path in raw.glob(f"{name}.tar*") if path.is_file())), None)
+
+
+def _note(place: Path) -> Path:
+    return place / "unpacked.txt"
+
+
+def _is_unpacked(place: Path, archive: Path) -> bool:
+    note = _note(place)
+    return note.is_file() and note.read_text() == _identity(archive)
+
+
+def _identity(archive: Path) -> str:
+    return f"{archive.name} {archive.stat().st_size}\n"
+
+
+def unpack(archive: Path, place: Path, progress: bool = True) -> None:
+    """Writes the *.h5 files of an archive to `place`, under temporary names until they are complete.
+
+    Raises:
+      UsageError: if the archive ends early or is none.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    size = archive.stat().st_size
+    bar = tqdm(desc=f"unpack {archive.name}", total=size, unit="B", unit_scale=True, disable=not progress)
+    try:
+        with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as members, bar:
+            for member in members:
+                name = Path(member.name).name
+                target = place / name
+                bar.update(stream.tell() - bar.n)
+                # Names that tar programs of other systems add ('._file1.h5') are no volumes.
+                if not member.isfile() or not name.endswith(".h5") or name.startswith("."):
+                    continue
+                if target.is_file() and target.stat().st_size == member.size:
+                    continue
+                temporary = target.with_name(f"{name}.part")
+                with members.extractfile(member) as source, temporary.open("wb") as file:
+                    shutil.copyfileobj(source, file, _CHUNK_BYTES)
+                if temporary.stat().st_size != member.size:
+                    raise EOFError(f"{name} is cut off")
+                os.replace(temporary, target)
+            bar.update(size - bar.n)
+    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise UsageError(f"{archive} is damaged or incomplete ({error}). Download it again.") from error
+    _note(place).write_text(_identity(archive))

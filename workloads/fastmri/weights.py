@@ -1,0 +1,35 @@
+"""Weights of the Flax model under the names and in the layouts of the PyTorch model."""
+
+from typing import Any
+
+import numpy as np
+
+from algoperf.workload import WorkloadSpec
+
+
+def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    """Nested JAX parameters -> PyTorch state dict."""
+    levels = spec.model.num_pool_layers
+    last = f"up_conv.{levels - 1}"
+    blocks = [f"down_sample_layers.{level}" for level in range(levels)] + ["conv"]
+    blocks += [f"up_conv.{level}" for level in range(levels - 1)] + [f"{last}.0"]
+    found: dict[str, np.ndarray] = {}
+    for number, name in enumerate(blocks):
+        block = params[f"ConvBlock_{number}"]
+        for index, place in enumerate((0, 4)):
+            found[f"{name}.conv_layers.{place}.weight"] = _kernel(block[f"Conv_{index}"])
+            if spec.model.use_layer_norm:
+                norm = block[f"LayerNorm_{index}"]
+                found[f"{name}.norm_layers.{index}.weight"] = np.asarray(norm["scale"])
+                found[f"{name}.norm_layers.{index}.bias"] = np.asarray(norm["bias"])
+    for level in range(levels):
+        kernel = np.asarray(params[f"TransposeConvBlock_{level}"]["ConvTranspose_0"]["kernel"])
+        # Flax's transposed convolution turns the kernel; (height, width, in, out) -> (in, out, height, width).
+        found[f"up_transpose_conv.{level}.layers.0.weight"] = kernel[::-1, ::-1].transpose(2, 3, 0, 1).copy()
+    found[f"{last}.1.weight"] = _kernel(params["Conv_0"])
+    found[f"{last}.1.bias"] = np.asarray(params["Conv_0"]["bias"])
+    return found
+
+
+def _kernel(conv: dict[str, Any]) -> np.ndarray:
+    return np.transpose(conv["kernel"], (3, 2, 0, 1))

@@ -1,0 +1,291 @@
+"""Raw archives -> ArrayRecord shards -> index and manifest: once, in parallel, resumable.
+
+In the data folder: the TFDS folders (see `records`), `<split>_index.npy`, and `manifest.json`, written last. While
+the work goes on, the positions of images in the archives and the index of each finished shard wait in `parts/`.
+A TFDS folder that is already there is indexed as it is; its archives are then not needed.
+"""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from algoperf.data.download import require_disk
+from algoperf.spec import UsageError
+from workloads.imagenet import jpeg, records, sources
+from workloads.imagenet.records import DATASETS, SPLITS
+
+FORMAT = 1  # Raise when index or manifest change: existing folders are then indexed again.
+SHARD_BYTES = 1 << 29  # TFDS's 1,024 shards would need more open files than systems allow by default.
+MIN_SHARDS = 4  # So that small data, too, are written and resumed in pieces.
+MAX_BYTES_IN_PROCESS = 1 << 27  # To write fewer takes less time than to start worker processes.
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """What is prepared in `folder`, or None."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def is_complete(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.get("format") != FORMAT or manifest.get("config") != config:
+        return False
+    return all(_size(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
+
+
+def damaged_files(folder: Path, progress: bool = True) -> list[str]:
+    """Names of files whose content is not what the manifest says; reads everything."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return ["manifest.json"]
+    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
+    return [name for name, entry in files if _sha256(folder / name) != entry["sha256"]]
+
+
+def load_split(folder: Path, split: str) -> records.Records:
+    """The images of a prepared split; kept open from one call to the next, because evaluations repeat."""
+    return _load_split(folder, split, (folder / "manifest.json").stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=len(SPLITS))
+def _load_split(folder: Path, split: str, prepared_ns: int) -> records.Records:
+    del prepared_ns  # Part of the key: data may be prepared anew in one process.
+    shards = records.read_metadata(folder, records.DATASET_OF_SPLIT[split])[split]
+    return records.Records(shards, np.load(_index_path(folder, split)))
+
+
+def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None:
+    """Writes what is missing of shards, index and manifest. Continues where an earlier call stopped.
+
+    Args:
+      folder: has the archives in `folder/raw`, or TFDS's folders; the results go here.
+      config: 'num_examples' (split -> count), 'num_classes', and whatever else tells preparations apart.
+      progress: whether to show progress bars.
+
+    Raises:
+      UsageError: if raw data are missing, damaged, or of another size, or the disk is too full.
+    """
+    if is_complete(folder, config):
+        return
+    (folder / "manifest.json").unlink(missing_ok=True)
+    parts = folder / "parts"
+    parts.mkdir(parents=True, exist_ok=True)
+    missing = [dataset for dataset in DATASETS if not _is_written(folder, dataset)]
+    if missing:
+        _write_datasets(folder, parts, missing, config, progress)
+    entries = _write_indices(folder, parts, config, progress)
+    _write_atomically(
+        folder / "manifest.json",
+        json.dumps({"format": FORMAT, "config": config, **entries}, indent=2).encode() + b"\n",
+    )
+    shutil.rmtree(parts)
+
+
+def _is_written(folder: Path, dataset: str) -> bool:
+    """Whether metadata and all shards are there; shards that somebody deleted are then written again."""
+    found = records.read_metadata(folder, dataset)
+    return found is not None and all(path.is_file() for shards in found.values() for path, _ in shards)
+
+
+# ---- archives to shards ----------------------------------------------------------------------------------------------
+
+
+def _write_datasets(
+    folder: Path, parts: Path, datasets: list[str], config: dict[str, Any], progress: bool
+) -> None:
+    raw = folder / "raw"
+    splits = [split for dataset in datasets for split in DATASETS[dataset]]
+    for split in splits:
+        sources.require(raw / sources.ARCHIVES[split])
+    class_names = _class_names(folder, raw, config["num_classes"])
+    members = {}
+    for split in splits:
+        path = _members_path(parts, split)
+        if not path.exists():
+            temporary = path.with_name(f"unfinished-{path.name}")
+            sources.scan(raw, split, class_names, progress).save(temporary)
+            os.replace(temporary, path)
+        members[split] = sources.Members.load(path)
+        _check_count(f"{raw / sources.ARCHIVES[split]}", len(members[split]), config["num_examples"][split])
+    names = {split: _shard_lengths(members[split]) for split in splits}
+    todo = [
+        (split, shard, len(lengths), *_limits(lengths, shard))
+        for split, lengths in names.items()
+        for shard in range(len(lengths))
+        if not _shard_path(folder, split, shard, len(lengths)).exists()
+    ]
+    sizes = {split: np.cumsum(np.concatenate([[0], members[split].sizes])) for split in splits}
+    num_bytes = sum(int(sizes[split][stop] - sizes[split][start]) for split, _, _, start, stop in todo)
+    require_disk(folder, int(1.01 * num_bytes))
+    jobs = [(folder, *job) for job in todo]
+    total = sum(stop - start for *_, start, stop in todo)
+    _run(_write_shard, jobs, num_bytes > MAX_BYTES_IN_PROCESS, total, "convert", progress)
+    for dataset in datasets:
+        own = {split: names[split] for split in DATASETS[dataset]}
+        own_bytes = {split: int(members[split].sizes.sum()) for split in own}
+        records.write_metadata(folder, dataset, class_names, own, own_bytes)
+
+
+def _class_names(folder: Path, raw: Path, num_classes: int) -> list[str]:
+    labels = records.dataset_folder(folder, "imagenet2012") / "label.labels.txt"
+    names = labels.read_text().split() if labels.is_file() else sources.train_classes(raw)
+    if len(names) != num_classes:
+        where = labels if labels.is_file() else raw / sources.ARCHIVES["train"]
+        raise UsageError(f"{where} holds {len(names):,} classes; {num_classes:,} are expected.")
+    return names
+
+
+def _check_count(where: str, found: int, expected: int) -> None:
+    if found != expected:
+        raise UsageError(f"{where} holds {found:,} images; {expected:,} are expected.")
+
+
+def _shard_lengths(members: sources.Members) -> list[int]:
+    """Images per shard: as even as can be."""
+    num_shards = max(MIN_SHARDS, -(-int(members.sizes.sum()) // SHARD_BYTES))
+    return [len(piece) for piece in np.array_split(members.sizes, num_shards)]
+
+
+def _limits(lengths: list[int], shard: int) -> tuple[int, int]:
+    return sum(lengths[:shard]), sum(lengths[: shard + 1])
+
+
+def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: int, stop: int) -> int:
+    """Writes one shard with images `start` to `stop`; every image is decoded once to see that it is sound."""
+    archive = folder / "raw" / sources.ARCHIVES[split]
+    members = sources.Members.load(_members_path(folder / "parts", split))
+
+    def examples() -> Iterator[tuple[str, bytes, int]]:
+        for name, content, label in sources.read(archive, members, start, stop):
+            yield name, jpeg.checked(content, f"{name} in {archive}"), label
+
+    records.write_shard(_shard_path(folder, split, shard, num_shards), examples())
+    return stop - start
+
+
+# ---- shards to index -------------------------------------------------------------------------------------------------
+
+
+def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: bool) -> dict[str, Any]:
+    """Writes the index of each split; returns the manifest's entries about splits and files."""
+    shards = {}
+    for dataset in DATASETS:
+        shards |= records.read_metadata(folder, dataset)
+    for split in SPLITS:
+        where = f"{records.dataset_folder(folder, records.DATASET_OF_SPLIT[split])}, split {split!r},"
+        _check_count(where, sum(length for _, length in shards[split]), config["num_examples"][split])
+    todo = [(path, length) for split in SPLITS for path, length in shards[split]]
+    todo = [(path, length) for path, length in todo if not _part_path(parts, path).exists()]
+    jobs = [(path, length, config["num_classes"], _part_path(parts, path)) for path, length in todo]
+    num_bytes = sum(_size(path) for path, _ in todo)
+    total = sum(length for _, length in todo)
+    _run(_index_shard, jobs, num_bytes > MAX_BYTES_IN_PROCESS, total, "index", progress)
+
+    files, counts = {}, {}
+    for split in SPLITS:
+        pieces = []
+        for path, _ in shards[split]:
+            with np.load(_part_path(parts, path)) as part:
+                pieces.append(part["index"])
+                name = path.relative_to(folder).as_posix()
+                files[name] = {"bytes": _size(path), "sha256": str(part["sha256"])}
+        index = np.concatenate(pieces)
+        path = _index_path(folder, split)
+        temporary = path.with_name(f"unfinished-{path.name}")
+        np.save(temporary, index)
+        os.replace(temporary, path)
+        files[path.name] = {"bytes": _size(path), "sha256": _sha256(path)}
+        counts[split] = {
+            "images": len(index),
+            "jpeg_bytes": int(index["size"].sum(dtype=np.int64)),
+            "shards": len(pieces),
+        }
+    return {"splits": counts, "files": files}
+
+
+def _index_shard(path: Path, length: int, num_classes: int, part: Path) -> int:
+    index = records.index_shard(path)
+    _check_count(str(path), len(index), length)
+    if len(index) and not 0 <= index["label"].min() <= index["label"].max() < num_classes:
+        raise UsageError(f"{path} has labels beyond the {num_classes:,} classes that are expected.")
+    temporary = part.with_name(f"unfinished-{part.name}")
+    np.savez(temporary, index=index, sha256=np.str_(_sha256(path)))
+    os.replace(temporary, part)
+    return length
+
+
+# ---- both ------------------------------------------------------------------------------------------------------------
+
+
+def _run(function: Any, jobs: list[tuple], in_parallel: bool, total: int, title: str, progress: bool) -> None:
+    """Calls `function` with each job; it returns the number of images done."""
+    with tqdm(total=total, desc=title, unit="image", disable=not progress) as bar:
+        if not in_parallel:
+            for job in jobs:
+                bar.update(function(*job))
+            return
+        # 'spawn': the caller may already run JAX or PyTorch threads, which do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(_num_processes(), mp_context=context) as pool:
+            futures = [pool.submit(function, *job) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    bar.update(future.result())
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _num_processes() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _members_path(parts: Path, split: str) -> Path:
+    return parts / f"{split}_members.npz"
+
+
+def _shard_path(folder: Path, split: str, shard: int, num_shards: int) -> Path:
+    dataset = records.DATASET_OF_SPLIT[split]
+    return records.dataset_folder(folder, dataset) / records.shard_name(split, shard, num_shards)
+
+
+def _part_path(parts: Path, shard: Path) -> Path:
+    return parts / f"{shard.name}.npz"
+
+
+def _index_path(folder: Path, split: str) -> Path:
+    return folder / f"{split}_index.npy"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "missing"
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

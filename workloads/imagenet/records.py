@@ -1,0 +1,250 @@
+"""Prepared images: ArrayRecord files in the folders and the format of TFDS, written and read without TensorFlow.
+
+    <folder>/imagenet2012/5.1.0/                        'train' and 'validation'
+    <folder>/imagenet_v2/matched-frequency/3.0.0/       'test'
+    <folder>/<split>_index.npy                          class and place of the JPEG bytes within each record
+
+`tfds.data_source` reads these folders, and folders that TFDS itself wrote (`file_format='array_record'`) serve as
+well. `tensorflow_datasets` is imported by preparation only: a training run needs `array_record` and the index.
+"""
+
+import bisect
+import contextlib
+import io
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.spec import UsageError
+
+SPLITS = ("train", "validation", "test")
+DATASETS = {"imagenet2012": ("train", "validation"), "imagenet_v2": ("test",)}
+FOLDERS = {"imagenet2012": "imagenet2012/5.1.0", "imagenet_v2": "imagenet_v2/matched-frequency/3.0.0"}
+DATASET_OF_SPLIT = {split: dataset for dataset, splits in DATASETS.items() for split in splits}
+
+INDEX_DTYPE = np.dtype([("label", "<i4"), ("start", "<i4"), ("size", "<i4")])
+"""Class of an image; first byte and number of bytes of its JPEG file within the record."""
+# One record a chunk: random access reads nothing else. JPEG files do not shrink, so they are not compressed again.
+WRITER_OPTIONS = "group_size:1,uncompressed"
+READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+CACHE_BYTES = 1 << 26  # Splits up to this size are read from disk only once.
+
+
+@contextlib.contextmanager
+def tfds_quietly() -> Iterator[Any]:
+    """The module `tensorflow_datasets`, with its log lines and printed hints off."""
+    try:
+        import array_record  # noqa: F401
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        advice = "Preparing ImageNet needs tensorflow-datasets and array_record: pip install -e .[data]"
+        raise UsageError(f"{advice} (missing: {error.name}).") from error
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield tfds
+    finally:
+        logger.setLevel(level)
+
+
+def dataset_folder(folder: Path, dataset: str) -> Path:
+    return folder / FOLDERS[dataset]
+
+
+def shard_name(split: str, shard: int, num_shards: int) -> str:
+    """The file name of a shard, as TFDS forms it."""
+    return f"{DATASET_OF_SPLIT[split]}-{split}.array_record-{shard:05d}-of-{num_shards:05d}"
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_shard(path: Path, examples: Iterable[tuple[str, bytes, int]]) -> None:
+    """Writes file names, JPEG files and classes as records; the name appears when the file is complete."""
+    from array_record.python import array_record_module
+
+    with tfds_quietly():
+        from tensorflow_datasets.proto import tf_example_pb2
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"unfinished-{path.name}")
+    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), WRITER_OPTIONS)
+    try:
+        for name, content, label in examples:
+            example = tf_example_pb2.Example()
+            example.features.feature["image"].bytes_list.value.append(content)
+            example.features.feature["label"].int64_list.value.append(label)
+            example.features.feature["file_name"].bytes_list.value.append(name.encode())
+            writer.write(example.SerializeToString(deterministic=True))
+    finally:
+        writer.close()
+    os.replace(temporary, path)
+
+
+def write_metadata(
+    folder: Path,
+    dataset: str,
+    class_names: list[str],
+    shards: dict[str, list[int]],
+    num_bytes: dict[str, int],
+) -> None:
+    """Writes what TFDS needs to read the shards of a data set.
+
+    Args:
+      folder: the data folder.
+      dataset: 'imagenet2012' or 'imagenet_v2'.
+      class_names: wnids in order.
+      shards: split -> examples in each shard.
+      num_bytes: split -> bytes of all records.
+    """
+    with tfds_quietly() as tfds:
+        features = {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=class_names),
+            "file_name": tfds.features.Text(),
+        }
+        splits = [
+            tfds.core.SplitInfo(name=split, shard_lengths=shards[split], num_bytes=num_bytes[split])
+            for split in DATASETS[dataset]
+        ]
+        place = dataset_folder(folder, dataset)
+        tfds.folder_dataset.write_metadata(
+            data_dir=place, features=features, split_infos=splits, version=place.name, check_data=False
+        )
+
+
+def read_metadata(folder: Path, dataset: str) -> dict[str, list[tuple[Path, int]]] | None:
+    """Split -> path and number of examples of each shard; None if the data set is not there.
+
+    Raises:
+      UsageError: if it is in another format than ArrayRecord, or lacks a split.
+    """
+    path = dataset_folder(folder, dataset) / "dataset_info.json"
+    if not path.is_file():
+        return None
+    info = json.loads(path.read_text())
+    if info.get("fileFormat") != "array_record":
+        raise UsageError(
+            f"{path.parent} is in the format {info.get('fileFormat', 'tfrecord')!r}; only ArrayRecord can be read. "
+            "Let TFDS write it again with file_format='array_record', or move it away to prepare it from the archives."
+        )
+    found = {}
+    for split in info["splits"]:
+        lengths = [int(length) for length in split.get("shardLengths", [])]
+        if split["name"] in DATASETS[dataset]:
+            found[split["name"]] = [
+                (path.parent / shard_name(split["name"], shard, len(lengths)), length)
+                for shard, length in enumerate(lengths)
+            ]
+    for split in DATASETS[dataset]:
+        if split not in found:
+            raise UsageError(
+                f"{path.parent} has no split {split!r}, only {', '.join(sorted(found)) or 'none'}."
+            )
+    return found
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+def index_shard(path: Path) -> np.ndarray:
+    """(records,) of INDEX_DTYPE: the index of one shard; reads it whole.
+
+    Raises:
+      UsageError: if the file cannot be read or its records are no image examples.
+    """
+    with tfds_quietly():
+        from tensorflow_datasets.proto import tf_example_pb2
+    found = []
+    for position, record in enumerate(_records_of(path)):
+        feature = tf_example_pb2.Example.FromString(record).features.feature
+        try:
+            (content,) = feature["image"].bytes_list.value
+            (label,) = feature["label"].int64_list.value
+        except ValueError as error:
+            raise UsageError(f"Record {position} of {path} is no image with a class.") from error
+        found.append((label, record.index(content), len(content)))
+    return np.array(found, INDEX_DTYPE)
+
+
+def _records_of(path: Path) -> Iterator[bytes]:
+    reader = open_reader(path)
+    try:
+        for position in range(reader.num_records()):
+            yield reader.read([position])[0]
+    finally:
+        reader.close()
+
+
+def open_reader(path: Path) -> Any:
+    from array_record.python import array_record_module
+
+    try:
+        return array_record_module.ArrayRecordReader(os.fspath(path), READER_OPTIONS)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}). Delete it and prepare the data again.") from error
+
+
+class Records:
+    """The images of one split by position; several threads may read at once.
+
+    Args:
+      shards: path and number of records of each shard, in order.
+      index: (images,) of INDEX_DTYPE.
+    """
+
+    def __init__(self, shards: list[tuple[Path, int]], index: np.ndarray):
+        self._paths = [path for path, _ in shards]
+        self._ends = np.cumsum([length for _, length in shards]).tolist()
+        self._places, self._sizes = index["start"], index["size"]
+        self.labels = np.ascontiguousarray(index["label"])
+        self._readers: list[Any] = [None] * len(shards)
+        self._lock = threading.Lock()
+        is_small = int(self._sizes.sum(dtype=np.int64)) <= CACHE_BYTES
+        self._cache: dict[int, memoryview] | None = {} if is_small else None
+        _allow_open_files(len(shards))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def jpeg(self, index: int) -> memoryview:
+        """The bytes of one JPEG file."""
+        if self._cache is None:
+            return self._read(index)
+        content = self._cache.get(index)
+        if content is None:
+            content = self._cache[index] = self._read(index)
+        return content
+
+    def _read(self, index: int) -> memoryview:
+        shard = bisect.bisect_right(self._ends, index)
+        reader = self._readers[shard] or self._open(shard)
+        position = index - (self._ends[shard - 1] if shard else 0)
+        (record,) = reader.read([position])
+        start = int(self._places[index])
+        return memoryview(record)[start : start + int(self._sizes[index])]
+
+    def _open(self, shard: int) -> Any:
+        with self._lock:
+            if self._readers[shard] is None:
+                self._readers[shard] = open_reader(self._paths[shard])
+            return self._readers[shard]
+
+
+def _allow_open_files(num_files: int) -> None:
+    """Raises the limit on open files where there are more shards: all of them stay open."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = num_files + 512  # Room for whatever else the process opens.
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

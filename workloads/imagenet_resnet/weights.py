@@ -1,0 +1,80 @@
+"""Names and layouts of the JAX model's weights and statistics in the PyTorch model; imports no framework."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from algoperf.workload import WorkloadSpec
+
+_LAYERS = {
+    "Conv_init": "conv1",
+    "BatchNorm_init": "bn1",
+    "Conv_proj": "downsample.conv",
+    "BatchNorm_proj": "downsample.bn",
+    "Dense_0": "fc",
+}
+_LEAVES = {
+    "kernel": "weight",
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+
+
+def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    """The parameters in the state dict of the PyTorch model that computes the same function.
+
+    Args:
+      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
+      spec: the workload.
+    """
+    state = {}
+    for path, leaf in _leaves(params):
+        value = np.asarray(leaf)
+        if value.ndim == 4:  # (height, width, in, out) -> (out, in, height, width)
+            value = value.transpose(3, 2, 0, 1)
+        elif value.ndim == 2:
+            value = value.T
+        state[_torch_name(path, spec)] = np.ascontiguousarray(value)
+    return state
+
+
+def batch_stats_to_torch(batch_stats: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    """The running means and variances in the state dict of the PyTorch model.
+
+    Args:
+      batch_stats: the collection of that name, nested.
+      spec: the workload.
+    """
+    return {_torch_name(path, spec): np.asarray(leaf) for path, leaf in _leaves(batch_stats)}
+
+
+def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*parents, key))
+        else:
+            yield (*parents, key), value
+
+
+def _torch_name(path: tuple[str, ...], spec: WorkloadSpec) -> str:
+    """('BottleneckResNetBlock_3', 'Conv_1', 'kernel') -> 'layer2.0.conv2.weight'."""
+    *parents, layer, leaf = path
+    names = [_block_name(int(block.split("_")[1]), spec) for block in parents]
+    if layer in _LAYERS:
+        names.append(_LAYERS[layer])
+    else:
+        kind, index = layer.split("_")
+        names.append({"Conv": "conv", "BatchNorm": "bn"}[kind] + str(int(index) + 1))
+    return ".".join([*names, _LEAVES[leaf]])
+
+
+def _block_name(index: int, spec: WorkloadSpec) -> str:
+    """Blocks are numbered through in JAX, and per stage in PyTorch."""
+    for stage, stage_size in enumerate(spec.model.stage_sizes, start=1):
+        if index < stage_size:
+            return f"layer{stage}.{index}"
+        index -= stage_size
+    raise ValueError(f"Block {index} is beyond the stages {tuple(spec.model.stage_sizes)}.")
