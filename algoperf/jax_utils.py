@@ -73,6 +73,8 @@ MASK_PRNG = jax_extend_random.define_prng_impl(
 def dropout_key(key: jax.Array) -> jax.Array:
     """A key of the generator for masks, from a key of any kind; for `module.apply(rngs={"dropout": ...})`.
 
+    It serves initial weights as well: what matters there is what matters for masks.
+
     Masks are right with other keys too, only slower.
     """
     words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key

@@ -13,6 +13,7 @@ import ast
 import dataclasses
 import functools
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -69,16 +70,16 @@ def _imagenet(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
 
 
 def _fastmri(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
-    side = _first(spec.data, ("crop_size", "image_size"), 320)
+    side = spec.data.image_size
     images = {key: _normal(rng, size, side, side) for key in ("inputs", "targets")}
     ones = np.ones(size, np.float32)
     return {**images, "mean": 0 * ones, "std": ones, "volume_max": 5 * ones}
 
 
 def _criteo(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
-    num_dense = _first(spec.model, ("num_dense_features",), 13)
+    num_dense, num_categorical = spec.model.num_dense_features, len(spec.data.bucket_counts)
     dense = rng.random((size, num_dense), np.float32)
-    ids = rng.integers(0, spec.model.vocab_size, (size, 39 - num_dense)).astype(np.float32)
+    ids = rng.integers(0, spec.model.vocab_size, (size, num_categorical)).astype(np.float32)
     targets = rng.integers(0, 2, (size, 1)).astype(np.float32)
     return {"inputs": np.concatenate([dense, ids], axis=1), "targets": targets}
 
@@ -102,11 +103,6 @@ RANDOM_BATCH: dict[str, Callable[[WorkloadSpec, int, np.random.Generator], Batch
 
 def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.standard_normal(shape, np.float32)
-
-
-def _first(config: Any, names: tuple[str, ...], otherwise: Any) -> Any:
-    """The first setting of these names that the configuration has."""
-    return next((config[name] for name in names if name in config), otherwise)
 
 
 def random_batch(spec: WorkloadSpec, batch_size: int, seed: int) -> Batch:
@@ -223,6 +219,14 @@ def _seconds(call: Callable[[], Any]) -> tuple[float, float]:
 
 def main(argv: list[str]) -> None:
     del argv
+    try:
+        run()
+    except UsageError as error:
+        sys.exit(str(error))
+
+
+def run() -> None:
+    """What the flags ask for."""
     logging.getLogger("jax").setLevel(logging.WARNING)
     framework = backends.canonical(FLAGS.framework)
     condition = ALGOPERF.get(FLAGS.workload)

@@ -40,7 +40,9 @@ class JaxModel:
         shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in batch.items()}
         # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
         arguments = self._call_args(shapes, train=False)
-        variables = dict(self.module.lazy_init(jnp.asarray(rng), **arguments, train=False, dropout_rate=0.0))
+        # The generator for masks will do for weights: JAX's own takes a second to compile for each shape.
+        key = dropout_key(jnp.asarray(rng))
+        variables = dict(self.module.lazy_init(key, **arguments, train=False, dropout_rate=0.0))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
         params, variables = jax_sharding_utils.replicate((params, variables))

@@ -6,7 +6,6 @@ image looks like depends on seed, epoch and position in the data set only: not o
 
 import functools
 import itertools
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from algoperf.data.stream import Batch, ShuffledStream
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet import crops, draws, jpeg, mixup, randaugment, resize
+from workloads.imagenet.cores import num_cores
 from workloads.imagenet.records import Records
 
 MAX_WORKERS = 16
@@ -158,7 +158,7 @@ def num_workers(wanted: int) -> int:
     """`wanted`, or with 0 one per processor that this process may use, at most 16."""
     if wanted < 0:
         raise UsageError(f"num_workers must be 0 (all cores) or positive, got {wanted}.")
-    return wanted or min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    return wanted or min(num_cores(), MAX_WORKERS)
 
 
 class TrainStream:

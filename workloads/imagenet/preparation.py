@@ -22,6 +22,7 @@ from tqdm import tqdm
 from algoperf.data.download import require_disk
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, records, sources
+from workloads.imagenet.cores import num_cores
 from workloads.imagenet.records import DATASETS, SPLITS
 
 FORMAT = 1  # Raise when index or manifest change: existing folders are then indexed again.
@@ -250,7 +251,7 @@ def _run(function: Any, jobs: list[tuple], in_parallel: bool, total: int, title:
 
 
 def _num_processes() -> int:
-    return len(os.sched_getaffinity(0))
+    return num_cores()
 
 
 def _members_path(parts: Path, split: str) -> Path:

@@ -46,13 +46,13 @@ NUISANCE = {
     "train": Nuisance(),
     "validation": Nuisance(),
     "test": Nuisance(
-        offset=0.09,
-        radius=(0.27, 0.4),
-        turn=math.radians(30),
+        offset=0.12,
+        radius=(0.24, 0.4),
+        turn=math.radians(60),
         gain=(0.6, 1.3),
         slope=0.4,
-        noise=0.1,
-        background_saturation=0.6,
+        noise=0.14,
+        background_saturation=0.8,
     ),
 }
 

@@ -28,7 +28,7 @@ def max_pool_3x3(x_BHWC: jax.Array) -> jax.Array:
     return _forward(x_BHWC)[0]
 
 
-def _forward(x_BHWC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, tuple[int, ...]]]:
+def _forward(x_BHWC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     _, height, width, _ = x_BHWC.shape
     # One row and column before the image. After it, up to an even size; else no window reaches beyond the end.
     padding = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
@@ -43,6 +43,7 @@ def _forward(x_BHWC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, tuple[int, 
         else:
             best_index = jnp.where(element > best, jnp.int8(index), best_index)
             best = jnp.maximum(element, best)
+    # The empty array carries height and width: only arrays are kept for the backward pass.
     return best, (best_index, jnp.zeros((0, height, width, 0)))
 
 

@@ -201,7 +201,8 @@ def test_pytorch_compiles_the_model_as_one_graph(name):
     compiled = torch.compile(torch_model.train(), fullgraph=True, backend="eager")
     inputs = torch.from_numpy(batch(8)["inputs"])
     torch.testing.assert_close(compiled(inputs, dropout_rate=0.0), torch_model(inputs, dropout_rate=0.0))
-    assert torch.isfinite(compiled(inputs, dropout_rate=0.1)).all()
+    if name == "criteo1tb":  # Another rate takes another second.
+        assert torch.isfinite(compiled(inputs, dropout_rate=0.1)).all()
     torch.compiler.reset()
 
 
