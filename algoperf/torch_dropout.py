@@ -11,12 +11,17 @@ _NUM_LEVELS = 1 << 16
 def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """Sets elements to 0 with probability `rate` and divides the others by 1 - rate, when training.
 
-    The same law as `torch.nn.functional.dropout`, which is used on accelerators and in compiled code. On a CPU that
-    one draws its mask serially, one 64-bit number per element, which was a third of a training step of
+    The same law as `torch.nn.functional.dropout`, which is used on accelerators. In compiled code the rate stays an
+    input of the graph, so that a rate that changes does not compile again each time. On a CPU PyTorch's own draws its mask serially, one 64-bit number per element, which was a third of a training step of
     `wmt_mini`; here one such number makes four elements (sixteen masks of 32 x 48 x 128, forward and backward on one
     core: 8 ms instead of 30 ms). Numbers come from the default generator.
     """
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        if not training:
+            return x
+        # With a rate of 1 nothing is kept, whatever it is divided by.
+        return torch.where(torch.rand_like(x) >= rate, x / max(1 - rate, 1e-9), 0.0)
+    if x.device.type != "cpu":
         return F.dropout(x, rate, training)
     if not 0 <= rate <= 1:
         raise ValueError(f"A dropout rate must be in [0, 1], got {rate!r}.")

@@ -26,7 +26,7 @@ class BoundModel(Protocol):
     def init(self, rng: Any) -> tuple[Any, Any]:
         """(parameters, model state), new."""
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
         """Starts the transfer of a training batch in the layout that submissions expect."""
 
     def train_forward(
@@ -69,8 +69,11 @@ class Backend(Protocol):
     def num_devices(self) -> int:
         """Devices over which a batch is split, all processes together."""
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
-        """Starts the transfer of this process's rows of a batch; returns without waiting for it."""
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+        """Starts the transfer of this process's rows of a batch; returns without waiting for it.
+
+        `is_local` says that the batch holds these rows only.
+        """
 
     def wait(self) -> None:
         """Returns when all queued device work of this process is done."""

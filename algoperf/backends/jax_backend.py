@@ -74,9 +74,9 @@ class JaxBackend:
     def num_devices(self) -> int:
         return jax.device_count()
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
         if self.num_processes > 1:
-            local = rows_of_process(batch, self.process_index, self.num_processes)
+            local = batch if is_local else rows_of_process(batch, self.process_index, self.num_processes)
             make = functools.partial(jax.make_array_from_process_local_data, self._batch_sharding)
             return {key: make(value) for key, value in local.items()}
         return self._place(batch)

@@ -42,7 +42,9 @@ class JaxModel:
         arguments = self._call_args(shapes, train=False)
         # The generator for masks will do for weights: JAX's own takes a second to compile for each shape.
         key = dropout_key(jnp.asarray(rng))
-        variables = dict(self.module.lazy_init(key, **arguments, train=False, dropout_rate=0.0))
+        init = functools.partial(self.module.lazy_init, **arguments, train=False, dropout_rate=0.0)
+        # One program that runs once: compiled as quickly as can be.
+        variables = dict(jax.jit(init).lower(key).compile({"xla_backend_optimization_level": 0})(key))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
         params, variables = jax_sharding_utils.replicate((params, variables))
@@ -61,8 +63,8 @@ class JaxModel:
     def param_types(self) -> Any:
         return param_utils.jax_param_types(self.param_shapes)
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
-        return self._to_device(batch)
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+        return self._to_device(batch, is_local)
 
     # ---- passes ------------------------------------------------------------------------------------------------
 

@@ -50,8 +50,9 @@ class TorchBackend:
     def num_devices(self) -> int:
         return self.num_processes
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
-        batch = rows_of_process(batch, self.process_index, self.num_processes)
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+        if not is_local:
+            batch = rows_of_process(batch, self.process_index, self.num_processes)
         if self.device.type == "cpu":
             return {key: torch.from_numpy(value) for key, value in batch.items()}
         pinned = {key: torch.from_numpy(value).pin_memory() for key, value in batch.items()}

@@ -61,8 +61,8 @@ class TorchModel:
             self._types = param_utils.pytorch_param_types(self.param_shapes)
         return self._types
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
-        return self._arrange(self._backend.to_device(batch))
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+        return self._arrange(self._backend.to_device(batch, is_local))
 
     # ---- passes ------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The training queue that submissions draw from: NumPy batches, made ahead and moved to the device."""
 
+import functools
 import queue
 import threading
 from pathlib import Path
@@ -34,9 +35,14 @@ class TrainingQueue:
         state: dict[str, Any] | None = None,
     ):
         folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
-        self._to_device = workload.model.to_device
         with registry.data_packages(workload.spec):
             self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
+        backend = workload.backend
+        is_local = backend.num_processes > 1 and hasattr(self._stream, "keep_rows")
+        if is_local:
+            share = global_batch_size // backend.num_processes
+            self._stream.keep_rows(slice(backend.process_index * share, (backend.process_index + 1) * share))
+        self._to_device = functools.partial(workload.model.to_device, is_local=is_local)
         if state is not None:
             self._stream.set_state(state)
         self._state = self._stream.state()

@@ -23,6 +23,9 @@ class Stream(Protocol):
         """Continues with the batch after that position."""
         ...
 
+    # Optional: keep_rows(rows: slice) makes only these rows of every batch, for one of several processes. Without
+    # it every process makes whole batches and keeps its share.
+
 
 def epoch_permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     """The shuffled order of `size` examples in one epoch, a pure function of its arguments."""
@@ -42,6 +45,7 @@ class ShuffledStream:
     def __init__(self, size: int, batch_size: int, seed: int, fetch: Callable[[np.ndarray, int], Batch]):
         self._size, self._batch_size, self._seed, self._fetch = size, batch_size, seed, fetch
         self._next_batch = 0
+        self._rows = slice(None)
         self._epoch, self._order = -1, np.empty(0, np.int64)
 
     def __iter__(self) -> "ShuffledStream":
@@ -67,7 +71,11 @@ class ShuffledStream:
             ]
             indices = np.concatenate(parts)
         self._next_batch += 1
-        return self._fetch(indices, epoch)
+        return self._fetch(indices[self._rows], epoch)
+
+    def keep_rows(self, rows: slice) -> None:
+        """From now on batches have only these of their rows."""
+        self._rows = rows
 
     def state(self) -> dict[str, Any]:
         return {"next_batch": self._next_batch}

@@ -105,3 +105,23 @@ def test_dropout_does_nothing_outside_training():
 def test_a_rate_that_is_no_probability_is_refused():
     with pytest.raises(ValueError, match=r"must be in \[0, 1\], got 1.5"):
         in_torch(1.5)
+
+
+def test_compiled_pytorch_takes_a_rate_that_changes_as_an_input():
+    torch.compiler.reset()
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(lambda x, rate: dropout(x, rate, True), fullgraph=True, backend=backend)
+    x = torch.ones(4, 2000)
+    for rate in (0.1, 0.2, 0.5, 0.75, 0.25):
+        y = compiled(x, rate)
+        np.testing.assert_allclose((y == 0).float().mean(), rate, atol=0.03)
+        np.testing.assert_allclose(y[y != 0], 1 / (1 - rate), rtol=1e-6)
+    assert len(graphs) <= 2, "one for the first rate, one for all others"
+    assert not compiled(x, 1.0).any()
+    assert torch.equal(compiled(x, 0.0), x)
+    torch.compiler.reset()

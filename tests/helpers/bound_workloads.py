@@ -65,7 +65,7 @@ class Bound:
         folder = self.workload.evaluator._folder
         stream = self.workload.data_module.train_stream(self.spec, folder, 0, 8)
         self.host_batch = next(stream)
-        self.batch = self.workload.backend.to_device(self.host_batch)
+        self.batch = self.workload.model.to_device(self.host_batch)
 
     def mean_loss(self, params, dropout_rate=0.0, seed=0):
         """Loss per valid example on the batch and its gradient, in training mode."""

@@ -175,14 +175,26 @@ class TrainStream:
         pipeline, labels = Pipeline(records, spec), records.labels
 
         def fetch(indices: np.ndarray, epoch: int) -> Batch:
+            indices = indices[self._places(len(indices))]
             inputs = pipeline.train_inputs(seed, epoch, indices)
             return {"inputs": inputs, "targets": labels[indices].astype(np.int32)}
 
         self._batches = ShuffledStream(len(records), batch_size, seed, fetch)
         self._pipeline, self._data, self._seed = pipeline, spec.data, seed
+        self._rows = slice(None)
 
     def __iter__(self) -> "TrainStream":
         return self
+
+    def _places(self, batch_size: int) -> np.ndarray:
+        """Rows of the batch that are made: those wanted, and with mixup the one before, which is blended in."""
+        places = np.arange(batch_size)[self._rows]
+        has_all = len(places) == batch_size
+        return places if has_all or not self._data.mixup_alpha else np.concatenate([places[:1] - 1, places])
+
+    def keep_rows(self, rows: slice) -> None:
+        """From now on batches have only these of their rows, which must follow each other."""
+        self._rows = rows
 
     def __next__(self) -> Batch:
         number = self._batches.state()["next_batch"]
@@ -191,6 +203,8 @@ class TrainStream:
             weight = mixup.share(self._seed, number, self._data.mixup_alpha)
             self._pipeline.mix(batch["inputs"], weight)
             batch["targets"] = mixup.mix_targets(batch["targets"], self._data.num_classes, weight)
+            if self._rows != slice(None):
+                batch = {key: value[1:] for key, value in batch.items()}
         return batch
 
     def state(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ DATA = {
     "mixup_alpha": 0.0,
     "num_classes": 1000,
     "image_size": 0,  # Side of synthesized JPEGs; only mini twins have them.
-    "num_workers": 0,  # Processes that decode; 0 chooses by the number of cores.
+    "num_workers": 0,  # Threads that decode; 0 is one per core, at most 16.
 }
 
 FAMILY = Family(
