@@ -12,9 +12,10 @@ def dropout(x: Tensor, rate: float, training: bool) -> Tensor:
     """Sets elements to 0 with probability `rate` and divides the others by 1 - rate, when training.
 
     The same law as `torch.nn.functional.dropout`, which is used on accelerators. In compiled code the rate stays an
-    input of the graph, so that a rate that changes does not compile again each time. On a CPU PyTorch's own draws its mask serially, one 64-bit number per element, which was a third of a training step of
-    `wmt_mini`; here one such number makes four elements (sixteen masks of 32 x 48 x 128, forward and backward on one
-    core: 8 ms instead of 30 ms). Numbers come from the default generator.
+    input of the graph, so that a rate that changes does not compile again each time. On a CPU PyTorch's own draws
+    its mask serially, one 64-bit number per element, which was a third of a training step of `wmt_mini`; here one
+    such number makes four elements (sixteen masks of 32 x 48 x 128, forward and backward on one core: 8 ms instead
+    of 30 ms). Numbers come from the default generator.
     """
     if torch.compiler.is_compiling():
         if not training:

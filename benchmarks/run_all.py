@@ -18,6 +18,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("leaderboard", None, "Folder with the result logs to score; skipped without it.")
 flags.DEFINE_list("workloads", ["digits", "wmt_mini"], "Workloads for overhead and input pipelines.")
 
+STEP_TIMES = ("criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit", "wmt")
 PACKAGE = {"jax": "jax", "pytorch": "torch"}
 STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # Steps per turn and turns: half a second or more each.
 
@@ -37,6 +38,12 @@ def main(argv: list[str]) -> None:
             sizes = (f"--steps={steps}", f"--pairs={pairs}")
             _run("harness_overhead.py", f"--workload={workload}", f"--framework={framework}", *sizes)
     _run("input_pipeline.py", *(f"--workload={name}" for name in FLAGS.workloads))
+    for family in ("imagenet", "fastmri", "criteo"):
+        _run(f"{family}_pipeline.py")
+    for workload in STEP_TIMES:
+        for framework, package in PACKAGE.items():
+            if importlib.util.find_spec(package) is not None:
+                _run("step_time.py", f"--workload={workload}", f"--framework={framework}")
     if FLAGS.leaderboard:
         _run("scoring_time.py", FLAGS.leaderboard)
     else:

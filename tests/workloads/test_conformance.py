@@ -75,6 +75,21 @@ def test_a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too(fo
             np.testing.assert_array_equal(batch[key], value)
 
 
+@pytest.mark.parametrize("name", names())
+def test_processes_that_make_their_own_rows_make_the_whole_batch_together(folder, name):
+    found, data, place = folder(name)
+    streams = [data.train_stream(found, place, 3, 8) for _ in range(3)]
+    if not hasattr(streams[0], "keep_rows"):
+        pytest.skip("every process makes whole batches")
+    whole, *shares = streams
+    for index, share in enumerate(shares):
+        share.keep_rows(slice(4 * index, 4 * index + 4))
+    for _ in range(3):
+        batch, parts = next(whole), [next(share) for share in shares]
+        for key, value in batch.items():
+            np.testing.assert_array_equal(np.concatenate([part[key] for part in parts]), value)
+
+
 @pytest.mark.parametrize("batch_size", [5, 32])
 @pytest.mark.parametrize("name", names())
 def test_evaluation_batches_have_one_size_and_weights_for_what_is_real(folder, name, batch_size):

@@ -59,7 +59,7 @@ FAMILY = Family(
         "tanh": Variant(
             model={"use_tanh": True},
             facts={"validation_target_value": 0.717840, "test_target_value": 0.734505},
-            mini_facts=MINI_TARGETS,
+            mini_facts={"validation_target_value": 0.73, "test_target_value": 0.73},  # Provisional, too.
         ),
         "layernorm": Variant(
             model={"use_layer_norm": True},

@@ -43,6 +43,7 @@ FAMILY = Family(
         eval_period_time_sec=510,
         step_hint=195_999,
         default_batch_size=1_024,
+        has_dropout=False,
         output_params={"jax": ("Dense_0",), "pytorch": ("fc.weight", "fc.bias")},
         train_mean=(123.675, 116.28, 103.53),
         train_stddev=(58.395, 57.12, 57.375),
