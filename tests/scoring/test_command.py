@@ -225,7 +225,10 @@ WRONG_ARGUMENTS = {
     "negative seed": (["--seed=-1", "a"], "--seed must be 0 or more"),
     "no studies": (["--num_studies=0", "a"], "num_studies must be a positive integer"),
     "unknown leaderboard": (["--compare_to=v05"], "Choose from algoperf_v05"),
-    "other targets": (["--suite=mini", "--compare_to=algoperf_v05"], "no times to the target of 'criteo1tb_mini'"),
+    "other targets": (
+        ["--suite=mini", "--compare_to=algoperf_v05"],
+        "no times to the target of 'criteo1tb_mini'",
+    ),
     "times only": (
         ["--suite=algoperf_v05", "--ruleset=self", "--compare_to=algoperf_v05", "--axis=steps"],
         "published as times only",
