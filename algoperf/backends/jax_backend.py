@@ -31,14 +31,15 @@ class FunctionLeaf:
 class SavedArray:
     """A device array in a saved tree; NumPy arrays and other leaves stay what they are."""
 
-    def __init__(self, array: np.ndarray, key_impl: str | None):
-        self.array, self.key_impl = array, key_impl
+    def __init__(self, array: np.ndarray, key_impl: str | None, is_split: bool):
+        self.array, self.key_impl, self.is_split = array, key_impl, is_split
 
     @classmethod
     def of(cls, leaf: jax.Array) -> "SavedArray":
+        is_split = not leaf.is_fully_replicated  # A leading device axis, in submissions for `jax.pmap`.
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # A key made by `jax.random.key`.
-            return cls(np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf)))
-        return cls(np.asarray(leaf), None)
+            return cls(np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf)), is_split)
+        return cls(np.asarray(leaf), None, is_split)
 
 
 class JaxBackend:
@@ -137,7 +138,8 @@ class JaxBackend:
         def to_device(leaf: Any) -> Any:
             if isinstance(leaf, SavedArray):
                 # A copy: on the CPU, JAX may otherwise share memory with the array that was read.
-                array = jax.device_put(np.array(leaf.array), self._replicated)
+                sharding = self._batch_sharding if leaf.is_split else self._replicated
+                array = jax.device_put(np.array(leaf.array), sharding)
                 return array if leaf.key_impl is None else jax.random.wrap_key_data(array, impl=leaf.key_impl)
             if isinstance(leaf, FunctionLeaf):
                 return functions[leaf.path]

@@ -23,7 +23,8 @@ def prepare_jax() -> None:
 
 def _replicate(tree: Any) -> Any:
     copies = jax.local_device_count()
-    return jax.tree.map(lambda leaf: jnp.stack([leaf] * copies), tree)
+    # By way of the host: an array that is tied to all devices would not be spread over them again.
+    return jax.tree.map(lambda leaf: jnp.stack([np.asarray(leaf)] * copies), tree)
 
 
 def _first_copy(tree: Any) -> Any:
@@ -37,7 +38,8 @@ class PerDeviceModel(JaxModel):
         params, model_state = super().init(rng)
         return _replicate(params), None if model_state is None else _replicate(model_state)
 
-    def to_device(self, batch: dict[str, np.ndarray]) -> Any:
+    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+        assert not is_local  # This layout is for one process.
         copies = jax.local_device_count()
         return {key: value.reshape(copies, -1, *value.shape[1:]) for key, value in batch.items()}
 
