@@ -108,6 +108,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def num_cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str | None:
     """A warning if other processes keep this machine's processors busy; looks for `interval_sec`.
 

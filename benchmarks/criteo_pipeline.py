@@ -18,7 +18,8 @@ import numpy as np
 from absl import app, flags
 
 from algoperf import registry
-from workloads.criteo1tb import data, shards, sources
+from algoperf.data import manifest
+from workloads.criteo1tb import data, sources
 from workloads.criteo1tb.rows import layout_of
 
 FLAGS = flags.FLAGS
@@ -105,7 +106,7 @@ def main(argv: list[str]) -> None:
         size = make_raw(folder / "raw", num_rows)
         print(f"{sum(num_rows):,} lines of {size / sum(num_rows):.0f} bytes in {len(num_rows)} gzip files")
         print(measure_conversion(folder, spec, sum(num_rows)), flush=True)
-        assert shards.read_manifest(folder)["rows"] == num_rows
+        assert manifest.read(folder)["rows"] == num_rows
         print(measure_training(folder, spec, FLAGS.batch_size, FLAGS.seconds, FLAGS.repeats))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import locate
+from algoperf.data import locate, manifest
 from algoperf.data.stream import Batch, epoch_permutation
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
@@ -46,7 +46,7 @@ def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
     folder = Path(folder)
     if not shards.is_complete(folder, _config(spec)):
         return False
-    rows = shards.read_manifest(folder)["rows"]
+    rows = manifest.read(folder)["rows"]
     held_out = spec.num_test_examples + spec.num_validation_examples
     return sum(rows[:-1]) == spec.num_train_examples and rows[-1] == held_out
 
@@ -59,7 +59,7 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
     """
     folder = Path(folder)
     _require_ready(spec, folder)
-    damaged = shards.damaged_files(folder, progress)
+    damaged = manifest.damaged_files(folder, progress)
     if damaged:
         names = ", ".join(damaged)
         raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")

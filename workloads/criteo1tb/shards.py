@@ -5,7 +5,6 @@ In the data folder: `day_00.rows`, `day_01.rows`, ... (see `rows`), and `manifes
 """
 
 import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data import manifest
 from algoperf.spec import UsageError
 from workloads.criteo1tb import sources
 from workloads.criteo1tb.rows import RowLayout, layout_of
@@ -79,54 +79,9 @@ class Shards:
 # ---- manifest --------------------------------------------------------------------------------------------------
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What is prepared in `folder`, or None."""
-    return _read_json(folder / "manifest.json")
-
-
 def is_complete(folder: Path, config: dict[str, Any]) -> bool:
     """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    manifest = read_manifest(folder)
-    if manifest is None or manifest.get("format") != FORMAT or manifest.get("config") != config:
-        return False
-    return all(_size(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
-
-
-def damaged_files(folder: Path, progress: bool = True) -> list[str]:
-    """Names of files whose content is not what the manifest says; reads everything."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return ["manifest.json"]
-    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
-    return [name for name, entry in files if _sha256(folder / name) != entry["sha256"]]
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(temporary, path)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "missing"
+    return manifest.is_complete(folder, config, FORMAT)
 
 
 # ---- preparation -----------------------------------------------------------------------------------------------
@@ -155,7 +110,7 @@ def prepare(
     todo = [day for day in days if not _is_converted(folder, day, config)]
     row_bytes = layout_of(config["bucket_counts"]).row_bytes
     total = num_train + num_held_out
-    done = sum(_size(rows_path(folder, day.number)) for day in days if day not in todo)
+    done = sum(manifest.size_of(rows_path(folder, day.number)) for day in days if day not in todo)
     for day in todo:
         rows_path(folder, day.number).unlink(missing_ok=True)
     _require_disk(folder, total * row_bytes - done)
@@ -169,7 +124,7 @@ def prepare(
     ) as bar:
         _convert_days(folder, todo, config, bar, row_bytes)
 
-    records = [_read_json(_record_path(folder, day.number)) for day in days]
+    records = [manifest.read_json(_record_path(folder, day.number)) for day in days]
     counts = [record["rows"] for record in records]
     for what, found, wanted in (
         (f"day {days[-1].number}", counts[-1], num_held_out),
@@ -185,7 +140,7 @@ def prepare(
         rows_path(folder, day.number).name: {"bytes": record["bytes"], "sha256": record["sha256"]}
         for day, record in zip(days, records, strict=True)
     }
-    _write_json(
+    manifest.write_json(
         folder / "manifest.json", {"format": FORMAT, "config": config, "rows": counts, "files": files}
     )
 
@@ -204,11 +159,11 @@ def _made_of(day: sources.Day, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_converted(folder: Path, day: sources.Day, config: dict[str, Any]) -> bool:
-    record = _read_json(_record_path(folder, day.number))
+    record = manifest.read_json(_record_path(folder, day.number))
     return (
         record is not None
         and record["made_of"] == _made_of(day, config)
-        and record["bytes"] == _size(rows_path(folder, day.number))
+        and record["bytes"] == manifest.size_of(rows_path(folder, day.number))
     )
 
 
@@ -229,7 +184,11 @@ def _convert_days(
                 for future in finished:
                     future.result()
                 written = sum(
-                    max(_size(_temporary(folder, day)), _size(rows_path(folder, day.number)), 0)
+                    max(
+                        manifest.size_of(_temporary(folder, day)),
+                        manifest.size_of(rows_path(folder, day.number)),
+                        0,
+                    )
                     for day in days
                 )
                 bar.update(before + written // row_bytes - bar.n)
@@ -262,5 +221,5 @@ def convert_day(folder: Path, day: sources.Day, config: dict[str, Any]) -> int:
         "bytes": num_rows * layout.row_bytes,
         "sha256": digest.hexdigest(),
     }
-    _write_json(_record_path(folder, day.number), record)
+    manifest.write_json(_record_path(folder, day.number), record)
     return num_rows

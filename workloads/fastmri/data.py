@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from algoperf.data.stream import Batch, ShuffledStream
+from algoperf.machine import num_cores
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog, masks, synthesis
@@ -167,7 +168,7 @@ class SliceSource:
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(min(_num_cpus(), MAX_WORKERS), thread_name_prefix="fastmri")
+            self._pool = ThreadPoolExecutor(min(num_cores(), MAX_WORKERS), thread_name_prefix="fastmri")
             weakref.finalize(self, self._pool.shutdown, wait=False)
         return self._pool
 
@@ -195,10 +196,6 @@ class SliceSource:
             columns = masks.train_columns(self._seed, index, volume.num_columns, **self._mask)
         kspace = self._reader.kspace(volume, place)
         record[-2:] = reconstruction.reconstruct(kspace, columns, record[:-2].reshape(self._size, self._size))
-
-
-def _num_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from algoperf.data.stream import Batch, ShuffledStream
+from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet import crops, draws, jpeg, mixup, randaugment, resize
-from workloads.imagenet.cores import num_cores
 from workloads.imagenet.records import Records
 
 MAX_WORKERS = 16

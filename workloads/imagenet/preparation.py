@@ -6,8 +6,6 @@ A TFDS folder that is already there is indexed as it is; its archives are then n
 """
 
 import functools
-import hashlib
-import json
 import multiprocessing
 import os
 import shutil
@@ -19,10 +17,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data import manifest
 from algoperf.data.download import require_disk
+from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, records, sources
-from workloads.imagenet.cores import num_cores
 from workloads.imagenet.records import DATASETS, SPLITS
 
 FORMAT = 1  # Raise when index or manifest change: existing folders are then indexed again.
@@ -31,29 +30,9 @@ MIN_SHARDS = 4  # So that small data, too, are written and resumed in pieces.
 MAX_BYTES_IN_PROCESS = 1 << 27  # To write fewer takes less time than to start worker processes.
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What is prepared in `folder`, or None."""
-    try:
-        return json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def is_complete(folder: Path, config: dict[str, Any]) -> bool:
     """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    manifest = read_manifest(folder)
-    if manifest is None or manifest.get("format") != FORMAT or manifest.get("config") != config:
-        return False
-    return all(_size(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
-
-
-def damaged_files(folder: Path, progress: bool = True) -> list[str]:
-    """Names of files whose content is not what the manifest says; reads everything."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return ["manifest.json"]
-    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
-    return [name for name, entry in files if _sha256(folder / name) != entry["sha256"]]
+    return manifest.is_complete(folder, config, FORMAT)
 
 
 def load_split(folder: Path, split: str) -> records.Records:
@@ -88,10 +67,7 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
     if missing:
         _write_datasets(folder, parts, missing, config, progress)
     entries = _write_indices(folder, parts, config, progress)
-    _write_atomically(
-        folder / "manifest.json",
-        json.dumps({"format": FORMAT, "config": config, **entries}, indent=2).encode() + b"\n",
-    )
+    manifest.write_json(folder / manifest.NAME, {"format": FORMAT, "config": config, **entries})
     shutil.rmtree(parts)
 
 
@@ -191,7 +167,7 @@ def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: 
     todo = [(path, length) for split in SPLITS for path, length in shards[split]]
     todo = [(path, length) for path, length in todo if not _part_path(parts, path).exists()]
     jobs = [(path, length, config["num_classes"], _part_path(parts, path)) for path, length in todo]
-    num_bytes = sum(_size(path) for path, _ in todo)
+    num_bytes = sum(manifest.size_of(path) for path, _ in todo)
     total = sum(length for _, length in todo)
     _run(_index_shard, jobs, num_bytes > MAX_BYTES_IN_PROCESS, total, "index", progress)
 
@@ -202,13 +178,13 @@ def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: 
             with np.load(_part_path(parts, path)) as part:
                 pieces.append(part["index"])
                 name = path.relative_to(folder).as_posix()
-                files[name] = {"bytes": _size(path), "sha256": str(part["sha256"])}
+                files[name] = {"bytes": manifest.size_of(path), "sha256": str(part["sha256"])}
         index = np.concatenate(pieces)
         path = _index_path(folder, split)
         temporary = path.with_name(f"unfinished-{path.name}")
         np.save(temporary, index)
         os.replace(temporary, path)
-        files[path.name] = {"bytes": _size(path), "sha256": _sha256(path)}
+        files[path.name] = {"bytes": manifest.size_of(path), "sha256": manifest.sha256_of(path)}
         counts[split] = {
             "images": len(index),
             "jpeg_bytes": int(index["size"].sum(dtype=np.int64)),
@@ -223,7 +199,7 @@ def _index_shard(path: Path, length: int, num_classes: int, part: Path) -> int:
     if len(index) and not 0 <= index["label"].min() <= index["label"].max() < num_classes:
         raise UsageError(f"{path} has labels beyond the {num_classes:,} classes that are expected.")
     temporary = part.with_name(f"unfinished-{part.name}")
-    np.savez(temporary, index=index, sha256=np.str_(_sha256(path)))
+    np.savez(temporary, index=index, sha256=np.str_(manifest.sha256_of(path)))
     os.replace(temporary, part)
     return length
 
@@ -269,24 +245,3 @@ def _part_path(parts: Path, shard: Path) -> Path:
 
 def _index_path(folder: Path, split: str) -> Path:
     return folder / f"{split}_index.npy"
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "missing"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import locate
+from algoperf.data import locate, manifest
 from algoperf.data.stream import epoch_permutation
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
@@ -59,11 +59,11 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
     """
     folder = Path(folder)
     _require_ready(spec, folder)
-    damaged = encoding.damaged_files(folder, progress)
+    damaged = manifest.damaged_files(folder, progress)
     if damaged:
         names = ", ".join(damaged)
         raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")
-    return encoding.read_manifest(folder)["splits"]
+    return manifest.read(folder)["splits"]
 
 
 def _setup_command(spec: WorkloadSpec, folder: Path) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data import manifest
 from algoperf.data.download import require_disk
 from algoperf.spec import UsageError
 from workloads.wmt import corpus, tokenizer
@@ -79,50 +80,9 @@ def load_pairs(folder: Path, split: str) -> Pairs:
 # ---- manifest --------------------------------------------------------------------------------------------------
 
 
-def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """What is prepared in `folder`, or None."""
-    try:
-        return json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError):
-        return None
-
-
 def is_complete(folder: Path, config: dict[str, Any]) -> bool:
     """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    manifest = read_manifest(folder)
-    if manifest is None or manifest.get("format") != FORMAT or manifest.get("config") != config:
-        return False
-    return all(_size(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
-
-
-def damaged_files(folder: Path, progress: bool = True) -> list[str]:
-    """Names of files whose content is not what the manifest says; reads everything."""
-    manifest = read_manifest(folder)
-    if manifest is None:
-        return ["manifest.json"]
-    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
-    return [name for name, entry in files if _sha256(folder / name) != entry["sha256"]]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "missing"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    return manifest.is_complete(folder, config, FORMAT)
 
 
 # ---- preparation -----------------------------------------------------------------------------------------------
@@ -156,17 +116,20 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
     if not trained.exists():
         text = tokenizer.training_text(splits["train"].pairs(), config["tokenizer_bytes"])
         lines = tqdm(text, desc="vocabulary", unit="line", disable=not progress)
-        _write_atomically(trained, tokenizer.train(lines, config["vocab_size"]))
+        manifest.write_atomically(trained, tokenizer.train(lines, config["vocab_size"]))
     _encode_parts(raw, parts, {split: len(source) for split, source in splits.items()}, config, progress)
 
     dtype = np.min_scalar_type(config["vocab_size"] - 1)
     counts = {split: _join_parts(parts, folder, split, len(splits[split]), dtype) for split in SPLITS}
-    _write_atomically(model_path(folder), trained.read_bytes())
+    manifest.write_atomically(model_path(folder), trained.read_bytes())
     names = [model_path(folder).name]
     names += [array_path(folder, *key).name for key in _array_keys()]
-    files = {name: {"bytes": _size(folder / name), "sha256": _sha256(folder / name)} for name in names}
-    manifest = {"format": FORMAT, "config": config, "splits": counts, "files": files}
-    _write_atomically(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+    files = {
+        name: {"bytes": manifest.size_of(folder / name), "sha256": manifest.sha256_of(folder / name)}
+        for name in names
+    }
+    content = {"format": FORMAT, "config": config, "splits": counts, "files": files}
+    manifest.write_json(folder / manifest.NAME, content)
     shutil.rmtree(folder / "parts")
 
 

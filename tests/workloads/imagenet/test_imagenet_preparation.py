@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from algoperf.data import download as shared_download
+from algoperf.data import manifest as manifests
 from algoperf.spec import UsageError
 from workloads.imagenet import data, jpeg, preparation, records, sources, synthesis
 
@@ -143,7 +144,7 @@ def test_worker_processes_write_the_same_files(spec, folder, raw_folder, monkeyp
     monkeypatch.setattr(preparation, "MAX_BYTES_IN_PROCESS", 0)
     monkeypatch.setattr(preparation, "MIN_SHARDS", 1)
     data.prepare(spec, raw_folder, progress=False)
-    one = {name: entry for name, entry in preparation.read_manifest(raw_folder)["splits"].items()}
+    one = {name: entry for name, entry in manifests.read(raw_folder)["splits"].items()}
     assert {split: counts["images"] for split, counts in one.items()} == {
         "train": 70,
         "validation": 20,
@@ -327,7 +328,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(spec, raw_folder, mon
 
 
 def test_the_manifest_holds_checksums_of_every_file(folder):
-    manifest = preparation.read_manifest(folder)
+    manifest = manifests.read(folder)
     for name, entry in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == entry["sha256"]
     assert len(manifest["files"]) == 3 * (4 + 1)
