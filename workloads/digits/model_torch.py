@@ -7,17 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from algoperf.torch_batch_norm import BatchNorm2d
+from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
-
-# Standard deviation of a unit normal distribution that is truncated at two standard deviations.
-TRUNCATED_STDDEV = 0.87962566103423978
-
-
-def lecun_normal_(weight: torch.Tensor) -> None:
-    """In place: truncated normal with variance 1 / fan_in, the default of Flax."""
-    fan_in = weight[0].numel()
-    stddev = fan_in**-0.5 / TRUNCATED_STDDEV
-    nn.init.trunc_normal_(weight, std=stddev, a=-2 * stddev, b=2 * stddev)
 
 
 class DigitsNet(nn.Module):

@@ -12,19 +12,12 @@ from torch import Tensor, nn
 
 from algoperf.losses.torch_losses import mean_absolute_error
 from algoperf.torch_dropout import dropout
+from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri.ssim import ssim
 
 INSTANCE_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON = 1e-6
-# Standard deviation of a unit normal distribution that is truncated at two standard deviations.
-TRUNCATED_STDDEV = 0.87962566103423978
-
-
-def lecun_normal_(weight: Tensor, fan_in: int) -> None:
-    """In place: truncated normal with variance 1 / fan_in, the default of Flax."""
-    stddev = fan_in**-0.5 / TRUNCATED_STDDEV
-    nn.init.trunc_normal_(weight, std=stddev, a=-2 * stddev, b=2 * stddev)
 
 
 def instance_norm(x_BCHW: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from algoperf.torch_batch_norm import BatchNorm2d
+from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_resnet.settings import activation_name
 
@@ -19,9 +20,6 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
 }
-
-# Standard deviation of a unit normal distribution that is truncated at two standard deviations.
-TRUNCATED_STDDEV = 0.87962566103423978
 
 
 class Conv2d(nn.Conv2d):
@@ -41,8 +39,7 @@ class Conv2d(nn.Conv2d):
         super().__init__(in_channels, out_channels, window, stride, padding, bias=False)
 
     def reset_parameters(self) -> None:
-        stddev = self.weight[0].numel() ** -0.5 / TRUNCATED_STDDEV
-        nn.init.trunc_normal_(self.weight, std=stddev, a=-2 * stddev, b=2 * stddev)
+        lecun_normal_(self.weight)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         if self.pads_by_size:

@@ -13,19 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from algoperf.torch_dropout import dropout
+from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_vit.position_encoding import position_table
 
 Config = ml_collections.FrozenConfigDict
-
-# Standard deviation of a unit normal distribution that is truncated at two standard deviations.
-TRUNCATED_STDDEV = 0.87962566103423978
-
-
-def lecun_normal_(weight: Tensor) -> None:
-    """In place: truncated normal with variance 1 / fan_in, the default of Flax."""
-    stddev = weight[0].numel() ** -0.5 / TRUNCATED_STDDEV
-    nn.init.trunc_normal_(weight, std=stddev, a=-2 * stddev, b=2 * stddev)
 
 
 def layer_norm(width: int) -> nn.LayerNorm:

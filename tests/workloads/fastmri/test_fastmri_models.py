@@ -13,6 +13,7 @@ import torch
 from algoperf import param_utils, registry
 from algoperf.losses import jax_losses, torch_losses
 from algoperf.spec import ParameterType
+from algoperf.torch_initializers import TRUNCATED_STDDEV
 from workloads.fastmri import model_jax, model_torch, weights
 
 VARIANTS = ["fastmri", "fastmri_model_size", "fastmri_tanh", "fastmri_layernorm"]
@@ -138,7 +139,7 @@ def test_initial_weights_have_the_same_spread_in_both_frameworks():
         fan_in = 4 * parameter.shape[0] if transposed else parameter[0].numel()
         spread = float(parameter.detach().std()) * fan_in**0.5
         assert abs(spread - 1) < 4 / parameter.numel() ** 0.5, key
-        assert parameter.abs().max() * fan_in**0.5 < 2 / model_torch.TRUNCATED_STDDEV + 1e-3
+        assert parameter.abs().max() * fan_in**0.5 < 2 / TRUNCATED_STDDEV + 1e-3
     kernel = model_jax.ConvTranspose(32).init(jax.random.PRNGKey(0), jnp.zeros((1, 2, 2, 64)))["params"][
         "kernel"
     ]
