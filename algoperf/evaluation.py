@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import psutil
 
 from algoperf import registry
 from algoperf.data import locate
+from algoperf.data.batch import arrays, shard_options
 from algoperf.data.prefetch import prefetched
 from algoperf.metrics import averages
 
@@ -33,22 +33,24 @@ class Evaluator:
         self._workload = workload
         self._spec = workload.spec
         self._folder = locate.ready_folder(workload.spec, workload.data_dir)
-        self._cache: dict[tuple[str, int], list[dict[str, np.ndarray]]] = {}
+        self._cache: dict[tuple[str, int], list[dict[str, Any]]] = {}
         self._room = cache_limit_bytes
         family = registry.metrics_module(workload.spec)
         self._make_metrics = (family or averages).make_metrics
 
-    def _batches(self, split: str, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    def _batches(self, split: str, batch_size: int) -> Iterator[dict[str, Any]]:
         key = (split, batch_size)
         if key in self._cache:
             yield from self._cache[key]
             return
-        kept: list[dict[str, np.ndarray]] | None = []
+        kept: list[dict[str, Any]] | None = []
         size = 0
-        made = self._workload.data_module.eval_batches(self._spec, self._folder, split, batch_size)
+        data = self._workload.data_module
+        shards = shard_options(data, self._workload.backend.num_devices())
+        made = data.eval_batches(self._spec, self._folder, split, batch_size, **shards)
         for batch in prefetched(made):
             if kept is not None:
-                size += sum(value.nbytes for value in batch.values())
+                size += sum(array.nbytes for array in arrays(batch))
                 if size <= self._room:
                     kept.append(batch)
                 else:

@@ -33,6 +33,8 @@ class Variant:
     """Overrides of other fields of `WorkloadSpec`, targets above all."""
     mini_facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Overrides for `<family>_<variant>_mini`, applied last (its targets, say)."""
+    mini_model: Mapping[str, Any] | None = None
+    """What takes the place of `model` in the twin, where the variant changes sizes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +182,8 @@ class Family:
                 if full.variant is not None:
                     # The variant comes last: what it changes stays changed in its twin, mini targets included.
                     variant = self.variants[full.variant]
-                    again = Variant(model=variant.model, data=variant.data, facts=variant.mini_facts)
+                    model = variant.model if variant.mini_model is None else variant.mini_model
+                    again = Variant(model=model, data=variant.data, facts=variant.mini_facts)
                     small = _override(small, again, name=small.name)
                 found[small.name] = small
         return found

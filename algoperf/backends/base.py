@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from algoperf.data.batch import map_arrays
 from algoperf.spec import LossType, UsageError
 
 
@@ -26,7 +27,7 @@ class BoundModel(Protocol):
     def init(self, rng: Any) -> tuple[Any, Any]:
         """(parameters, model state), new."""
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         """Starts the transfer of a training batch in the layout that submissions expect."""
 
     def train_forward(
@@ -69,7 +70,7 @@ class Backend(Protocol):
     def num_devices(self) -> int:
         """Devices over which a batch is split, all processes together."""
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         """Starts the transfer of this process's rows of a batch; returns without waiting for it.
 
         `is_local` says that the batch holds these rows only.
@@ -117,12 +118,13 @@ class Backend(Protocol):
     def is_out_of_memory(self, error: BaseException) -> bool: ...
 
 
-def rows_of_process(batch: Mapping[str, np.ndarray], index: int, count: int) -> dict[str, np.ndarray]:
+def rows_of_process(batch: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
     """The contiguous share of each array's rows that belongs to one of `count` processes."""
     if count == 1:
         return dict(batch)
-    share = {}
-    for key, value in batch.items():
-        size = len(value) // count
-        share[key] = value[index * size : (index + 1) * size]
-    return share
+
+    def rows(array: np.ndarray) -> np.ndarray:
+        size = len(array) // count
+        return array[index * size : (index + 1) * size]
+
+    return map_arrays(rows, dict(batch))

@@ -13,6 +13,7 @@ import numpy as np
 from algoperf import jax_sharding_utils, random_utils
 from algoperf.backends.base import rows_of_process
 from algoperf.backends.jax_model import JaxModel
+from algoperf.data.batch import map_arrays
 from algoperf.spec import LossType
 
 
@@ -75,11 +76,11 @@ class JaxBackend:
     def num_devices(self) -> int:
         return jax.device_count()
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         if self.num_processes > 1:
             local = batch if is_local else rows_of_process(batch, self.process_index, self.num_processes)
             make = functools.partial(jax.make_array_from_process_local_data, self._batch_sharding)
-            return {key: make(value) for key, value in local.items()}
+            return map_arrays(make, local)
         return self._place(batch)
 
     def wait(self) -> None:
@@ -110,6 +111,8 @@ class JaxBackend:
 
     def output_activation(self, logits: Any, loss_type: LossType) -> Any:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
+            if isinstance(logits, tuple):  # Speech: (logits, paddings).
+                return jax.nn.softmax(logits[0], axis=-1), *logits[1:]
             return jax.nn.softmax(logits, axis=-1)
         if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
             return jax.nn.sigmoid(logits)

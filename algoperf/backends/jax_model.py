@@ -9,6 +9,7 @@ import numpy as np
 
 from algoperf import jax_sharding_utils, param_utils, registry
 from algoperf.backends.base import SubmissionError
+from algoperf.data.batch import map_arrays
 from algoperf.jax_utils import dropout_key
 from algoperf.losses import jax_losses
 
@@ -37,7 +38,7 @@ class JaxModel:
 
     def init(self, rng: Any) -> tuple[Any, Any]:
         batch = self._family.example_batch(self.spec)
-        shapes = {key: jax.ShapeDtypeStruct(value.shape, value.dtype) for key, value in batch.items()}
+        shapes = map_arrays(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
         # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
         arguments = self._call_args(shapes, train=False)
         # The generator for masks will do for weights: JAX's own takes a second to compile for each shape.
@@ -63,7 +64,7 @@ class JaxModel:
     def param_types(self) -> Any:
         return param_utils.jax_param_types(self.param_shapes)
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         return self._to_device(batch, is_local)
 
     # ---- passes ------------------------------------------------------------------------------------------------

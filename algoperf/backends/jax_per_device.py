@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf.backends.jax_model import JaxModel
+from algoperf.data.batch import map_arrays
 
 
 def prepare_jax() -> None:
@@ -38,10 +39,13 @@ class PerDeviceModel(JaxModel):
         params, model_state = super().init(rng)
         return _replicate(params), None if model_state is None else _replicate(model_state)
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         assert not is_local  # This layout is for one process.
         copies = jax.local_device_count()
-        return {key: value.reshape(copies, -1, *value.shape[1:]) for key, value in batch.items()}
+        own = getattr(self._family, "split_over_devices", None)
+        if own is not None:
+            return own(batch, copies)
+        return map_arrays(lambda array: array.reshape(copies, -1, *array.shape[1:]), batch)
 
     def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
         if model_state:

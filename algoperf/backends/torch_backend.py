@@ -12,6 +12,7 @@ import torch.distributed as dist
 from algoperf import pytorch_utils, random_utils
 from algoperf.backends.base import rows_of_process
 from algoperf.backends.torch_model import TorchModel
+from algoperf.data.batch import map_arrays
 from algoperf.spec import LossType
 
 # Optimizer-state entries that can be saved as they are, because no live object hangs on them.
@@ -50,13 +51,13 @@ class TorchBackend:
     def num_devices(self) -> int:
         return self.num_processes
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         if not is_local:
             batch = rows_of_process(batch, self.process_index, self.num_processes)
         if self.device.type == "cpu":
-            return {key: torch.from_numpy(value) for key, value in batch.items()}
-        pinned = {key: torch.from_numpy(value).pin_memory() for key, value in batch.items()}
-        return {key: value.to(self.device, non_blocking=True) for key, value in pinned.items()}
+            return map_arrays(torch.from_numpy, batch)
+        pinned = map_arrays(lambda array: torch.from_numpy(array).pin_memory(), batch)
+        return map_arrays(lambda tensor: tensor.to(self.device, non_blocking=True), pinned)
 
     def wait(self) -> None:
         if self.device.type == "cuda":
@@ -76,6 +77,8 @@ class TorchBackend:
 
     def output_activation(self, logits: Any, loss_type: LossType) -> Any:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
+            if isinstance(logits, tuple):  # Speech: (logits, paddings).
+                return torch.softmax(logits[0], dim=-1), *logits[1:]
             return torch.softmax(logits, dim=-1)
         if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
             return torch.sigmoid(logits)

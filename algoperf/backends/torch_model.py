@@ -61,7 +61,7 @@ class TorchModel:
             self._types = param_utils.pytorch_param_types(self.param_shapes)
         return self._types
 
-    def to_device(self, batch: dict[str, np.ndarray], is_local: bool = False) -> Any:
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         return self._arrange(self._backend.to_device(batch, is_local))
 
     # ---- passes ------------------------------------------------------------------------------------------------

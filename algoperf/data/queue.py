@@ -8,6 +8,7 @@ from typing import Any
 
 from algoperf import registry
 from algoperf.data import locate
+from algoperf.data.batch import shard_options
 
 DEFAULT_PREFETCH = 3  # Batches that wait on the device.
 
@@ -35,9 +36,12 @@ class TrainingQueue:
         state: dict[str, Any] | None = None,
     ):
         folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
-        with registry.data_packages(workload.spec):
-            self._stream = workload.data_module.train_stream(workload.spec, folder, seed, global_batch_size)
         backend = workload.backend
+        shards = shard_options(workload.data_module, backend.num_devices())
+        with registry.data_packages(workload.spec):
+            self._stream = workload.data_module.train_stream(
+                workload.spec, folder, seed, global_batch_size, **shards
+            )
         is_local = backend.num_processes > 1 and hasattr(self._stream, "keep_rows")
         if is_local:
             share = global_batch_size // backend.num_processes

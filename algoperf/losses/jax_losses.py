@@ -83,6 +83,43 @@ def mean_absolute_error(
     return reduce(error.reshape(error.shape[0], -1).mean(axis=1), mask_batch)
 
 
+def ctc_loss(
+    label_batch: tuple[jax.Array, jax.Array],
+    logits_batch: tuple[jax.Array, jax.Array],
+    mask_batch: jax.Array | None = None,
+    label_smoothing: float | jax.Array = 0.0,
+) -> LossDict:
+    """Connectionist temporal classification: the negative log-likelihood of whole token sequences, in nats.
+
+    Class 0 is the blank. A target that is too long for its frames cannot be aligned: it costs 0 and gives no
+    gradient. `label_smoothing` is ignored. Source: Graves et al. 2006, https://doi.org/10.1145/1143844.1143891.
+
+    Args:
+      label_batch: tokens (batch, tokens) of any number type and their paddings, 1 where there is no token.
+      logits_batch: (batch, frames, classes) and paddings (batch, frames), 1 where there is no frame. Valid tokens and
+        frames come first.
+      mask_batch: (batch,) or (batch, tokens) with an entry above 0 in rows that count.
+
+    Returns:
+      `per_example` is (batch,), not divided by lengths; `n_valid_examples` is the number of target tokens in rows
+      that count, at least 1.
+    """
+    del label_smoothing
+    (tokens, token_paddings), (logits, frame_paddings) = label_batch, logits_batch
+    tokens = tokens.astype(jnp.int32)
+    per_row = optax.ctc_loss(logits, frame_paddings, tokens, token_paddings, blank_id=0)
+    num_tokens = jnp.sum(1 - token_paddings, axis=1)
+    # Between two equal tokens there must be a blank.
+    repeats = (tokens[:, 1:] == tokens[:, :-1]) & (token_paddings[:, 1:] < 1)
+    counts = num_tokens + repeats.sum(axis=1) <= jnp.sum(1 - frame_paddings, axis=1)
+    per_row = jnp.where(counts, per_row, 0.0)
+    if mask_batch is not None:
+        is_valid = mask_batch.reshape(len(tokens), -1).max(axis=1) > 0
+        per_row, num_tokens = jnp.where(is_valid, per_row, 0.0), jnp.where(is_valid, num_tokens, 0.0)
+    n_valid = jnp.maximum(num_tokens.sum(), 1.0)
+    return {"summed": per_row.sum(), "n_valid_examples": n_valid, "per_example": per_row}
+
+
 def reduce(per_example: jax.Array, mask_batch: jax.Array | None) -> LossDict:
     """The three entries of a loss; items with mask 0 count as nothing, even if their loss is not finite."""
     if mask_batch is None:
@@ -97,6 +134,7 @@ def reduce(per_example: jax.Array, mask_batch: jax.Array | None) -> LossDict:
 LOSSES = {
     LossType.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: sigmoid_cross_entropy,
+    LossType.CTC_LOSS: ctc_loss,
     LossType.MEAN_SQUARED_ERROR: mean_squared_error,
     LossType.MEAN_ABSOLUTE_ERROR: mean_absolute_error,
 }

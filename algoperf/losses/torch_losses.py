@@ -64,6 +64,32 @@ def mean_absolute_error(
     return reduce((logits_batch - label_batch).abs().flatten(1).mean(1), mask_batch)
 
 
+def ctc_loss(
+    label_batch: tuple[torch.Tensor, torch.Tensor],
+    logits_batch: tuple[torch.Tensor, torch.Tensor],
+    mask_batch: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> LossDict:
+    """Connectionist temporal classification; see `jax_losses.ctc_loss`."""
+    del label_smoothing
+    (tokens, token_paddings), (logits, frame_paddings) = label_batch, logits_batch
+    num_tokens = (1 - token_paddings).sum(dim=1)
+    per_row = F.ctc_loss(
+        F.log_softmax(logits, dim=-1).transpose(0, 1),
+        tokens.long(),
+        (1 - frame_paddings).sum(dim=1).long(),
+        num_tokens.long(),
+        blank=0,
+        reduction="none",
+        zero_infinity=True,  # Targets that cannot be aligned.
+    )
+    if mask_batch is not None:
+        is_valid = mask_batch.reshape(len(tokens), -1).amax(dim=1) > 0
+        per_row, num_tokens = torch.where(is_valid, per_row, 0.0), torch.where(is_valid, num_tokens, 0.0)
+    n_valid = num_tokens.sum().clamp_min(1.0)
+    return {"summed": per_row.sum(), "n_valid_examples": n_valid, "per_example": per_row}
+
+
 def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDict:
     """The three entries of a loss; items with mask 0 count as nothing, even if their loss is not finite."""
     if mask_batch is None:
@@ -79,6 +105,7 @@ def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDi
 LOSSES = {
     LossType.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: sigmoid_cross_entropy,
+    LossType.CTC_LOSS: ctc_loss,
     LossType.MEAN_SQUARED_ERROR: mean_squared_error,
     LossType.MEAN_ABSOLUTE_ERROR: mean_absolute_error,
 }

@@ -86,20 +86,23 @@ def test_variants_and_mini_twins_compose():
                 model={"norm": "post"},
                 facts={"validation_target_value": 0.7},
                 mini_facts={"validation_target_value": 0.5},
-            )
+            ),
+            "wide": Variant(model={"width": 99}, mini_model={"width": 3}),
         },
         mini=Variant(model={"width": 2}, facts={"num_train_examples": 20, "validation_target_value": 0.6}),
     )
     found = family.specs()
-    assert sorted(found) == ["toy", "toy_mini", "toy_post", "toy_post_mini"]
+    names = ["toy", "toy_mini", "toy_post", "toy_post_mini", "toy_wide", "toy_wide_mini"]
+    assert sorted(found) == names
+    assert (found["toy_wide"].model.width, found["toy_wide_mini"].model.width) == (99, 3)
     both = found["toy_post_mini"]
     assert (both.model.width, both.model.norm) == (2, "post")
     assert both.is_mini
     assert both.variant == "post"
     assert both.base_name == "toy"
     assert both.num_train_examples == 20
-    assert [found[name].validation_target_value for name in sorted(found)] == [0.9, 0.6, 0.7, 0.5]
-    assert len({each.config_hash() for each in found.values()}) == 4
+    assert [found[name].validation_target_value for name in names[:4]] == [0.9, 0.6, 0.7, 0.5]
+    assert len({each.config_hash() for each in found.values()}) == len(names)
 
 
 def test_an_override_of_something_that_does_not_exist_is_refused():

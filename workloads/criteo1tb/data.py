@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import locate, manifest
+from algoperf.data import manifest, prepared
 from algoperf.data.stream import Batch, epoch_permutation
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
@@ -38,7 +38,7 @@ def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     try:
         shards.prepare(folder, _config(spec), spec.num_train_examples, held_out, progress)
     except UsageError as error:
-        raise UsageError(f"{error} Then, to continue: {_setup_command(spec, folder)}") from error
+        raise UsageError(f"{error} Then, to continue: {prepared.setup_command(spec, folder)}") from error
 
 
 def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
@@ -58,23 +58,9 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
       UsageError: if data are missing or damaged.
     """
     folder = Path(folder)
-    _require_ready(spec, folder)
-    damaged = manifest.damaged_files(folder, progress)
-    if damaged:
-        names = ", ".join(damaged)
-        raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")
+    prepared.require(is_ready(spec, folder), spec, folder)
+    prepared.require_undamaged(spec, folder, progress)
     return {split: {"rows": size} for split, (_, _, size) in _ranges(spec).items()}
-
-
-def _setup_command(spec: WorkloadSpec, folder: Path) -> str:
-    return f"python datasets/dataset_setup.py --dataset={locate.folder_name(spec)} --data_dir={folder.parent}"
-
-
-def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
-    if not is_ready(spec, folder):
-        raise UsageError(
-            f"No prepared data for {spec.name!r} in {folder}. Prepare them: {_setup_command(spec, folder)}"
-        )
 
 
 def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
@@ -88,7 +74,7 @@ def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
 
 
 def _open(spec: WorkloadSpec, folder: Path, split: str) -> shards.Shards:
-    _require_ready(spec, folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
     return shards.Shards(folder, _ranges(spec)[split][0], layout_of(spec.data.bucket_counts))
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.data import prepared
 from algoperf.data.stream import Batch, ShuffledStream
 from algoperf.machine import num_cores
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog, masks, synthesis
 from workloads.fastmri.slice_cache import SliceCache
@@ -63,23 +64,14 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
     Raises:
       UsageError: if volumes are missing or damaged.
     """
-    _require_ready(spec, Path(folder))
+    prepared.require(is_ready(spec, folder), spec, Path(folder))
     return catalog.verify(spec, Path(folder), progress)
-
-
-def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
-    if not is_ready(spec, folder):
-        dataset = folder.name if spec.is_mini else "fastmri"
-        raise UsageError(
-            f"No prepared data for {spec.name!r} in {folder}. Prepare them: python datasets/dataset_setup.py "
-            f"--dataset={dataset} --data_dir={folder.parent}"
-        )
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:
     """Endless shuffled batches: `inputs`, `targets` (B, N, N), `mean`, `std`, `volume_max` (B,), all float32."""
     folder = Path(folder)
-    _require_ready(spec, folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
     slices = SliceSource(spec, folder, "train", train_seed=seed, cache_gigabytes=spec.data.cache_gigabytes)
 
     def fetch(indices: np.ndarray, epoch: int) -> Batch:
@@ -99,7 +91,7 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
     }
     if split not in sizes:
         raise no_such("evaluation split", split, sizes)
-    _require_ready(spec, folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
     indices = np.arange(sizes[split])
     if split == "eval_train":
         indices = indices * spec.num_train_examples // sizes[split]  # Evenly spaced, from all volumes.

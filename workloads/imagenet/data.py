@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import locate, manifest
+from algoperf.data import manifest, prepared
 from algoperf.data.stream import Batch, Stream
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
@@ -47,7 +47,9 @@ def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     try:
         preparation.prepare(folder, _config(spec), progress)
     except UsageError as error:
-        raise UsageError(f"{error} To get and prepare the data: {_setup_command(spec, folder)}") from error
+        raise UsageError(
+            f"{error} To get and prepare the data: {prepared.setup_command(spec, folder)}"
+        ) from error
 
 
 def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
@@ -62,23 +64,9 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
       UsageError: if data are missing or damaged.
     """
     folder = Path(folder)
-    _require_ready(spec, folder)
-    damaged = manifest.damaged_files(folder, progress)
-    if damaged:
-        names = ", ".join(damaged)
-        raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")
+    prepared.require(is_ready(spec, folder), spec, folder)
+    prepared.require_undamaged(spec, folder, progress)
     return manifest.read(folder)["splits"]
-
-
-def _setup_command(spec: WorkloadSpec, folder: Path) -> str:
-    return f"python datasets/dataset_setup.py --dataset={locate.folder_name(spec)} --data_dir={folder.parent}"
-
-
-def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
-    if not is_ready(spec, folder):
-        raise UsageError(
-            f"No prepared data for {spec.name!r} in {folder}. Prepare them: {_setup_command(spec, folder)}"
-        )
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> Stream:
@@ -88,7 +76,7 @@ def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size:
     """
     from workloads.imagenet import pipeline
 
-    _require_ready(spec, Path(folder))
+    prepared.require(is_ready(spec, folder), spec, Path(folder))
     records = preparation.load_split(Path(folder), "train")
     return pipeline.TrainStream(records, spec, seed, global_batch_size)
 
@@ -102,7 +90,7 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
 
     if split not in ("eval_train", "validation", "test"):
         raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
-    _require_ready(spec, Path(folder))
+    prepared.require(is_ready(spec, folder), spec, Path(folder))
     records = preparation.load_split(Path(folder), "train" if split == "eval_train" else split)
     size = len(records)
     if split == "eval_train":

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import locate, manifest
+from algoperf.data import manifest, prepared
 from algoperf.data.stream import epoch_permutation
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
@@ -43,7 +43,9 @@ def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     try:
         encoding.prepare(folder, _config(spec), _num_pairs(spec), progress)
     except UsageError as error:
-        raise UsageError(f"{error} To fetch and prepare the data: {_setup_command(spec, folder)}") from error
+        raise UsageError(
+            f"{error} To fetch and prepare the data: {prepared.setup_command(spec, folder)}"
+        ) from error
 
 
 def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
@@ -58,29 +60,15 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str,
       UsageError: if data are missing or damaged.
     """
     folder = Path(folder)
-    _require_ready(spec, folder)
-    damaged = manifest.damaged_files(folder, progress)
-    if damaged:
-        names = ", ".join(damaged)
-        raise UsageError(f"Damaged in {folder}: {names}. Delete them, then: {_setup_command(spec, folder)}")
+    prepared.require(is_ready(spec, folder), spec, folder)
+    prepared.require_undamaged(spec, folder, progress)
     return manifest.read(folder)["splits"]
-
-
-def _setup_command(spec: WorkloadSpec, folder: Path) -> str:
-    return f"python datasets/dataset_setup.py --dataset={locate.folder_name(spec)} --data_dir={folder.parent}"
-
-
-def _require_ready(spec: WorkloadSpec, folder: Path) -> None:
-    if not is_ready(spec, folder):
-        raise UsageError(
-            f"No prepared data for {spec.name!r} in {folder}. Prepare them: {_setup_command(spec, folder)}"
-        )
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "PackedStream":
     """Endless packed rows; see `PackedStream`."""
     folder = Path(folder)
-    _require_ready(spec, folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
     pairs = encoding.load_pairs(folder, "train")
     return PackedStream(pairs, spec.model.max_len, spec.data.pack_group, seed, global_batch_size)
 
@@ -93,7 +81,7 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
     folder = Path(folder)
     if split not in ("eval_train", "validation", "test"):
         raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
-    _require_ready(spec, folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
     pairs = encoding.load_pairs(folder, "train" if split == "eval_train" else split)
     size = min(spec.num_eval_train_examples, len(pairs)) if split == "eval_train" else len(pairs)
     indices = np.arange(size) * len(pairs) // size  # Evenly spaced; raw files are already in random order.
