@@ -9,10 +9,7 @@ well. `tensorflow_datasets` is imported by preparation only: a training run need
 """
 
 import bisect
-import contextlib
-import io
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -21,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
 
 SPLITS = ("train", "validation", "test")
@@ -34,25 +32,6 @@ INDEX_DTYPE = np.dtype([("label", "<i4"), ("start", "<i4"), ("size", "<i4")])
 WRITER_OPTIONS = "group_size:1,uncompressed"
 READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 CACHE_BYTES = 1 << 26  # Splits up to this size are read from disk only once.
-
-
-@contextlib.contextmanager
-def tfds_quietly() -> Iterator[Any]:
-    """The module `tensorflow_datasets`, with its log lines and printed hints off."""
-    try:
-        import array_record  # noqa: F401
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        advice = "Preparing ImageNet needs tensorflow-datasets and array_record: pip install -e .[data]"
-        raise UsageError(f"{advice} (missing: {error.name}).") from error
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield tfds
-    finally:
-        logger.setLevel(level)
 
 
 def dataset_folder(folder: Path, dataset: str) -> Path:

@@ -7,11 +7,8 @@
 prepared files only.
 """
 
-import contextlib
 import functools
 import importlib
-import io
-import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
 
 Pair = tuple[str, str]
@@ -34,28 +32,6 @@ SHARDS_IN_TURN = EXAMPLES_PER_TURN = 16
 
 def dataset_folder(raw: Path, dataset: str) -> Path:
     return raw / dataset / CONFIG / VERSION
-
-
-@contextlib.contextmanager
-def tfds_quietly(progress: bool = False) -> Iterator[Any]:
-    """The module `tensorflow_datasets`, with its log lines and (without `progress`) its progress bars off."""
-    try:
-        import array_record  # noqa: F401
-        import tensorflow_datasets as tfds
-    except ImportError as error:
-        advice = "Reading raw WMT data needs tensorflow-datasets and array_record: pip install -e .[data]"
-        raise UsageError(f"{advice} (missing: {error.name}).") from error
-    level = logging.getLogger("absl").level
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    if not progress:
-        tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield tfds
-    finally:
-        logging.getLogger("absl").setLevel(level)
-        if not progress:
-            tfds.enable_progress_bar()
 
 
 class RawSplit:

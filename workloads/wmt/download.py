@@ -16,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from algoperf.data.download import CHUNK_BYTES, Archive, fetch, require_disk
+from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.wmt import corpus
@@ -60,7 +61,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 def subsets_of(dataset: str, split: str) -> list[Subset]:
     """What TFDS makes a split of."""
-    with corpus.tfds_quietly() as tfds:
+    with tfds_quietly() as tfds:
         from tensorflow_datasets.translate import wmt
 
         builder = tfds.builder_cls(dataset)
