@@ -1,6 +1,5 @@
 """NadamW in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from algoperf import spec
 from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT
 from reference_algorithms.shared import schedules, training_torch
 from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
 from reference_algorithms.shared.training_torch import data_selection, update_params
 
 __all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
@@ -29,6 +29,7 @@ def init_optimizer_state(
         model_params.parameters(),
         lr=hyperparameters.learning_rate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        eps=1e-8,
         weight_decay=hyperparameters.weight_decay,
     )
     schedule = schedules.warmup_then_cosine(
@@ -39,7 +40,7 @@ def init_optimizer_state(
     return training_torch.init_state(optimizer, schedule, hyperparameters)
 
 
-class NadamW(torch.optim.Optimizer):
+class NadamW(ForeachOptimizer):
     r"""AdamW with Nesterov momentum.
 
     .. math::
@@ -53,52 +54,22 @@ class NadamW(torch.optim.Optimizer):
     Source: Choi et al. 2019, https://arxiv.org/abs/1910.05446, table 1.
     """
 
-    def __init__(
-        self,
-        params: Iterable[torch.nn.Parameter],
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-    ):
-        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "num_updates": 0}
-        super().__init__(params, defaults)
+    buffers = ("exp_avg", "exp_avg_sq")
 
-    @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            self._update(group)
-        return loss
-
-    def _update(self, group: dict[str, Any]) -> None:
-        params = [param for param in group["params"] if param.grad is not None]
-        if not params:
-            return
-        states = [self.state[param] for param in params]
-        for param, state in zip(params, states, strict=True):
-            if not state:
-                state["exp_avg"] = torch.zeros_like(param)
-                state["exp_avg_sq"] = torch.zeros_like(param)
-        grads = [param.grad for param in params]
-        first_moments = [state["exp_avg"] for state in states]
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        first_moments, second_moments = buffers
         beta1, beta2 = group["betas"]
-
         # AdamW's kernel applies the moment update to what it is given as first moment. It gets a copy of
         # the moment that was updated already, so the update happens a second time, on the copy alone. One
         # pass over memory for the rest: 3 to 5 times faster than single foreach operations (README.md).
         torch._foreach_lerp_(first_moments, grads, 1 - beta1)
         look_ahead = [moment.clone() for moment in first_moments]
-        group["num_updates"] += 1
         num_updates = torch.full((), float(group["num_updates"]), device=params[0].device)
         torch._fused_adamw_(
             params,
             grads,
             look_ahead,
-            [state["exp_avg_sq"] for state in states],
+            second_moments,
             [],
             [num_updates] * len(params),
             lr=group["lr"],

@@ -1,7 +1,7 @@
 """Learning-rate schedules, written once for both frameworks.
 
 A schedule maps the number of updates made so far (0 at the first update) to the learning rate of the next
-one. It computes with `numbers`: any namespace with `where`, `minimum`, `maximum` and `cos`. PyTorch
+one. It computes with `numbers`: any namespace with `where`, `minimum`, `maximum`, `cos` and `exp`. PyTorch
 submissions pass Python integers and leave the default; JAX submissions pass `numbers=jax.numpy` and a traced
 step. Both start at exactly 0 if there is a warm-up, and neither depends on anything but the step, so a
 resumed run continues exactly.
@@ -19,6 +19,7 @@ PYTHON_NUMBERS = types.SimpleNamespace(
     minimum=min,
     maximum=max,
     cos=math.cos,
+    exp=math.exp,
 )
 
 

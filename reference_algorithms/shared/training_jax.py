@@ -23,17 +23,29 @@ class StaticState(NamedTuple):
     update: Callable[..., Any]
     """`optax.GradientTransformation.update` of the algorithm."""
     options: StepOptions
+    gradient: Callable[..., Any]
+    """See `plain_gradient`."""
+
+
+def plain_gradient(mean_loss: Callable[..., Any], params: spec.ParameterContainer) -> Any:
+    """((loss, new model state), gradient for `params`); what an algorithm may replace.
+
+    `mean_loss(params, update_batch_norm=True)` returns the loss over all valid examples and the new model state.
+    """
+    return jax.value_and_grad(mean_loss, has_aux=True)(params)
 
 
 def init_state(
-    optimizer: optax.GradientTransformation, model_params: spec.ParameterContainer, hyperparameters: Any
+    optimizer: optax.GradientTransformation,
+    model_params: spec.ParameterContainer,
+    hyperparameters: Any,
+    gradient: Callable[..., Any] = plain_gradient,
 ) -> spec.OptimizerState:
     """The optimizer state of a new trial; arrays are replicated over all devices."""
     # Compiled, because one eager operation per shape of parameter takes seconds for a large model.
     init = jax.jit(optimizer.init, out_shardings=jax_sharding_utils.get_replicate_sharding())
-    return init(model_params), StaticState(
-        optimizer.update, StepOptions.from_hyperparameters(hyperparameters)
-    )
+    options = StepOptions.from_hyperparameters(hyperparameters)
+    return init(model_params), StaticState(optimizer.update, options, gradient)
 
 
 def update_params(
@@ -97,9 +109,10 @@ def _step(workload, static, model_state, optimizer_arrays, params, batch, rng):
     options = static.options
     dropout = {} if options.dropout_rate is None else {"dropout_rate": options.dropout_rate}
 
-    def mean_loss(params):
+    def mean_loss(params, update_batch_norm=True):
+        train = spec.ForwardPassMode.TRAIN
         logits, new_model_state = workload.model_fn(
-            params, batch, model_state, spec.ForwardPassMode.TRAIN, rng, update_batch_norm=True, **dropout
+            params, batch, model_state, train, rng, update_batch_norm=update_batch_norm, **dropout
         )
         loss = workload.loss_fn(
             label_batch=batch["targets"],
@@ -110,7 +123,7 @@ def _step(workload, static, model_state, optimizer_arrays, params, batch, rng):
         # The batch is one array over all devices, so sum and count are global already.
         return loss["summed"] / loss["n_valid_examples"], new_model_state
 
-    (loss, new_model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(params)
+    (loss, new_model_state), grads = static.gradient(mean_loss, params)
     grad_norm = optax.tree.norm(grads)  # before clipping
     if options.grad_clip is not None:
         scale = jnp.minimum(1.0, options.grad_clip / (grad_norm + 1e-6))

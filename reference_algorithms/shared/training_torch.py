@@ -4,7 +4,8 @@ An algorithm builds a `torch.optim.Optimizer` and a schedule and hands both to `
 and `data_selection` are the functions that the harness calls. No step waits for the device.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -14,13 +15,31 @@ from algoperf import spec
 from reference_algorithms.shared.schedules import Schedule
 from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
 
+MeanLoss = Callable[..., tuple[torch.Tensor, torch.Tensor, spec.ModelAuxiliaryState]]
+Gradient = Callable[[MeanLoss, torch.nn.Module], tuple[torch.Tensor, spec.ModelAuxiliaryState]]
+
+
+def plain_gradient(
+    mean_loss: MeanLoss, model: torch.nn.Module
+) -> tuple[torch.Tensor, spec.ModelAuxiliaryState]:
+    """Leaves the gradient in the parameters and returns loss and model state; what an algorithm may replace.
+
+    `mean_loss(update_batch_norm=True)` returns this process's share of the loss, for `backward`, the loss over all
+    valid examples, and the model state.
+    """
+    model.zero_grad(set_to_none=True)
+    share, loss, model_state = mean_loss()
+    share.backward()
+    return loss, model_state
+
 
 class Constants:
     """What a trial never changes. Its checkpoint is empty: the schedule depends on the global step only."""
 
-    def __init__(self, schedule: Schedule, options: StepOptions):
+    def __init__(self, schedule: Schedule, options: StepOptions, gradient: Gradient):
         self.schedule = schedule
         self.options = options
+        self.gradient = gradient
 
     def state_dict(self) -> dict[str, Any]:
         return {}
@@ -30,10 +49,13 @@ class Constants:
 
 
 def init_state(
-    optimizer: torch.optim.Optimizer, schedule: Schedule, hyperparameters: Any
+    optimizer: torch.optim.Optimizer,
+    schedule: Schedule,
+    hyperparameters: Any,
+    gradient: Gradient = plain_gradient,
 ) -> spec.OptimizerState:
     """The optimizer state of a new trial."""
-    constants = Constants(schedule, StepOptions.from_hyperparameters(hyperparameters))
+    constants = Constants(schedule, StepOptions.from_hyperparameters(hyperparameters), gradient)
     return {"optimizer": optimizer, "constants": constants}
 
 
@@ -56,9 +78,8 @@ def update_params(
     optimizer, constants = optimizer_state["optimizer"], optimizer_state["constants"]
     options = constants.options
 
-    optimizer.zero_grad(set_to_none=True)
-    share, loss, model_state = _mean_loss(workload, model, model_state, batch, rng, options)
-    share.backward()
+    mean_loss = functools.partial(_mean_loss, workload, model, model_state, batch, rng, options)
+    loss, model_state = constants.gradient(mean_loss, model)
 
     is_logging_due = global_step % LOG_EVERY_STEPS == 0 and workload.metrics_logger is not None
     if options.grad_clip is not None:
@@ -95,7 +116,7 @@ def data_selection(
     return next(input_queue)
 
 
-def _mean_loss(workload, model, model_state, batch, rng, options):
+def _mean_loss(workload, model, model_state, batch, rng, options, update_batch_norm=True):
     """This process's share of the loss, for the gradient; the loss over all; the new model state."""
     dropout = {} if options.dropout_rate is None else {"dropout_rate": options.dropout_rate}
     logits, model_state = workload.model_fn(
@@ -104,7 +125,7 @@ def _mean_loss(workload, model, model_state, batch, rng, options):
         model_state=model_state,
         mode=spec.ForwardPassMode.TRAIN,
         rng=rng,
-        update_batch_norm=True,
+        update_batch_norm=update_batch_norm,
         **dropout,
     )
     loss = workload.loss_fn(

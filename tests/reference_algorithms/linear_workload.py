@@ -11,7 +11,18 @@ import pytest
 from algoperf import spec
 
 ROOT = Path(__file__).resolve().parents[2]
-FAMILIES = ("adamw", "nadamw", "nesterov")
+FAMILIES = (
+    "adafactor",
+    "adamw",
+    "ademamix",
+    "cautious_nadamw",
+    "heavy_ball",
+    "lamb",
+    "lion",
+    "nadamw",
+    "nesterov",
+    "sam",
+)
 SHAPES = {"bias": (3,), "kernel": (2, 3), "scale": ()}
 SIZE = sum(int(np.prod(shape)) for shape in SHAPES.values())
 
@@ -23,6 +34,32 @@ def point(**values):
 
 # One point per algorithm, for a step hint of 12: warm-up of 3 steps.
 POINTS = {
+    "ademamix": point(
+        learning_rate=0.01,
+        one_minus_beta1=0.2,
+        beta2=0.95,
+        one_minus_beta3=0.03,
+        alpha=3.0,
+        weight_decay=0.2,
+        warmup_factor=0.25,
+    ),
+    "cautious_nadamw": point(
+        learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
+    ),
+    "heavy_ball": point(
+        learning_rate=0.05,
+        one_minus_beta1=0.1,
+        weight_decay=0.01,
+        warmup_factor=0.25,
+        decay_steps_factor=0.7,
+        end_factor=0.01,
+    ),
+    "lamb": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
+    "lion": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.8, weight_decay=0.3, warmup_factor=0.25),
+    "adafactor": point(learning_rate=0.01, one_minus_beta1=0.2, weight_decay=0.2, warmup_factor=0.25),
+    "sam": point(
+        learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25, rho=0.5
+    ),
     "adamw": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
     "nadamw": point(learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25),
     "nesterov": point(
@@ -56,11 +93,13 @@ class Logger:
 class LinearWorkload:
     """Logits are <inputs, params>, so the gradient of the mean loss is the mean of the inputs.
 
-    Label smoothing `a` multiplies the loss by 1 + a, which makes it visible in the gradient.
+    With a curvature `c` the logits have a part c/2 |params|^2, and the gradient a part c * params. Label smoothing `a`
+    multiplies the loss by 1 + a, which makes it visible in the gradient.
     """
 
-    def __init__(self, step_hint=12):
-        self.step_hint = step_hint
+    def __init__(self, step_hint=12, curvature=0.0):
+        self.step_hint, self.curvature = step_hint, curvature
+        self.batch_norm_updates = []
         self.metrics_logger = None
         self.dropout_rates = []
 
@@ -75,10 +114,11 @@ class LinearWorkload:
         dropout_rate="workload default",
     ):
         assert mode is spec.ForwardPassMode.TRAIN
-        assert update_batch_norm is True
+        self.batch_norm_updates.append(update_batch_norm)
         self.dropout_rates.append(dropout_rate)
         flat = self.flatten(params)
-        return augmented_and_preprocessed_input_batch["inputs"] @ flat, model_state
+        logits = augmented_and_preprocessed_input_batch["inputs"] @ flat
+        return logits + 0.5 * self.curvature * (flat * flat).sum(), model_state
 
     def loss_fn(self, label_batch, logits_batch, mask_batch=None, label_smoothing=0.0):
         per_example = (1 + label_smoothing) * (logits_batch - label_batch)

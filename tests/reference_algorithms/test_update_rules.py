@@ -4,7 +4,19 @@ import math
 
 import numpy as np
 import pytest
-from linear_workload import FAMILIES, POINTS, flat, initial_values, load, numpy_batches, point, run
+from linear_workload import (
+    FAMILIES,
+    POINTS,
+    RUNS,
+    SHAPES,
+    LinearWorkload,
+    flat,
+    initial_values,
+    load,
+    numpy_batches,
+    point,
+    run,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 STEP_HINT = 12
@@ -47,6 +59,124 @@ def numpy_adam(h, is_nesterov):
     return update
 
 
+def by_tensor(vector):
+    """The slices of a vector of all parameters that are tensors."""
+    sizes = [int(np.prod(SHAPES[name])) for name in sorted(SHAPES)]
+    return np.split(vector, np.cumsum(sizes)[:-1])
+
+
+def numpy_cautious_nadamw(h):
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m = v = 0.0
+
+    def update(w, g, s):
+        nonlocal m, v
+        t = s + 1
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = (beta1 * m + (1 - beta1) * g) / (1 - beta1**t)
+        masks = [((a * b) > 0).astype(float) for a, b in zip(by_tensor(m_hat), by_tensor(g), strict=True)]
+        mask = np.concatenate([np.atleast_1d(mask / max(mask.mean(), 1e-3)) for mask in masks])
+        direction = mask * m_hat / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
+        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+
+    return update
+
+
+def numpy_adafactor(h):
+    """Tensors of one axis or none keep the whole second moment, the others its row and column means."""
+    averages = {}
+    moment = 0.0
+
+    def update(w, g, s):
+        nonlocal moment
+        t = s + 1
+        decay = 0.99 * (1 - 0.99 ** (t - 1)) / (1 - 0.99**t)
+        steps = []
+        for name, flat_grad in zip(sorted(SHAPES), by_tensor(g), strict=True):
+            grad = flat_grad.reshape(SHAPES[name])
+            q = grad**2 + 1e-30
+            parts = (q.mean(-1), q.mean(-2)) if grad.ndim > 1 else (q,)
+            old = averages.get(name, [0.0] * len(parts))
+            new = [decay * a + (1 - decay) * b for a, b in zip(old, parts, strict=True)]
+            averages[name] = new
+            v = np.outer(new[0] / new[0].mean(), new[1]) if grad.ndim > 1 else new[0]
+            step = grad / np.sqrt(v)
+            steps.append(np.ravel(step / max(1, np.sqrt((step**2).mean()))))
+        rate = numpy_cosine(s, h)
+        moment = (1 - h.one_minus_beta1) * moment + h.one_minus_beta1 * rate * np.concatenate(steps)
+        return w - moment - rate * h.weight_decay * w
+
+    return update
+
+
+def numpy_ademamix(h):
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m1 = m2 = v = 0.0
+
+    def half_life(beta):
+        return math.log(0.5) / math.log(beta)
+
+    def update(w, g, s):
+        nonlocal m1, m2, v
+        t = s + 1
+        rise = min(s / STEP_HINT, 1)
+        slow = half_life(beta1) + rise * (half_life(1 - h.one_minus_beta3) - half_life(beta1))
+        beta3 = 0.5 ** (1 / slow)
+        m1 = beta1 * m1 + (1 - beta1) * g
+        m2 = beta3 * m2 + (1 - beta3) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        numerator = m1 / (1 - beta1**t) + rise * h.alpha * m2
+        direction = numerator / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
+        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+
+    return update
+
+
+def numpy_lamb(h):
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m = v = 0.0
+
+    def update(w, g, s):
+        nonlocal m, v
+        t = s + 1
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        u = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + 1e-8) + h.weight_decay * w
+        steps = []
+        for tensor, step in zip(by_tensor(w), by_tensor(u), strict=True):
+            norms = np.linalg.norm(tensor), np.linalg.norm(step)
+            steps.append(step * (norms[0] / norms[1] if min(norms) > 0 else 1))
+        return w - numpy_cosine(s, h) * np.concatenate(steps)
+
+    return update
+
+
+def numpy_lion(h):
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m = 0.0
+
+    def update(w, g, s):
+        nonlocal m
+        rate = numpy_cosine(s, h)
+        w = w * (1 - rate * h.weight_decay) - rate * np.sign(beta1 * m + (1 - beta1) * g)
+        m = beta2 * m + (1 - beta2) * g
+        return w
+
+    return update
+
+
+def numpy_heavy_ball(h):
+    b = 0.0
+
+    def update(w, g, s):
+        nonlocal b
+        b = (1 - h.one_minus_beta1) * b + g + h.weight_decay * w
+        return w - numpy_linear(s, h) * b
+
+    return update
+
+
 def numpy_nesterov(h):
     beta1 = 1 - h.one_minus_beta1
     b = 0.0
@@ -62,6 +192,13 @@ def numpy_nesterov(h):
 
 RULES = {
     "adamw": lambda h: numpy_adam(h, is_nesterov=False),
+    "adafactor": numpy_adafactor,
+    "ademamix": numpy_ademamix,
+    "sam": lambda h: numpy_adam(h, is_nesterov=False),  # Without curvature the gradient is the same uphill.
+    "cautious_nadamw": numpy_cautious_nadamw,
+    "heavy_ball": numpy_heavy_ball,
+    "lamb": numpy_lamb,
+    "lion": numpy_lion,
     "nadamw": lambda h: numpy_adam(h, is_nesterov=True),
     "nesterov": numpy_nesterov,
 }
@@ -108,7 +245,11 @@ def test_the_first_update_changes_nothing_because_its_learning_rate_is_zero(fami
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
-@pytest.mark.parametrize("family", ["adamw", "nadamw"])
+@pytest.mark.parametrize(
+    "family",
+    # The others end with a constant rate, or with momentum behind the rate.
+    [family for family in FAMILIES if "end_factor" not in POINTS[family]._fields and family != "adafactor"],
+)
 def test_parameters_stand_still_beyond_the_step_hint(family, framework):
     trajectory = run(family, framework, POINTS[family], NUM_STEPS)
     np.testing.assert_array_equal(trajectory[STEP_HINT - 1], trajectory[-1])
@@ -121,6 +262,21 @@ def test_without_warmup_the_first_update_is_already_a_full_one(family, framework
     found = run(family, framework, h, 3)
     np.testing.assert_allclose(found, numpy_run(family, h, 3), rtol=0, atol=1e-6)
     assert np.abs(found[0] - flat(initial_values())).max() > 1e-4
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_sam_takes_the_gradient_uphill_and_moves_running_statistics_only_once(framework):
+    h, curvature = POINTS["sam"], 2.0
+    session = RUNS[framework](load("sam", framework), h, LinearWorkload(curvature=curvature))
+    update = numpy_adam(h, is_nesterov=False)
+    w = flat(initial_values()).astype(np.float64)
+    for s, batch in enumerate(numpy_batches(NUM_STEPS)):
+        session.step(batch)
+        first = mean_gradient(batch) + curvature * w
+        uphill = w + h.rho * first / np.linalg.norm(first)
+        w = update(w, mean_gradient(batch) + curvature * uphill, s)
+        np.testing.assert_allclose(session.vector(), w, rtol=0, atol=2e-6)
+    assert session.workload.batch_norm_updates[:2] == [True, False]
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])

@@ -1,0 +1,1 @@
+"""Adafactor; see README.md in this folder."""

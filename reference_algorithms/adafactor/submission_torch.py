@@ -1,0 +1,81 @@
+"""Adafactor in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+
+from algoperf import spec
+from reference_algorithms.adafactor.self_tuning import SELF_TUNING_POINT
+from reference_algorithms.shared import schedules, training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.training_torch import data_selection, update_params
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Adafactor with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    optimizer = Adafactor(
+        model_params.parameters(),
+        lr=hyperparameters.learning_rate,
+        beta1=1 - hyperparameters.one_minus_beta1,
+        weight_decay=hyperparameters.weight_decay,
+    )
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=workload.step_hint,
+    )
+    return training_torch.init_state(optimizer, schedule, hyperparameters)
+
+
+class Adafactor(ForeachOptimizer):
+    """Gradients divided by roots of factored second moments, with momentum; README.md has the formulas.
+
+    `torch.optim.Adafactor` is another rule: no momentum, another decay, learning rates relative to the weights.
+    Source: Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235.
+    """
+
+    buffers = ("momentum",)
+
+    def __init__(self, params: Iterable[Any], lr: float, beta1: float, weight_decay: float):
+        super().__init__(params, lr, beta1=beta1, weight_decay=weight_decay, beta2=0.99)
+
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        (moments,) = buffers
+        beta2, num_updates = group["beta2"], group["num_updates"]
+        decay = beta2 * (1 - beta2 ** (num_updates - 1)) / (1 - beta2**num_updates)
+        steps = [
+            self._scaled(self.state[param], grad, decay) for param, grad in zip(params, grads, strict=True)
+        ]
+        lengths = torch._foreach_norm(steps)
+        torch._foreach_div_(lengths, [math.sqrt(step.numel()) for step in steps])
+        torch._foreach_clamp_min_(lengths, 1.0)
+        torch._foreach_div_(steps, lengths)
+        torch._foreach_mul_(steps, group["lr"])
+        torch._foreach_lerp_(moments, steps, 1 - group["beta1"])
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_sub_(params, moments)
+
+    def _scaled(self, state: dict[str, torch.Tensor], grad: torch.Tensor, decay: float) -> torch.Tensor:
+        squares = grad.square().add_(1e-30)
+        if grad.ndim < 2:
+            average = state.setdefault("squares", torch.zeros_like(grad)).lerp_(squares, 1 - decay)
+            return grad * average.rsqrt()
+        rows, columns = squares.mean(-1), squares.mean(-2)
+        rows = state.setdefault("rows", torch.zeros_like(rows)).lerp_(rows, 1 - decay)
+        columns = state.setdefault("columns", torch.zeros_like(columns)).lerp_(columns, 1 - decay)
+        rows = rows / rows.mean(-1, keepdim=True)
+        return grad * rows.rsqrt()[..., None] * columns.rsqrt()[..., None, :]

@@ -1,0 +1,1 @@
+"""AdEMAMix; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""Cautious NadamW; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""Heavy-ball momentum; see README.md in this folder."""

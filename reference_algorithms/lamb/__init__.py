@@ -1,0 +1,1 @@
+"""LAMB; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""Lion; see README.md in this folder."""

@@ -1,0 +1,1 @@
+"""SAM with Adam; see README.md in this folder."""

@@ -1,0 +1,60 @@
+"""PyTorch optimizers whose rule is written for lists of tensors: few large operations instead of many small ones."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+
+Tensors = list[torch.Tensor]
+
+
+class ForeachOptimizer(torch.optim.Optimizer):
+    """Gathers the parameters that have gradients, makes their buffers, and hands lists to `update`.
+
+    A group has the entries `lr`, `num_updates` (including the current one) and what a subclass passes as `defaults`.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+    """Names of the tensors kept per parameter; they start as zeros."""
+
+    def __init__(self, params: Iterable[Any], lr: float, **defaults: Any):
+        super().__init__(params, {"lr": lr, **defaults, "num_updates": 0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [param for param in group["params"] if param.grad is not None]
+            if not params:
+                continue
+            group["num_updates"] += 1
+            for param in params:
+                if not self.state[param]:
+                    self.state[param] = {name: torch.zeros_like(param) for name in self.buffers}
+            lists = [[self.state[param][name] for param in params] for name in self.buffers]
+            self.update(group, params, [param.grad for param in params], *lists)
+        return loss
+
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        """Changes parameters and buffers in place."""
+        raise NotImplementedError
+
+
+def adam_moments(group: dict[str, Any], grads: Tensors, first: Tensors, second: Tensors) -> None:
+    """m <- β1 m + (1 - β1) g and v <- β2 v + (1 - β2) g², in place, with the group's `betas`."""
+    beta1, beta2 = group["betas"]
+    torch._foreach_lerp_(first, grads, 1 - beta1)
+    torch._foreach_mul_(second, beta2)
+    torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
+
+
+def adam_denominators(group: dict[str, Any], second: Tensors) -> Tensors:
+    """√(v / (1 - β2^t)) + ε, with the group's `betas` and `eps`, as new tensors."""
+    correction = 1 - group["betas"][1] ** group["num_updates"]
+    denominators = torch._foreach_sqrt(second)
+    torch._foreach_div_(denominators, correction**0.5)
+    torch._foreach_add_(denominators, group["eps"])
+    return denominators
