@@ -17,11 +17,13 @@ FAMILIES = (
     "ademamix",
     "cautious_nadamw",
     "heavy_ball",
+    "ema_nadamw",
     "lamb",
     "lion",
     "nadamw",
     "nesterov",
     "sam",
+    "schedule_free",
 )
 SHAPES = {"bias": (3,), "kernel": (2, 3), "scale": ()}
 SIZE = sum(int(np.prod(shape)) for shape in SHAPES.values())
@@ -42,6 +44,17 @@ POINTS = {
         alpha=3.0,
         weight_decay=0.2,
         warmup_factor=0.25,
+    ),
+    "ema_nadamw": point(
+        learning_rate=0.01,
+        one_minus_beta1=0.2,
+        beta2=0.9,
+        weight_decay=0.2,
+        warmup_factor=0.25,
+        average_factor=0.3,
+    ),
+    "schedule_free": point(
+        learning_rate=0.05, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
     ),
     "cautious_nadamw": point(
         learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
@@ -194,6 +207,22 @@ class JaxRun:
             rng=self.rng,
         )
         self.global_step += 1
+
+    def prepare(self):
+        """What `prepare_for_eval` makes of the parameters, as one vector; training goes on from there."""
+        self.state, self.params, _ = self.module.prepare_for_eval(
+            workload=self.workload,
+            current_param_container=self.params,
+            current_params_types=None,
+            model_state=None,
+            hyperparameters=self.hyperparameters,
+            loss_type=spec.LossType.MEAN_SQUARED_ERROR,
+            optimizer_state=self.state,
+            eval_results=[],
+            global_step=self.global_step,
+            rng=self.rng,
+        )
+        return self.vector()
 
     def vector(self):
         return flat({name: np.array(value) for name, value in self.params.items()})

@@ -133,6 +133,30 @@ def numpy_ademamix(h):
     return update
 
 
+def numpy_schedule_free(h, averages=None):
+    """Steps of y, where gradients are taken; `averages` collects x."""
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    warmup = max(int(h.warmup_factor * STEP_HINT), 1)
+    x = z = None
+    v = total = 0.0
+
+    def update(y, g, s):
+        nonlocal x, z, v, total
+        if s == 0:
+            x = z = y
+        t = s + 1
+        eta = h.learning_rate * min(1, t / warmup)
+        total += eta**2
+        v = beta2 * v + (1 - beta2) * g * g
+        z = z - eta * math.sqrt(1 - beta2**t) * (h.weight_decay * y + g / (np.sqrt(v) + 1e-8))
+        x = (1 - eta**2 / total) * x + eta**2 / total * z
+        if averages is not None:
+            averages.append(x)
+        return beta1 * x + (1 - beta1) * z
+
+    return update
+
+
 def numpy_lamb(h):
     beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
     m = v = 0.0
@@ -196,7 +220,9 @@ RULES = {
     "ademamix": numpy_ademamix,
     "sam": lambda h: numpy_adam(h, is_nesterov=False),  # Without curvature the gradient is the same uphill.
     "cautious_nadamw": numpy_cautious_nadamw,
+    "ema_nadamw": lambda h: numpy_adam(h, is_nesterov=True),
     "heavy_ball": numpy_heavy_ball,
+    "schedule_free": numpy_schedule_free,
     "lamb": numpy_lamb,
     "lion": numpy_lion,
     "nadamw": lambda h: numpy_adam(h, is_nesterov=True),
@@ -237,19 +263,19 @@ def test_both_frameworks_make_the_same_updates_on_the_same_gradients(family):
     np.testing.assert_allclose(in_jax, in_torch, rtol=0, atol=1e-6)
 
 
+# Of the others, the rate is constant after the warm-up, or the first one is not 0, or momentum goes on behind the rate.
+WITH_COSINE = [family for family in FAMILIES if family not in ("heavy_ball", "nesterov", "schedule_free")]
+
+
 @pytest.mark.parametrize("framework", ["jax", "torch"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "schedule_free"])
 def test_the_first_update_changes_nothing_because_its_learning_rate_is_zero(family, framework):
     after_one = run(family, framework, POINTS[family], NUM_STEPS)[0]
     np.testing.assert_array_equal(after_one, flat(initial_values()))
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
-@pytest.mark.parametrize(
-    "family",
-    # The others end with a constant rate, or with momentum behind the rate.
-    [family for family in FAMILIES if "end_factor" not in POINTS[family]._fields and family != "adafactor"],
-)
+@pytest.mark.parametrize("family", [family for family in WITH_COSINE if family != "adafactor"])
 def test_parameters_stand_still_beyond_the_step_hint(family, framework):
     trajectory = run(family, framework, POINTS[family], NUM_STEPS)
     np.testing.assert_array_equal(trajectory[STEP_HINT - 1], trajectory[-1])
@@ -262,6 +288,31 @@ def test_without_warmup_the_first_update_is_already_a_full_one(family, framework
     found = run(family, framework, h, 3)
     np.testing.assert_allclose(found, numpy_run(family, h, 3), rtol=0, atol=1e-6)
     assert np.abs(found[0] - flat(initial_values())).max() > 1e-4
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+@pytest.mark.parametrize("family", ["ema_nadamw", "schedule_free"])
+def test_evaluations_see_the_average_and_leave_training_as_it_is(family, framework):
+    h, num_steps = POINTS[family], 10
+    if family == "schedule_free":
+        averages = []
+        update = numpy_schedule_free(h, averages)
+        w = flat(initial_values()).astype(np.float64)
+        for s, batch in enumerate(numpy_batches(num_steps)):
+            w = update(w, mean_gradient(batch), s)
+    else:
+        average, averages = flat(initial_values()), []
+        for t, w in enumerate(numpy_run(family, h, num_steps), start=1):
+            average = average + max(1 / t, 1 / (h.average_factor * STEP_HINT)) * (w - average)
+            averages.append(average)
+    session = RUNS[framework](load(family, framework), h)
+    for s, batch in enumerate(numpy_batches(num_steps)):
+        session.step(batch)
+        np.testing.assert_allclose(session.vector(), run(family, framework, h, num_steps)[s], atol=1e-6)
+        if s in (0, 4, 5):
+            np.testing.assert_allclose(session.prepare(), averages[s], rtol=0, atol=1e-6)
+    session.prepare()
+    np.testing.assert_allclose(session.prepare(), averages[-1], rtol=0, atol=1e-6)  # Twice is once.
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])

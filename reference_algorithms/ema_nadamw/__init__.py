@@ -1,0 +1,1 @@
+"""NadamW with averaged weights; see README.md in this folder."""

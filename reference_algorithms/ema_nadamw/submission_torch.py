@@ -1,0 +1,101 @@
+"""NadamW with averaged weights in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+from typing import Any
+
+import torch
+
+from algoperf import spec
+from reference_algorithms.ema_nadamw.self_tuning import SELF_TUNING_POINT, weight_of_newest
+from reference_algorithms.nadamw import submission_torch as nadamw
+from reference_algorithms.shared import training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_torch import data_selection
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+
+
+class Average:
+    """An average of a module's weights and running statistics, which can take their place for an evaluation."""
+
+    def __init__(self, model: torch.nn.Module, average_factor: float):
+        self.average_factor = average_factor
+        self._tensors = [tensor.detach().clone() for tensor in averaged_tensors(model)]
+        self._is_swapped = False
+
+    @torch.no_grad()
+    def move(self, model: torch.nn.Module, weight: float) -> None:
+        """average <- average + weight (newest - average)."""
+        torch._foreach_lerp_(self._tensors, averaged_tensors(model), weight)
+
+    @torch.no_grad()
+    def use(self, model: torch.nn.Module, is_average: bool) -> None:
+        """Puts the average into the module, or the training weights back."""
+        if is_average != self._is_swapped:
+            inside = averaged_tensors(model)
+            outside = [tensor.clone() for tensor in self._tensors]
+            torch._foreach_copy_(self._tensors, inside)
+            torch._foreach_copy_(inside, outside)
+            self._is_swapped = is_average
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"tensors": self._tensors, "is_swapped": self._is_swapped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._is_swapped = state_dict["is_swapped"]
+        torch._foreach_copy_(self._tensors, state_dict["tensors"])
+
+
+def averaged_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
+    """Parameters and the buffers of floating-point numbers, in the order of the module."""
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    return [param.data for param in model.parameters()] + buffers
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """NadamW with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    state = nadamw.init_optimizer_state(workload, model_params, model_state, hyperparameters, rng)
+    return {**state, "average": Average(model_params, hyperparameters.average_factor)}
+
+
+def update_params(
+    *,
+    workload: spec.Workload,
+    current_param_container: spec.ParameterContainer,
+    optimizer_state: spec.OptimizerState,
+    global_step: int,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """One update of the training weights and of their average."""
+    average = optimizer_state["average"]
+    average.use(current_param_container, is_average=False)
+    returned = training_torch.update_params(
+        workload=workload,
+        current_param_container=current_param_container,
+        optimizer_state=optimizer_state,
+        global_step=global_step,
+        **others,
+    )
+    weight = weight_of_newest(global_step, average.average_factor, workload.step_hint)
+    average.move(current_param_container, weight)
+    return returned
+
+
+def prepare_for_eval(
+    *,
+    current_param_container: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    optimizer_state: spec.OptimizerState,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """Hands out the average and keeps the training weights for the next update."""
+    del others
+    optimizer_state["average"].use(current_param_container, is_average=True)
+    return optimizer_state, current_param_container, model_state

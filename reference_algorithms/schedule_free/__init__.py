@@ -1,0 +1,1 @@
+"""Schedule-Free AdamW; see README.md in this folder."""

@@ -1,0 +1,147 @@
+"""Schedule-Free AdamW in JAX; see README.md for the rule, its sources and the search spaces."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from algoperf import spec
+from reference_algorithms.schedule_free.self_tuning import (
+    EPSILON,
+    SELF_TUNING_POINT,
+    STATISTICS_EVERY_STEPS,
+)
+from reference_algorithms.shared import training_jax
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_jax import data_selection
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+
+
+class ScheduleFreeState(NamedTuple):
+    count: jax.Array
+    weight_sum: jax.Array
+    x: optax.Params
+    """The average, which evaluations see."""
+    z: optax.Params
+    v: optax.Params
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Schedule-Free AdamW; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    optimizer = make_optimizer(hyperparameters, workload.step_hint)
+    arrays, static = training_jax.init_state(
+        optimizer, model_params, hyperparameters, gradient_with_frozen_statistics
+    )
+    # Between evaluations the parameters are y, at the start all three are the same.
+    return (arrays, False), (static, 1 - hyperparameters.one_minus_beta1)
+
+
+def make_optimizer(hyperparameters: Any, step_hint: int) -> optax.GradientTransformation:
+    """Gradients at y -> steps from y to the next y; x and z are part of the state."""
+    rate, beta1, beta2 = (
+        hyperparameters.learning_rate,
+        1 - hyperparameters.one_minus_beta1,
+        hyperparameters.beta2,
+    )
+    weight_decay = hyperparameters.weight_decay
+    warmup_steps = max(int(hyperparameters.warmup_factor * step_hint), 1)
+
+    def init(params: optax.Params) -> ScheduleFreeState:
+        x, z = (jax.tree.map(jnp.copy, params) for _ in range(2))
+        zeros = optax.tree.zeros_like(params)
+        return ScheduleFreeState(jnp.zeros((), jnp.int32), jnp.zeros(()), x, z, zeros)
+
+    def update(grads: optax.Updates, state: ScheduleFreeState, params: optax.Params | None = None):
+        count = state.count + 1
+        eta = rate * jnp.minimum(1.0, count / warmup_steps)
+        alpha = eta * jnp.sqrt(1 - beta2**count)
+        weight_sum = state.weight_sum + eta**2
+        share = eta**2 / weight_sum
+        v = optax.tree.update_moment(grads, state.v, beta2, 2)
+
+        def new_z(z: jax.Array, y: jax.Array, g: jax.Array, v: jax.Array) -> jax.Array:
+            return z - alpha * (weight_decay * y + g / (jnp.sqrt(v) + EPSILON))
+
+        z = jax.tree.map(new_z, state.z, params, grads, v)
+        x = jax.tree.map(lambda x, z: x + share * (z - x), state.x, z)
+        steps = jax.tree.map(lambda new, old: new - old, between(x, z, beta1), params)
+        return steps, ScheduleFreeState(count, weight_sum, x, z, v)
+
+    return optax.GradientTransformation(init, update)
+
+
+def between(x: optax.Params, z: optax.Params, beta1: float) -> optax.Params:
+    """y, where gradients are taken."""
+    return jax.tree.map(lambda x, z: beta1 * x + (1 - beta1) * z, x, z)
+
+
+def gradient_with_frozen_statistics(mean_loss: Callable[..., Any], params: spec.ParameterContainer) -> Any:
+    """The gradient at y, which leaves running statistics alone."""
+    return training_jax.plain_gradient(functools.partial(mean_loss, update_batch_norm=False), params)
+
+
+def update_params(
+    *,
+    workload: spec.Workload,
+    current_param_container: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    batch: spec.Batch,
+    optimizer_state: spec.OptimizerState,
+    global_step: int,
+    rng: spec.RandomState,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """One update; now and then also a forward pass at x, for the running statistics of batch norm."""
+    (arrays, is_average), (static, beta1) = optimizer_state
+    if is_average:
+        current_param_container = _between(arrays.x, arrays.z, beta1)
+    (arrays, _), params, model_state = training_jax.update_params(
+        workload=workload,
+        current_param_container=current_param_container,
+        model_state=model_state,
+        batch=batch,
+        optimizer_state=(arrays, static),
+        global_step=global_step,
+        rng=rng,
+        **others,
+    )
+    if model_state and global_step % STATISTICS_EVERY_STEPS == 0:
+        model_state = _statistics(workload, static.options.dropout_rate, arrays.x, batch, model_state, rng)
+    return ((arrays, False), (static, beta1)), params, model_state
+
+
+def prepare_for_eval(
+    *,
+    current_param_container: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    optimizer_state: spec.OptimizerState,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """Hands out x; the next update makes y again, from x and z."""
+    del current_param_container, others
+    (arrays, _), static = optimizer_state
+    # A copy: the next update reuses the memory of x.
+    return ((arrays, True), static), jax.tree.map(jnp.copy, arrays.x), model_state
+
+
+_between = jax.jit(between)
+
+
+@functools.partial(jax.jit, static_argnames=("workload", "dropout_rate"), donate_argnames="model_state")
+def _statistics(workload, dropout_rate, params, batch, model_state, rng):
+    dropout = {} if dropout_rate is None else {"dropout_rate": dropout_rate}
+    train = spec.ForwardPassMode.TRAIN
+    return workload.model_fn(params, batch, model_state, train, rng, update_batch_norm=True, **dropout)[1]

@@ -1,0 +1,149 @@
+"""Schedule-Free AdamW in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+import math
+from typing import Any
+
+import torch
+
+from algoperf import spec
+from algoperf.pytorch_utils import batch_norm_layers
+from reference_algorithms.schedule_free.self_tuning import (
+    EPSILON,
+    SELF_TUNING_POINT,
+    STATISTICS_EVERY_STEPS,
+)
+from reference_algorithms.shared import training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.training_torch import MeanLoss, data_selection
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+
+
+class ScheduleFreeAdamW(ForeachOptimizer):
+    """The parameters are y between evaluations and x during them; README.md has the formulas."""
+
+    buffers = ("x", "z", "exp_avg_sq")
+
+    def __init__(self, params: Any, lr: float, **defaults: Any):
+        super().__init__(params, lr, **defaults, weight_sum=0.0, is_average=False)
+        for group in self.param_groups:
+            for param in group["params"]:
+                start = param.detach()
+                zeros = torch.zeros_like(start)
+                self.state[param] = {"x": start.clone(), "z": start.clone(), "exp_avg_sq": zeros}
+
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        x, z, second = buffers
+        num_updates, beta2 = group["num_updates"], group["betas"][1]
+        eta = group["lr"] * min(1.0, num_updates / group["warmup_steps"])
+        alpha = eta * math.sqrt(1 - beta2**num_updates)
+        group["weight_sum"] += eta**2
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
+        denominators = torch._foreach_sqrt(second)
+        torch._foreach_add_(denominators, EPSILON)
+        torch._foreach_add_(z, params, alpha=-alpha * group["weight_decay"])
+        torch._foreach_addcdiv_(z, grads, denominators, -alpha)
+        torch._foreach_lerp_(x, z, eta**2 / group["weight_sum"])
+        self._put_between(group, params, x, z)
+
+    @torch.no_grad()
+    def use(self, is_average: bool) -> None:
+        """Puts x, or y again, into the parameters."""
+        for group in self.param_groups:
+            if group["is_average"] == is_average:
+                continue
+            params = group["params"]
+            x, z = ([self.state[param][name] for param in params] for name in ("x", "z"))
+            if is_average:
+                torch._foreach_copy_(params, x)
+            else:
+                self._put_between(group, params, x, z)
+            group["is_average"] = is_average
+
+    def _put_between(self, group: dict[str, Any], params: Tensors, x: Tensors, z: Tensors) -> None:
+        beta1 = group["betas"][0]
+        torch._foreach_copy_(params, torch._foreach_mul(x, beta1))
+        torch._foreach_add_(params, z, alpha=1 - beta1)
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Schedule-Free AdamW; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    optimizer = ScheduleFreeAdamW(
+        model_params.parameters(),
+        lr=hyperparameters.learning_rate,
+        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        weight_decay=hyperparameters.weight_decay,
+        warmup_steps=max(int(hyperparameters.warmup_factor * workload.step_hint), 1),
+    )
+
+    def constant(step: int) -> float:
+        del step
+        return hyperparameters.learning_rate  # The warm-up is part of the rule.
+
+    return training_torch.init_state(optimizer, constant, hyperparameters, gradient_with_frozen_statistics)
+
+
+def gradient_with_frozen_statistics(
+    mean_loss: MeanLoss, model: torch.nn.Module
+) -> tuple[torch.Tensor, spec.ModelAuxiliaryState]:
+    """The gradient at y, which leaves running statistics alone."""
+    return training_torch.plain_gradient(lambda: mean_loss(update_batch_norm=False), model)
+
+
+def update_params(
+    *,
+    workload: spec.Workload,
+    current_param_container: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    batch: spec.Batch,
+    optimizer_state: spec.OptimizerState,
+    global_step: int,
+    rng: spec.RandomState,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """One update; now and then also a forward pass at x, for the running statistics of batch norm."""
+    model, optimizer = current_param_container, optimizer_state["optimizer"]
+    optimizer.use(is_average=False)
+    returned = training_torch.update_params(
+        workload=workload,
+        current_param_container=model,
+        model_state=model_state,
+        batch=batch,
+        optimizer_state=optimizer_state,
+        global_step=global_step,
+        rng=rng,
+        **others,
+    )
+    if global_step % STATISTICS_EVERY_STEPS == 0 and batch_norm_layers(model):
+        optimizer.use(is_average=True)
+        rate = optimizer_state["constants"].options.dropout_rate
+        dropout = {} if rate is None else {"dropout_rate": rate}
+        with torch.no_grad():
+            train = spec.ForwardPassMode.TRAIN
+            workload.model_fn(model, batch, model_state, train, rng, update_batch_norm=True, **dropout)
+        optimizer.use(is_average=False)
+    return returned
+
+
+def prepare_for_eval(
+    *,
+    current_param_container: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    optimizer_state: spec.OptimizerState,
+    **others: Any,
+) -> spec.UpdateReturn:
+    """Puts x into the model; the next update makes y again, from x and z."""
+    del others
+    optimizer_state["optimizer"].use(is_average=True)
+    return optimizer_state, current_param_container, model_state
