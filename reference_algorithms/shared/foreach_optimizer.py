@@ -31,12 +31,18 @@ class ForeachOptimizer(torch.optim.Optimizer):
             if not params:
                 continue
             group["num_updates"] += 1
+            names = self.buffers_of(group)
             for param in params:
                 if not self.state[param]:
-                    self.state[param] = {name: torch.zeros_like(param) for name in self.buffers}
-            lists = [[self.state[param][name] for param in params] for name in self.buffers]
+                    self.state[param] = {name: torch.zeros_like(param) for name in names}
+            lists = [[self.state[param][name] for param in params] for name in names]
             self.update(group, params, [param.grad for param in params], *lists)
         return loss
+
+    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+        """`buffers`, unless groups follow different rules."""
+        del group
+        return self.buffers
 
     def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         """Changes parameters and buffers in place."""

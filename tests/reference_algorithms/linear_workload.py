@@ -20,6 +20,7 @@ FAMILIES = (
     "ema_nadamw",
     "lamb",
     "lion",
+    "muon",
     "nadamw",
     "nesterov",
     "sam",
@@ -52,6 +53,14 @@ POINTS = {
         weight_decay=0.2,
         warmup_factor=0.25,
         average_factor=0.3,
+    ),
+    "muon": point(
+        learning_rate=0.01,
+        one_minus_momentum=0.2,
+        one_minus_beta1=0.1,
+        beta2=0.9,
+        weight_decay=0.2,
+        warmup_factor=0.25,
     ),
     "schedule_free": point(
         learning_rate=0.05, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
@@ -115,6 +124,8 @@ class LinearWorkload:
         self.batch_norm_updates = []
         self.metrics_logger = None
         self.dropout_rates = []
+        types = {"bias": spec.ParameterType.BIAS, "kernel": spec.ParameterType.WEIGHT}
+        self.model_params_types = {name: types.get(name, spec.ParameterType.WEIGHT) for name in SHAPES}
 
     def model_fn(
         self,
@@ -132,6 +143,9 @@ class LinearWorkload:
         flat = self.flatten(params)
         logits = augmented_and_preprocessed_input_batch["inputs"] @ flat
         return logits + 0.5 * self.curvature * (flat * flat).sum(), model_state
+
+    def is_output_params(self, param_key):
+        return False
 
     def loss_fn(self, label_batch, logits_batch, mask_batch=None, label_smoothing=0.0):
         per_example = (1 + label_smoothing) * (logits_batch - label_batch)

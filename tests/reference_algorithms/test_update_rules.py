@@ -176,6 +176,34 @@ def numpy_lamb(h):
     return update
 
 
+def numpy_newton_schulz(matrix):
+    """The polynomial on singular values, not on matrices as the submissions do it."""
+    u, s, v = np.linalg.svd(matrix, full_matrices=False)
+    s = s / (np.linalg.norm(matrix) + 1e-7)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return (u * s) @ v
+
+
+def numpy_muon(h):
+    adam = numpy_adam(h, is_nesterov=False)
+    mu = 1 - h.one_minus_momentum
+    m = 0.0
+    start, stop = 3, 9  # The kernel, between bias and scale.
+
+    def update(w, g, s):
+        nonlocal m
+        new = adam(w, g, s)
+        m = mu * m + (1 - mu) * g
+        ahead = (mu * m + (1 - mu) * g)[start:stop].reshape(SHAPES["kernel"])
+        step = 0.2 * math.sqrt(max(SHAPES["kernel"])) * numpy_newton_schulz(ahead).ravel()
+        kernel = w[start:stop]
+        new[start:stop] = kernel - numpy_cosine(s, h) * (step + h.weight_decay * kernel)
+        return new
+
+    return update
+
+
 def numpy_lion(h):
     beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
     m = 0.0
@@ -222,6 +250,7 @@ RULES = {
     "cautious_nadamw": numpy_cautious_nadamw,
     "ema_nadamw": lambda h: numpy_adam(h, is_nesterov=True),
     "heavy_ball": numpy_heavy_ball,
+    "muon": numpy_muon,
     "schedule_free": numpy_schedule_free,
     "lamb": numpy_lamb,
     "lion": numpy_lion,

@@ -1,0 +1,1 @@
+"""Muon; see README.md in this folder."""

@@ -1,0 +1,119 @@
+"""Muon in JAX; see README.md for the rule, its sources and the search spaces."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from algoperf import spec
+from reference_algorithms.muon.self_tuning import (
+    EPSILON,
+    MATRIX_TYPES,
+    NEWTON_SCHULZ,
+    NUM_ITERATIONS,
+    RMS_OF_ADAM,
+    SELF_TUNING_POINT,
+)
+from reference_algorithms.shared import schedules, training_jax
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_jax import data_selection, update_params
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Muon with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    labels = {
+        key: jax.tree.map(lambda *leaf: "adam", tree)
+        if workload.is_output_params(key)
+        else jax.tree.map(label, tree, workload.model_params_types[key])
+        for key, tree in model_params.items()
+    }
+    optimizer = make_optimizer(hyperparameters, workload.step_hint, labels)
+    return training_jax.init_state(optimizer, model_params, hyperparameters)
+
+
+def label(param: jax.Array, param_type: spec.ParameterType) -> str:
+    """Which rule a parameter follows: 'adam', or Muon with the axis at which a matrix's columns begin."""
+    if param.ndim < 2 or param_type not in MATRIX_TYPES:
+        return "adam"
+    # Attention kernels are (model, heads, head) for queries, keys and values; all others end with the output.
+    return "from first axis" if param_type in PER_HEAD else "from last axis"
+
+
+def make_optimizer(hyperparameters: Any, step_hint: int, labels: Any) -> optax.GradientTransformation:
+    """Orthogonalised momentum or Adam's step, then decay and rate, which both share."""
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=step_hint,
+        numbers=jnp,
+    )
+    momentum = 1 - hyperparameters.one_minus_momentum
+    rules = {
+        "adam": optax.scale_by_adam(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2, eps=1e-8),
+        "from first axis": scale_by_muon(momentum, 1),
+        "from last axis": scale_by_muon(momentum, -1),
+    }
+    return optax.chain(
+        optax.partition(rules, labels),
+        optax.add_decayed_weights(hyperparameters.weight_decay),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+def scale_by_muon(momentum: float, columns_from: int) -> optax.GradientTransformation:
+    """Nesterov momentum, made orthogonal, at the size of Adam's steps; axes from `columns_from` on are columns."""
+
+    def init(params: optax.Params) -> optax.Params:
+        return optax.tree.zeros_like(params)
+
+    def update(grads: optax.Updates, state: optax.Params, params: optax.Params | None = None):
+        del params
+        state = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state, grads)
+        ahead = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state, grads)
+        leaves, structure = jax.tree.flatten(ahead)
+        matrices = [leaf.reshape(math.prod(leaf.shape[:columns_from]), -1) for leaf in leaves]
+        directions = [
+            matrix.reshape(leaf.shape) for matrix, leaf in zip(orthogonalised(matrices), leaves, strict=True)
+        ]
+        return jax.tree.unflatten(structure, directions), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def orthogonalised(matrices: list[jax.Array]) -> list[jax.Array]:
+    """About U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side); matrices of one shape go together."""
+    by_shape: dict[tuple[int, int], list[int]] = {}
+    for index, matrix in enumerate(matrices):
+        by_shape.setdefault((min(matrix.shape), max(matrix.shape)), []).append(index)
+    results: list[Any] = [None] * len(matrices)
+    for (short, long), indices in by_shape.items():
+        wide = jnp.stack([matrices[i] if matrices[i].shape[0] == short else matrices[i].T for i in indices])
+        done = newton_schulz(wide) * (RMS_OF_ADAM * math.sqrt(long))
+        for i, matrix in zip(indices, done, strict=True):
+            results[i] = matrix if matrices[i].shape[0] == short else matrix.T
+    return results
+
+
+def newton_schulz(wide: jax.Array) -> jax.Array:
+    """Singular values of (matrices, m, n), m <= n, moved near 1 by a polynomial that needs products only."""
+    a, b, c = NEWTON_SCHULZ
+    x = wide / (jnp.linalg.norm(wide, axis=(1, 2), keepdims=True) + EPSILON)
+    for _ in range(NUM_ITERATIONS):
+        gram = x @ x.swapaxes(1, 2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
