@@ -23,6 +23,7 @@ FAMILIES = (
     "muon",
     "nadamw",
     "nesterov",
+    "prodigy",
     "sam",
     "schedule_free",
 )
@@ -58,6 +59,14 @@ POINTS = {
         learning_rate=0.01,
         one_minus_momentum=0.2,
         one_minus_beta1=0.1,
+        beta2=0.9,
+        weight_decay=0.2,
+        warmup_factor=0.25,
+    ),
+    "prodigy": point(
+        learning_rate=1.0,
+        first_estimate=0.01,
+        one_minus_beta1=0.2,
         beta2=0.9,
         weight_decay=0.2,
         warmup_factor=0.25,

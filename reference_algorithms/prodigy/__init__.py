@@ -1,0 +1,1 @@
+"""Prodigy; see README.md in this folder."""

@@ -1,0 +1,16 @@
+"""The one point that Prodigy uses where nothing is tuned."""
+
+from types import SimpleNamespace
+
+# The factor 1 and the moments of its authors; decay and warm-up are those of NadamW's self-tuning point. No
+# dropout_rate: the workload's default applies.
+SELF_TUNING_POINT = SimpleNamespace(
+    learning_rate=1.0,
+    first_estimate=1e-6,
+    one_minus_beta1=0.1,
+    beta2=0.999,
+    weight_decay=0.08121616522670176,
+    warmup_factor=0.02,
+)
+
+EPSILON = 1e-8
