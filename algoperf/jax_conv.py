@@ -3,11 +3,13 @@
 On a CPU, XLA takes most of a convolution's backward pass for the gradient of the kernel, which is a convolution with
 a window as large as the image: for images of 320 x 320 with 32 channels it takes twelve times as long as the forward
 pass. Here that gradient is a sum of matrix products over strips of rows, and a 1 x 1 convolution is a matrix product.
-Accelerators get plain convolutions.
+With stride 2 and 512 channels the forward pass, too, is faster in strips. Accelerators get plain convolutions.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,6 +18,10 @@ from jax import lax
 
 # Output pixels per strip: with 9 x 32 float32 columns, 1.5 MB, which fits a second-level cache.
 _STRIP_PIXELS = 1280
+# With a stride, strips of smaller outputs gain little and take half a second more to compile.
+_LEAST_STRIDED_PIXELS = 1024
+# Below, XLA's own convolution is faster than strips of patches.
+_LEAST_STRIP_CHANNELS = 128
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
 
@@ -39,8 +45,11 @@ def conv2d(
         return _xla_conv(x_BHWC, kernel, strides, padding)
     if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
         return x_BHWC[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
-    if strides == (1, 1):
-        return _conv_with_strips(x_BHWC, kernel, padding)
+    if (
+        strides == (1, 1)
+        or math.prod(_output_size(x_BHWC, kernel, strides, padding)) >= _LEAST_STRIDED_PIXELS
+    ):
+        return _conv_with_strips(x_BHWC, kernel, strides, padding)
     return _xla_conv(x_BHWC, kernel, strides, padding)
 
 
@@ -50,56 +59,121 @@ def _xla_conv(x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], pa
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv_with_strips(x_BHWC: jax.Array, kernel: jax.Array, padding: Padding) -> jax.Array:
-    return _xla_conv(x_BHWC, kernel, (1, 1), padding)
+def _output_size(
+    x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
+) -> tuple[int, int]:
+    height, width = (
+        (size + sum(zeros) - window) // stride + 1
+        for size, zeros, window, stride in zip(x_BHWC.shape[1:3], padding, kernel.shape, strides)
+    )
+    return height, width
 
 
-def _forward(x_BHWC: jax.Array, kernel: jax.Array, padding: Padding):
-    return _xla_conv(x_BHWC, kernel, (1, 1), padding), (x_BHWC, kernel)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv_with_strips(
+    x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
+) -> jax.Array:
+    if strides == (1, 1) or kernel.shape[2] < _LEAST_STRIP_CHANNELS:
+        return _xla_conv(x_BHWC, kernel, strides, padding)
+    size = x_BHWC.shape[0], *_output_size(x_BHWC, kernel, strides, padding)
+    num_outputs = kernel.shape[3]
+    matrix = kernel.reshape(-1, num_outputs)
+
+    def convolve(nothing: None, patches: jax.Array, _) -> tuple[None, jax.Array]:
+        return None, patches @ matrix
+
+    _, y = _scan_strips(convolve, None, x_BHWC, size, kernel.shape[:2], strides, padding)
+    return y.reshape(*size, num_outputs)
 
 
-def _backward(padding: Padding, kept: tuple[jax.Array, jax.Array], grad_BHWO: jax.Array):
+def _forward(x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding):
+    return _conv_with_strips(x_BHWC, kernel, strides, padding), (x_BHWC, kernel)
+
+
+def _backward(
+    strides: tuple[int, int], padding: Padding, kept: tuple[jax.Array, jax.Array], grad_BHWO: jax.Array
+):
     x_BHWC, kernel = kept
-    _, input_vjp = jax.vjp(lambda x: _xla_conv(x, kernel, (1, 1), padding), x_BHWC)
-    return input_vjp(grad_BHWO)[0], kernel_gradient(x_BHWC, grad_BHWO, kernel.shape[:2], padding)
+    _, input_vjp = jax.vjp(lambda x: _xla_conv(x, kernel, strides, padding), x_BHWC)
+    grad_kernel = kernel_gradient(x_BHWC, grad_BHWO, kernel.shape[:2], padding, strides)
+    return input_vjp(grad_BHWO)[0], grad_kernel
 
 
 _conv_with_strips.defvjp(_forward, _backward)
 
 
 def kernel_gradient(
-    x_BHWC: jax.Array, grad_BHWO: jax.Array, window: tuple[int, int], padding: Padding
+    x_BHWC: jax.Array,
+    grad_BHWO: jax.Array,
+    window: tuple[int, int],
+    padding: Padding,
+    strides: tuple[int, int] = (1, 1),
 ) -> jax.Array:
-    """Gradient of a stride-1 convolution's kernel, strip by strip: patches of the input times output gradients.
+    """Gradient of a convolution's kernel, strip by strip: patches of the input times output gradients.
 
     Args:
       x_BHWC: the input.
       grad_BHWO: gradient of the output.
       window: height and width of the kernel.
       padding: of the convolution.
+      strides: of the convolution.
 
     Returns:
       (*window, C, O).
     """
-    batch, height, width, num_outputs = grad_BHWO.shape
-    num_inputs = x_BHWC.shape[-1]
-    images, rows = _strip_size(batch, height, width)
-    padded = jnp.pad(x_BHWC, ((0, 0), *padding, (0, 0)))
-    offsets = [(i, j) for i in range(window[0]) for j in range(window[1])]
-    pixels = images * rows * width
+    num_inputs, num_outputs = x_BHWC.shape[-1], grad_BHWO.shape[-1]
 
-    def add_strip(total: jax.Array, strip: jax.Array) -> tuple[jax.Array, None]:
-        corner = strip // (height // rows) * images, strip % (height // rows) * rows, 0, 0
-        source_shape = (images, rows + window[0] - 1, padded.shape[2], num_inputs)
-        source = lax.dynamic_slice(padded, corner, source_shape)
-        patches = jnp.concatenate([source[:, i : i + rows, j : j + width] for i, j in offsets], axis=-1)
-        grads = lax.dynamic_slice(grad_BHWO, corner, (images, rows, width, num_outputs))
-        return total + patches.reshape(pixels, -1).T @ grads.reshape(pixels, num_outputs), None
+    def add_strip(total: jax.Array, patches: jax.Array, strip: tuple) -> tuple[jax.Array, None]:
+        (image, row), (images, rows) = strip
+        sizes = images, rows, *grad_BHWO.shape[2:]
+        grads = lax.dynamic_slice(grad_BHWO, (image, row, 0, 0), sizes)
+        return total + patches.T @ grads.reshape(-1, num_outputs), None
 
-    zero = jnp.zeros((len(offsets) * num_inputs, num_outputs), x_BHWC.dtype)
-    total, _ = lax.scan(add_strip, zero, jnp.arange(batch * height * width // pixels))
+    zero = jnp.zeros((window[0] * window[1] * num_inputs, num_outputs), x_BHWC.dtype)
+    total, _ = _scan_strips(add_strip, zero, x_BHWC, grad_BHWO.shape[:3], window, strides, padding)
     return total.reshape(*window, num_inputs, num_outputs)
+
+
+def _scan_strips(
+    function: Callable[..., tuple[Any, Any]],
+    carry: Any,
+    x_BHWC: jax.Array,
+    output_size: tuple[int, int, int],
+    window: tuple[int, int],
+    strides: tuple[int, int],
+    padding: Padding,
+) -> tuple[Any, Any]:
+    """`lax.scan` over strips of the output.
+
+    Args:
+      function: (carry, patches, ((first image, first row), (images, rows))) -> (carry, result); `patches` are
+        (pixels of the strip, window x C).
+      carry: at first.
+      x_BHWC: the input.
+      output_size: images, height and width of the output.
+      window: height and width of the kernel.
+      strides: of the convolution.
+      padding: of the convolution.
+    """
+    batch, height, width = output_size
+    images, rows = _strip_size(batch, height, width)
+    num_strips = batch * height // (images * rows)
+    padded = jnp.pad(x_BHWC, ((0, 0), *padding, (0, 0)))
+    row_span, column_span = (rows - 1) * strides[0] + 1, (width - 1) * strides[1] + 1
+    source_size = images, row_span + window[0] - 1, *padded.shape[2:]
+    offsets = [(i, j) for i in range(window[0]) for j in range(window[1])]
+
+    def take_strip(carry: Any, strip: jax.Array) -> tuple[Any, Any]:
+        image, row = strip // (height // rows) * images, strip % (height // rows) * rows
+        source = lax.dynamic_slice(padded, (image, row * strides[0], 0, 0), source_size)
+        patches = jnp.concatenate(
+            [source[:, i : i + row_span : strides[0], j : j + column_span : strides[1]] for i, j in offsets],
+            axis=-1,
+        )
+        patches = patches.reshape(images * rows * width, -1)
+        return function(carry, patches, ((image, row), (images, rows)))
+
+    return lax.scan(take_strip, carry, jnp.arange(num_strips))
 
 
 def _strip_size(batch: int, height: int, width: int) -> tuple[int, int]:

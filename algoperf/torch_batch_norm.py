@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class _SumOverProcesses(torch.autograd.Function):
+class SumOverProcesses(torch.autograd.Function):
     """The sum of a tensor over all processes; so is its gradient, because every process uses the sum."""
 
     @staticmethod
@@ -60,7 +60,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         """Statistics over the batches of all processes, which have equally many rows."""
         axes = (0, 2, 3)
         moments = torch.stack([x_BCHW.mean(axes), x_BCHW.square().mean(axes)])
-        mean_C, square_C = (_SumOverProcesses.apply(moments) / dist.get_world_size()).unbind()
+        mean_C, square_C = (SumOverProcesses.apply(moments) / dist.get_world_size()).unbind()
         variance_C = (square_C - mean_C.square()).clamp_min(0)
         with torch.no_grad():
             self.running_mean.lerp_(mean_C, self.momentum)

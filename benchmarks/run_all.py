@@ -18,7 +18,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("leaderboard", None, "Folder with the result logs to score; skipped without it.")
 flags.DEFINE_list("workloads", ["digits", "wmt_mini"], "Workloads for overhead and input pipelines.")
 
-STEP_TIMES = ("criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit", "wmt")
+STEP_TIMES = (
+    *("criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit"),
+    *("librispeech_conformer", "librispeech_deepspeech", "ogbg", "wmt"),
+)
 PACKAGE = {"jax": "jax", "pytorch": "torch"}
 STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # Steps per turn and turns: half a second or more each.
 
@@ -38,7 +41,7 @@ def main(argv: list[str]) -> None:
             sizes = (f"--steps={steps}", f"--pairs={pairs}")
             _run("harness_overhead.py", f"--workload={workload}", f"--framework={framework}", *sizes)
     _run("input_pipeline.py", *(f"--workload={name}" for name in FLAGS.workloads))
-    for family in ("imagenet", "fastmri", "criteo"):
+    for family in ("imagenet", "fastmri", "criteo", "librispeech", "ogbg"):
         _run(f"{family}_pipeline.py")
     for workload in STEP_TIMES:
         for framework, package in PACKAGE.items():

@@ -24,6 +24,7 @@ from absl import app, flags
 from algoperf import backends, registry
 from algoperf.spec import ForwardPassMode, UsageError, no_such
 from algoperf.workload import Workload, WorkloadSpec
+from workloads.ogbg.graphs import GraphsTuple
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workload", "imagenet_resnet", "Workload to step.")
@@ -35,7 +36,7 @@ flags.DEFINE_integer("steps", 1, "Steps per measurement.")
 flags.DEFINE_integer("warmup", 2, "Steps before the first measurement.")
 flags.DEFINE_boolean("compile", False, "PyTorch: torch.compile the model.")
 
-Batch = dict[str, np.ndarray]
+Batch = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,9 @@ ALGOPERF = {
     "imagenet_vit": Condition(4, (), {"jax": 1.62, "pytorch": 1.20}),
     "fastmri": Condition(2, (), {"jax": 6.40, "pytorch": 2.31}),
     "criteo1tb": Condition(512, ("model.vocab_size=524_288",), {"jax": 0.50, "pytorch": 0.93}),
+    "librispeech_conformer": Condition(2, (), {"jax": 6.7, "pytorch": 4.9}),
+    "librispeech_deepspeech": Condition(2, (), {"jax": 20.1, "pytorch": 4.3}),
+    "ogbg": Condition(32, (), {"jax": 0.30, "pytorch": 0.32}),
     "wmt": Condition(2, (), {"jax": 4.9, "pytorch": 4.2}),
 }
 
@@ -84,6 +88,37 @@ def _criteo(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
     return {"inputs": np.concatenate([dense, ids], axis=1), "targets": targets}
 
 
+def _librispeech(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
+    """Utterances and targets of full length."""
+    audio = 1_000 * _normal(rng, size, spec.data.max_audio_samples)
+    shape = (size, spec.data.max_target_length)
+    tokens = rng.integers(1, spec.model.vocab_size, shape).astype(np.float32)
+    return {
+        "inputs": (audio, np.zeros_like(audio)),
+        "targets": (tokens, np.zeros(shape, np.float32)),
+    }
+
+
+def _ogbg(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
+    """Graphs that fill the budgets of nodes and edges to the end, and the graph of padding."""
+    nodes, edges = spec.data.max_nodes_per_graph, spec.data.max_edges_per_graph
+    first_nodes = np.repeat(np.arange(size) * nodes, edges)
+    senders, receivers = (first_nodes + rng.integers(0, nodes, size * edges) for _ in range(2))
+    graphs = GraphsTuple(
+        nodes=rng.integers(0, 10, (size * nodes + 1, 9)).astype(np.float32),
+        edges=rng.integers(0, 3, (size * edges, 3)).astype(np.float32),
+        receivers=receivers.astype(np.int32),
+        senders=senders.astype(np.int32),
+        globals={},
+        n_node=np.array([nodes] * size + [1], np.int32),
+        n_edge=np.array([edges] * size + [0], np.int32),
+    )
+    shape = (size + 1, spec.model.num_outputs)
+    weights = np.ones(shape, np.float32)
+    weights[size] = 0
+    return {"inputs": graphs, "targets": rng.integers(0, 2, shape).astype(np.float32), "weights": weights}
+
+
 def _wmt(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
     shape = (size, spec.model.max_len)
     tokens = {
@@ -97,6 +132,9 @@ RANDOM_BATCH: dict[str, Callable[[WorkloadSpec, int, np.random.Generator], Batch
     "imagenet_vit": _imagenet,
     "fastmri": _fastmri,
     "criteo1tb": _criteo,
+    "librispeech_conformer": _librispeech,
+    "librispeech_deepspeech": _librispeech,
+    "ogbg": _ogbg,
     "wmt": _wmt,
 }
 

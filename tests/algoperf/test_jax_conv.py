@@ -14,6 +14,7 @@ CASES = [
     (2, 8, 3, 4, 1, 1, "VALID"),
     (2, 8, 3, 4, 1, 2, "SAME"),
     (2, 14, 3, 4, 7, 2, ((3, 3), (3, 3))),
+    (2, 11, 2, 4, 3, 2, "SAME"),
     (1, 10, 2, 3, 5, 1, ((1, 2), (0, 3))),
 ]
 
@@ -21,6 +22,8 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 def test_it_is_flax_convolution_with_its_parameters_and_gradients(case, monkeypatch):
     monkeypatch.setattr(jax_conv, "_STRIP_PIXELS", 90)  # Several strips, of rows or of images.
+    monkeypatch.setattr(jax_conv, "_LEAST_STRIDED_PIXELS", 1)
+    monkeypatch.setattr(jax_conv, "_LEAST_STRIP_CHANNELS", 3)
     batch, size, inputs, outputs, window, strides, padding = case
     rng = np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(batch, size, size + 2, inputs)), jnp.float32)

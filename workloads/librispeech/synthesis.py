@@ -1,0 +1,191 @@
+"""The raw files of the mini workloads: synthetic speech in LibriSpeech's tree and file formats.
+
+Every chapter has a speaker and a room of its own; no speaker is in two subsets, so those of validation and test are
+unseen in training. Subsets called 'other' are noisier and more reverberant, as the real ones are harder.
+"""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from algoperf.data import manifest
+from algoperf.machine import num_cores
+from algoperf.spec import UsageError
+from algoperf.workload import WorkloadSpec
+from workloads.librispeech import corpus, lexicon
+from workloads.librispeech.corpus import OFFICIAL_COUNTS, SAMPLE_RATE, SUBSETS
+
+VERSION = 2  # Raise with every change of the content: existing folders are then written again.
+SEED = 2015
+MIN_SAMPLES = SAMPLE_RATE // 2
+MIN_TOKENIZER_UTTERANCES = 200
+UTTERANCES_PER_CHAPTER = 6
+CHAPTERS_PER_SPEAKER = 2
+_TRIES = 200
+
+
+def counts(spec: WorkloadSpec) -> dict[str, int]:
+    """Subset -> utterances: the spec's counts, shared among the subsets of a split about as in the real data.
+
+    Where there are few, more of them are in the subset that trains the tokenizer, so that it can learn.
+    """
+    sizes = {
+        "train": spec.num_train_examples,
+        "validation": spec.num_validation_examples,
+        "test": spec.num_test_examples,
+    }
+    found: dict[str, int] = {}
+    for split, size in sizes.items():
+        own = [subset for subset, of in SUBSETS.items() if of == split]
+        official = np.cumsum([OFFICIAL_COUNTS[subset] for subset in own])
+        limits = np.rint(size * official / official[-1]).astype(int)
+        if corpus.TOKENIZER_SUBSET in own:
+            limits[0] = max(limits[0], min(MIN_TOKENIZER_UTTERANCES, size // len(own)))
+        shares = np.maximum(np.diff(limits, prepend=0), 1)
+        shares[-1] += size - shares.sum()
+        if shares[-1] < 1:
+            raise UsageError(f"{spec.name}: {split} needs at least {len(own)} examples, got {size}.")
+        found |= dict(zip(own, map(int, shares), strict=True))
+    return found
+
+
+def describe(spec: WorkloadSpec) -> dict[str, Any]:
+    """What identifies the content."""
+    return {
+        "version": VERSION,
+        "seed": SEED,
+        "max_audio_samples": spec.data.max_audio_samples,
+        "utterances": counts(spec),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Chapter:
+    """A run of utterances by one speaker in one room."""
+
+    subset: str
+    speaker: int
+    number: int
+    first: int
+    """Number of its first utterance in the subset."""
+    size: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.speaker}-{self.number}"
+
+
+def plan(spec: WorkloadSpec) -> list[Chapter]:
+    """All chapters; speakers and chapters are numbered through all subsets."""
+    chapters: list[Chapter] = []
+    speaker = 80
+    for subset, size in counts(spec).items():
+        for place, first in enumerate(range(0, size, UTTERANCES_PER_CHAPTER)):
+            speaker += place % CHAPTERS_PER_SPEAKER == 0
+            number = 1_000 + len(chapters)
+            chapters.append(
+                Chapter(subset, speaker, number, first, min(UTTERANCES_PER_CHAPTER, size - first))
+            )
+    return chapters
+
+
+def utterances(
+    chapter: Chapter, num_in_subset: int, max_samples: int
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Name, text and int16 samples of each utterance of a chapter; a function of the arguments only."""
+    from workloads.librispeech import speech
+
+    voice = speech.Voice.draw(np.random.default_rng([SEED, 1, chapter.speaker]))
+    room = speech.Room.draw(np.random.default_rng([SEED, 2, chapter.number]), "clean" in chapter.subset)
+    for place in range(chapter.size):
+        rng = np.random.default_rng([SEED, 3, chapter.number, place])
+        wanted = None
+        if chapter.subset == corpus.TOKENIZER_SUBSET:
+            wanted = _word_list(chapter.first + place, num_in_subset)
+        for _ in range(_TRIES):
+            words = wanted or lexicon.sentence(rng)
+            segments = speech.segments_of([lexicon.pronunciation(word) for word in words], voice, rng)
+            if speech.num_samples(segments) <= max_samples:
+                break
+            wanted = wanted[:-1] if wanted else None
+        else:
+            raise UsageError(
+                f"No sentence of the synthetic speech fits in max_audio_samples={max_samples:,}; take more."
+            )
+        segments = speech.lengthened(segments, min(MIN_SAMPLES, max_samples))
+        yield f"{chapter.name}-{place:04d}", " ".join(words), speech.synthesize(segments, voice, room, rng)
+
+
+def _word_list(place: int, num_in_subset: int) -> list[str] | None:
+    """Three words of the vocabulary in turn, while there are some left, in up to half of the utterances.
+
+    The tokenizer learns its pieces from this text, so every word (above all, every letter) should be there.
+    """
+    words = lexicon.vocabulary()[3 * place : 3 * place + 3]
+    return list(words) if words and place < (num_in_subset + 1) // 2 else None
+
+
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Writes `raw/LibriSpeech`; continues where an earlier call stopped, by whole chapters."""
+    raw = folder / "raw"
+    note = raw / "synthesis.json"
+    description = describe(spec)
+    if manifest.read_json(note) != description:
+        # Speech of another size or version must not be taken for this one.
+        shutil.rmtree(raw / corpus.ROOT, ignore_errors=True)
+        raw.mkdir(parents=True, exist_ok=True)
+        manifest.write_json(note, description)
+    todo = [chapter for chapter in plan(spec) if not _folder(raw, chapter).is_dir()]
+    sizes = counts(spec)
+
+    def write(chapter: Chapter) -> int:
+        _write_chapter(raw, chapter, sizes[chapter.subset], spec.data.max_audio_samples)
+        return chapter.size
+
+    total = sum(chapter.size for chapter in todo)
+    with (
+        tqdm(total=total, desc="synthesize", unit="utterance", disable=not progress) as bar,
+        ThreadPoolExecutor(num_cores()) as pool,  # The loops over samples run outside of Python's lock.
+    ):
+        for size in pool.map(write, todo):
+            bar.update(size)
+    shutil.rmtree(raw / "unfinished", ignore_errors=True)
+
+
+def _folder(raw: Path, chapter: Chapter) -> Path:
+    return corpus.subset_folder(raw, chapter.subset) / str(chapter.speaker) / str(chapter.number)
+
+
+def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples: int) -> None:
+    import soundfile
+
+    folder = _folder(raw, chapter)
+    unfinished = raw / "unfinished" / chapter.name
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    lines = []
+    for name, text, samples in utterances(chapter, num_in_subset, max_samples):
+        soundfile.write(unfinished / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
+        lines.append(f"{name} {text}\n")
+    (unfinished / f"{chapter.name}.trans.txt").write_text("".join(lines), encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(unfinished, folder)
+
+
+def checksum(spec: WorkloadSpec) -> str:
+    """SHA-256 over names, texts and samples: FLAC's bytes depend on the version of its library, those do not."""
+    digest = hashlib.sha256()
+    sizes = counts(spec)
+    for chapter in plan(spec):
+        for name, text, samples in utterances(chapter, sizes[chapter.subset], spec.data.max_audio_samples):
+            digest.update(f"{name}\t{text}\n".encode())
+            digest.update(samples.astype("<i2").tobytes())
+    return digest.hexdigest()

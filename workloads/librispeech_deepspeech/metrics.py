@@ -1,0 +1,5 @@
+"""Word error rate and CTC loss; see `workloads/librispeech`."""
+
+from workloads.librispeech.metrics import make_metrics
+
+__all__ = ["make_metrics"]

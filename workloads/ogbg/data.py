@@ -1,0 +1,193 @@
+"""Where batches come from: OGB's text files -> flat arrays -> graphs packed by budgets, in a shuffled order.
+
+All variants share one folder: preparation depends on the release only.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf.data import manifest, prepared
+from algoperf.data.stream import Batch, epoch_permutation
+from algoperf.spec import UsageError, no_such
+from algoperf.workload import WorkloadSpec
+from workloads.ogbg import preparation, synthesis
+from workloads.ogbg.batching import Batcher, Budget, Molecules
+
+SHARDED = True
+"""Streams take `num_shards`: indices of nodes count through a whole batch, so shards are made, not cut."""
+
+
+def _config(spec: WorkloadSpec) -> dict[str, Any]:
+    """All that prepared files depend on."""
+    config = {
+        "num_tasks": spec.model.num_outputs,
+        "splits": {
+            "train": spec.num_train_examples,
+            "validation": spec.num_validation_examples,
+            "test": spec.num_test_examples,
+        },
+    }
+    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
+
+
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
+    synthesis.synthesize(spec, Path(folder), progress)
+
+
+def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+    """Raw files in `folder/raw/pcba` -> arrays in `folder`; continues where an earlier call stopped."""
+    folder = Path(folder)
+    try:
+        preparation.prepare(folder, _config(spec), progress)
+    except UsageError as error:
+        raise UsageError(f"{error} Then, to continue: {prepared.setup_command(spec, folder)}") from error
+
+
+def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
+    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
+    return manifest.is_complete(Path(folder), _config(spec), preparation.FORMAT)
+
+
+def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
+    """Reads every prepared file and compares checksums; returns split -> counts.
+
+    Raises:
+      UsageError: if data are missing or damaged.
+    """
+    folder = Path(folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
+    prepared.require_undamaged(spec, folder, progress)
+    molecules = Molecules(folder)
+    counts = {}
+    for split in preparation.SPLITS:
+        members = _members(spec, folder, split)
+        counts[split] = {
+            "molecules": len(members),
+            "atoms": int(molecules.node_counts[members].sum()),
+            "bonds": int(molecules.bond_counts[members].sum()),
+            "labels": int((molecules.labels[members] >= 0).sum()),
+        }
+    return counts
+
+
+def _members(spec: WorkloadSpec, folder: Path, split: str) -> np.ndarray:
+    """Numbers of the molecules of a split, ascending; 'eval_train' is evenly spaced in 'train'."""
+    if split == "eval_train":
+        members = _members(spec, folder, "train")
+        size = min(spec.num_eval_train_examples, len(members))
+        return members[np.arange(size) * len(members) // size]
+    # The release lists molecules by scaffold.
+    return np.sort(preparation.load(folder, split).astype(np.int64))
+
+
+def _batcher(
+    spec: WorkloadSpec, folder: Path, members: np.ndarray, global_batch_size: int, num_shards: int
+) -> Batcher:
+    per_shard = global_batch_size // num_shards
+    if not per_shard:
+        raise UsageError(f"A batch of {global_batch_size} graphs is too small for {num_shards} devices.")
+    one = Budget(1, spec.data.max_nodes_per_graph, spec.data.max_edges_per_graph)
+    budget = Budget(per_shard, per_shard * one.num_nodes, per_shard * one.num_edges)
+    batcher = Batcher(Molecules(folder), budget, num_shards)
+    batcher.check_fit(members, one)
+    return batcher
+
+
+def train_stream(
+    spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int, num_shards: int = 1
+) -> "GraphStream":
+    """Endless batches; see `GraphStream` and, for their shapes, `batching.Batcher.make`.
+
+    Args:
+      spec: the facts.
+      folder: prepared data.
+      seed: of the order.
+      global_batch_size: most graphs of a batch; its budgets of nodes and edges grow with it.
+      num_shards: equal parts of each array of a batch, one per device.
+
+    Raises:
+      UsageError: if there are no prepared data or a molecule does not fit into a batch.
+    """
+    folder = Path(folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
+    members = _members(spec, folder, "train")
+    batcher = _batcher(spec, folder, members, global_batch_size, num_shards)
+    return GraphStream(members, batcher, seed, num_shards)
+
+
+class GraphStream:
+    """Endless training batches with an exact position (`algoperf.data.stream.Stream`).
+
+    Each epoch takes all molecules in a fresh random order, and the next one follows without a seam. A shard takes
+    molecules as long as they fit, so how many a batch has depends on them; the position is the running number of
+    the next molecule.
+    """
+
+    def __init__(self, members: np.ndarray, batcher: Batcher, seed: int, num_shards: int):
+        self._members, self._batcher, self._seed, self._num_shards = members, batcher, seed, num_shards
+        self._next_graph = 0
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __iter__(self) -> "GraphStream":
+        return self
+
+    def _order(self, epoch: int) -> np.ndarray:
+        if epoch not in self._orders:
+            # Batches go forward, so only the epoch before this one may still be in use.
+            self._orders = {old: order for old, order in self._orders.items() if old == epoch - 1}
+            self._orders[epoch] = self._members[epoch_permutation(self._seed, epoch, len(self._members))]
+        return self._orders[epoch]
+
+    def _take(self, start: int, count: int) -> np.ndarray:
+        """`count` molecules from running number `start` on."""
+        epoch, place = divmod(start, len(self._members))
+        parts = [self._order(epoch)[place : place + count]]
+        while sum(map(len, parts)) < count:
+            epoch += 1
+            parts.append(self._order(epoch)[: count - sum(map(len, parts))])
+        return np.concatenate(parts)
+
+    def __next__(self) -> Batch:
+        shards = []
+        for _ in range(self._num_shards):
+            candidates = self._take(self._next_graph, self._batcher.budget.num_graphs)
+            shards.append(candidates[: self._batcher.count_that_fit(candidates)])
+            self._next_graph += len(shards[-1])
+        return self._batcher.make(shards)
+
+    def state(self) -> dict[str, Any]:
+        return {"next_graph": self._next_graph}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._next_graph = int(state["next_graph"])
+
+
+def eval_batches(
+    spec: WorkloadSpec, folder: Path, split: str, batch_size: int, num_shards: int = 1
+) -> Iterator[Batch]:
+    """One pass over 'eval_train', 'validation' or 'test': every molecule once, whatever `num_shards`.
+
+    Batches have the shapes of training; the last one is padded to them. How many there are depends on the molecules.
+    """
+    if split not in ("eval_train", "validation", "test"):
+        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
+    folder = Path(folder)
+    prepared.require(is_ready(spec, folder), spec, folder)
+    members = _members(spec, folder, split)
+    batcher = _batcher(spec, folder, members, batch_size, num_shards)
+    return _packed(members, batcher, num_shards)
+
+
+def _packed(members: np.ndarray, batcher: Batcher, num_shards: int) -> Iterator[Batch]:
+    shards: list[np.ndarray] = []
+    while len(members):
+        count = batcher.count_that_fit(members)
+        shards.append(members[:count])
+        members = members[count:]
+        if len(shards) == num_shards or not len(members):
+            yield batcher.make(shards)
+            shards = []

@@ -1,0 +1,31 @@
+"""Weights of the Flax model under the names and in the layouts of the PyTorch model."""
+
+from typing import Any
+
+import numpy as np
+
+from algoperf.workload import WorkloadSpec
+
+
+def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    """Nested JAX parameters -> PyTorch state dict."""
+    depth = len(spec.model.hidden_dims)
+    mlps = [
+        f"graph_network.{step}.update_{part}_fn"
+        for step in range(spec.model.num_message_passing_steps)
+        for part in ("edge", "node", "global")
+    ]
+    linears = {f"Dense_{depth * len(mlps)}": "decoder"}
+    linears |= {"node_embedding": "node_embedder", "edge_embedding": "edge_embedder"}
+    found = {}
+    for index, mlp in enumerate(mlps):
+        for layer in range(depth):
+            number = index * depth + layer
+            linears[f"Dense_{number}"] = f"{mlp}.dense_{layer}"
+            norm = params[f"LayerNorm_{number}"]
+            found[f"{mlp}.norm_{layer}.weight"] = np.asarray(norm["scale"])
+            found[f"{mlp}.norm_{layer}.bias"] = np.asarray(norm["bias"])
+    for ours, theirs in linears.items():
+        found[f"{theirs}.weight"] = np.transpose(params[ours]["kernel"])
+        found[f"{theirs}.bias"] = np.asarray(params[ours]["bias"])
+    return found
