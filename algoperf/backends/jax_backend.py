@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf import jax_sharding_utils, random_utils
+from algoperf import jax_sharding_utils, machine, random_utils
 from algoperf.backends.base import rows_of_process
 from algoperf.backends.jax_model import JaxModel
 from algoperf.data.batch import map_arrays
@@ -50,6 +50,8 @@ class JaxBackend:
     unsaved = ()
 
     def __init__(self) -> None:
+        if self.platform() == "cpu":
+            machine.keep_freed_memory()
         self.process_index = jax.process_index()
         self.num_processes = jax.process_count()
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from algoperf import pytorch_utils, random_utils
+from algoperf import machine, pytorch_utils, random_utils
 from algoperf.backends.base import rows_of_process
 from algoperf.backends.torch_model import TorchModel
 from algoperf.data.batch import map_arrays
@@ -38,6 +38,8 @@ class TorchBackend:
     def __init__(self) -> None:
         self.use_ddp, self.rank, self.device, _ = pytorch_utils.pytorch_setup()
         pytorch_utils.pytorch_init(self.use_ddp, self.rank)
+        if self.device.type == "cpu":
+            machine.keep_freed_memory()
         self.process_index = dist.get_rank() if self.use_ddp else 0
         self.num_processes = dist.get_world_size() if self.use_ddp else 1
 

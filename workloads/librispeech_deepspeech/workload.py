@@ -63,11 +63,11 @@ FAMILY = Family(
         data=facts.MINI_DATA,
         facts={
             **facts.MINI_COUNTS,
-            **facts.targets(0.12),
+            **facts.targets(0.19, 0.21),
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 800,
-            "default_batch_size": 32,
+            "step_hint": 1_000,
+            "default_batch_size": 16,
         },
     ),
 )
