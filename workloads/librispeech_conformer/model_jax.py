@@ -13,10 +13,12 @@ import ml_collections
 import numpy as np
 
 from algoperf.jax_utils import Dropout
-from algoperf.losses.jax_losses import ctc_loss
 from algoperf.workload import WorkloadSpec
+from workloads.librispeech.interface_jax import call_args, eval_outputs, example_batch
 from workloads.librispeech.layers_jax import XAVIER, BatchNorm, LayerNorm, SpeechFrontEnd, Subsample
 from workloads.librispeech_conformer.position_encoding import position_table
+
+__all__ = ["call_args", "eval_outputs", "example_batch", "make_model"]
 
 # So that queries are multiplied by 1 when their scale is 0.
 QUERY_SCALE_UNIT = 1 / np.log(2)
@@ -168,24 +170,3 @@ class Conformer(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> Conformer:
     return Conformer(spec.model)
-
-
-def example_batch(spec: WorkloadSpec) -> dict[str, Any]:
-    audio = np.zeros((1, spec.data.max_audio_samples), np.float32)
-    return {"inputs": (audio, audio)}
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train
-    audio, paddings = batch["inputs"]
-    return {"audio": audio, "paddings": paddings}
-
-
-def eval_outputs(
-    model: Conformer, variables: Any, batch: dict[str, Any], spec: WorkloadSpec
-) -> dict[str, jax.Array]:
-    """CTC loss per utterance, (B,) nats, and the likeliest token of each frame, (B, T), -1 where it is padding."""
-    del spec
-    logits, paddings_BT = model.apply(variables, **call_args(batch, train=False), train=False)
-    ids_BT = jnp.where(paddings_BT > 0, -1, jnp.argmax(logits, axis=-1).astype(jnp.int32))
-    return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}

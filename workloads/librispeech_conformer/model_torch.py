@@ -5,17 +5,16 @@ Shapes: B batch, L samples, T frame (query), S frame (key), D width, H heads, K 
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import ml_collections
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.losses.torch_losses import ctc_loss
 from algoperf.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.librispeech import mel
+from workloads.librispeech.interface_torch import call_args, eval_outputs
 from workloads.librispeech.layers_torch import (
     BatchNorm,
     LayerNorm,
@@ -25,6 +24,8 @@ from workloads.librispeech.layers_torch import (
     num_subsampled,
 )
 from workloads.librispeech_conformer.position_encoding import position_table
+
+__all__ = ["call_args", "eval_outputs", "make_model"]
 
 # So that queries are multiplied by 1 when their scale is 0.
 QUERY_SCALE_UNIT = 1 / math.log(2)
@@ -180,17 +181,3 @@ class Conformer(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> Conformer:
     return Conformer(spec.model, spec.data.max_audio_samples)
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train
-    audio, paddings = batch["inputs"]
-    return {"audio": audio, "paddings": paddings}
-
-
-def eval_outputs(model: Conformer, batch: dict[str, Any], spec: WorkloadSpec) -> dict[str, Tensor]:
-    """CTC loss per utterance, (B,) nats, and the likeliest token of each frame, (B, T), -1 where it is padding."""
-    del spec
-    logits, paddings_BT = model(**call_args(batch, train=False))
-    ids_BT = logits.argmax(dim=-1).to(torch.int32).masked_fill(paddings_BT > 0, -1)
-    return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}

@@ -10,13 +10,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 
 from algoperf.jax_utils import Dropout
-from algoperf.losses.jax_losses import ctc_loss
 from algoperf.workload import WorkloadSpec
+from workloads.librispeech.interface_jax import call_args, eval_outputs, example_batch
 from workloads.librispeech.layers_jax import XAVIER, BatchNorm, LayerNorm, SpeechFrontEnd, Subsample
 from workloads.librispeech_deepspeech.lstm_jax import BiLSTM
+
+__all__ = ["call_args", "eval_outputs", "example_batch", "make_model"]
 
 
 def activation(config: ml_collections.FrozenConfigDict) -> Callable[[jax.Array], jax.Array]:
@@ -99,33 +100,3 @@ class DeepSpeech(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> DeepSpeech:
     return DeepSpeech(spec.model)
-
-
-def example_batch(spec: WorkloadSpec) -> dict[str, Any]:
-    audio = np.zeros((1, spec.data.max_audio_samples), np.float32)
-    return {"inputs": (audio, audio)}
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train
-    audio, paddings = batch["inputs"]
-    return {"audio": audio, "paddings": paddings}
-
-
-def eval_outputs(
-    model: DeepSpeech, variables: dict[str, Any], batch: dict[str, Any], spec: WorkloadSpec
-) -> dict[str, jax.Array]:
-    """Per utterance: CTC `loss` (B,) in nats, and `ids` (B, T) int32, each frame's best token, -1 on padded frames.
-
-    Args:
-      model: from `make_model`.
-      variables: parameters and running statistics.
-      batch: `inputs` and `targets`, both pairs of values and paddings.
-      spec: the workload.
-    """
-    del spec
-    logits, paddings_BT = model.apply(
-        variables, **call_args(batch, train=False), train=False, dropout_rate=0.0
-    )
-    ids_BT = jnp.where(paddings_BT > 0, -1, jnp.argmax(logits, axis=-1)).astype(jnp.int32)
-    return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}

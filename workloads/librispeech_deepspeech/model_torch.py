@@ -4,17 +4,18 @@ Shapes: B batch, L samples, T frames (after subsampling), D features, V vocabula
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import ml_collections
 import torch
 from torch import Tensor, nn
 
-from algoperf.losses.torch_losses import ctc_loss
 from algoperf.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
+from workloads.librispeech.interface_torch import call_args, eval_outputs
 from workloads.librispeech.layers_torch import BatchNorm, LayerNorm, Linear, SpeechFrontEnd, Subsample
 from workloads.librispeech_deepspeech.lstm_torch import BiLSTM
+
+__all__ = ["call_args", "eval_outputs", "make_model"]
 
 
 def activation(config: ml_collections.FrozenConfigDict) -> Callable[[Tensor], Tensor]:
@@ -107,23 +108,3 @@ class DeepSpeech(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> DeepSpeech:
     return DeepSpeech(spec.model)
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train
-    audio, paddings = batch["inputs"]
-    return {"audio": audio, "paddings": paddings}
-
-
-def eval_outputs(model: DeepSpeech, batch: dict[str, Any], spec: WorkloadSpec) -> dict[str, Tensor]:
-    """Per utterance: CTC `loss` (B,) in nats, and `ids` (B, T) int32, each frame's best token, -1 on padded frames.
-
-    Args:
-      model: in evaluation mode.
-      batch: `inputs` and `targets`, both pairs of values and paddings.
-      spec: the workload.
-    """
-    del spec
-    logits, paddings_BT = model(**call_args(batch, train=False), dropout_rate=0.0)
-    ids_BT = logits.argmax(dim=-1).masked_fill(paddings_BT > 0, -1).int()
-    return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}
