@@ -26,6 +26,7 @@ FAMILIES = (
     "prodigy",
     "sam",
     "schedule_free",
+    "shampoo",
 )
 SHAPES = {"bias": (3,), "kernel": (2, 3), "scale": ()}
 SIZE = sum(int(np.prod(shape)) for shape in SHAPES.values())
@@ -90,6 +91,9 @@ POINTS = {
     "adafactor": point(learning_rate=0.01, one_minus_beta1=0.2, weight_decay=0.2, warmup_factor=0.25),
     "sam": point(
         learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25, rho=0.5
+    ),
+    "shampoo": point(
+        learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
     ),
     "adamw": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
     "nadamw": point(learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25),

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 FOLDERS = [ROOT / "reference_algorithms" / family for family in FAMILIES] + [
     ROOT / "submissions" / "template"
 ]
-PAPER = ("adamw", "nadamw", "nesterov", "heavy_ball", "lamb", "adafactor", "sam")
+PAPER = ("adamw", "nadamw", "nesterov", "heavy_ball", "lamb", "adafactor", "sam", "shampoo")
 """Families of the AlgoPerf paper."""
 SPACES = sorted(path for folder in FOLDERS for path in folder.glob("tuning_search_space*.json"))
 
@@ -88,6 +88,7 @@ def test_the_space_with_fixed_beta1_differs_in_beta1_alone(family):
         ("heavy_ball", (0.02, 5), (0.005, 0.3), (1e-7, 5e-5)),
         ("adafactor", (1e-4, 1e-2), (0.01, 0.45), (0.001, 1)),
         ("sam", (1e-4, 1e-2), (0.05, 0.43), (0.01, 0.2)),
+        ("shampoo", (1e-4, 1e-2), (0.01, 0.15), (0.005, 1)),
         ("lamb", (1e-4, 1e-2), (0.05, 0.3), (0.001, 1)),
     ],
 )

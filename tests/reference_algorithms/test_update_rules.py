@@ -239,6 +239,22 @@ def numpy_lion(h):
     return update
 
 
+def numpy_shampoo(h):
+    """The rule before its start, where nothing is preconditioned; test_shampoo.py has the rest."""
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m = d = 0.0
+
+    def update(w, g, s):
+        nonlocal m, d
+        unit = np.concatenate([grad / (np.linalg.norm(grad) + 1e-25) for grad in by_tensor(g)])
+        d = beta2 * d + (1 - beta2) * unit**2
+        direction = unit / (np.sqrt(d) + 1e-8) + h.weight_decay * w
+        m = beta1 * m + (1 - beta1) * direction
+        return w - numpy_cosine(s, h) * ((1 - beta1) * direction + beta1 * m)
+
+    return update
+
+
 def numpy_heavy_ball(h):
     b = 0.0
 
@@ -278,6 +294,7 @@ RULES = {
     "lion": numpy_lion,
     "nadamw": lambda h: numpy_adam(h, is_nesterov=True),
     "nesterov": numpy_nesterov,
+    "shampoo": numpy_shampoo,
 }
 
 

@@ -1,0 +1,1 @@
+"""Distributed Shampoo; see README.md in this folder."""

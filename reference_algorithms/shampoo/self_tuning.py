@@ -1,0 +1,44 @@
+"""The one point that Shampoo uses where nothing is tuned, and its constants."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+# Our choice, inside the search space. No dropout_rate: the workload's default applies.
+SELF_TUNING_POINT = SimpleNamespace(
+    learning_rate=0.002,
+    one_minus_beta1=0.1,
+    beta2=0.999,
+    weight_decay=0.05,
+    warmup_factor=0.05,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is not tuned. Source: the configuration of the AlgoPerf paper, arXiv 2306.07179."""
+
+    block_size: int = 1024
+    """Longest side of a block."""
+    merge_up_to: int = 4096
+    """Neighbouring axes become one as long as it has no more entries than this."""
+    largest_dimension: int = 2048
+    """Tensors with a longer axis follow the grafting rule alone."""
+    root_interval: int = 20
+    """Updates from one computation of the inverse roots to the next."""
+    start: int = 101
+    """Index, from 0, of the first update that goes in Shampoo's direction."""
+    matrix_epsilon: float = 1e-6
+    """Multiple of the identity in the first statistics; ridge under a root, relative to the largest eigenvalue."""
+    diagonal_epsilon: float = 1e-8
+    """Added to the root in the denominator of the grafting rule."""
+
+
+PAPER = Settings()
+
+SMALLEST_NORM = 1e-25
+"""Added to norms, and the least that a largest eigenvalue counts for."""
+
+
+def weight_of_new(beta2: float) -> float:
+    """Weight of the newest term of an average; with β2 = 1 averages become sums."""
+    return 1 - beta2 if beta2 < 1 else 1.0

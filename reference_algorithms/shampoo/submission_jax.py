@@ -1,0 +1,254 @@
+"""Distributed Shampoo in JAX; see README.md for the rule, its sources and the search spaces."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import PartitionSpec
+
+from algoperf import jax_sharding_utils, spec
+from reference_algorithms.shampoo.blocks import Shape, blocks_of, is_preconditioned, merged_shape
+from reference_algorithms.shampoo.self_tuning import (
+    PAPER,
+    SELF_TUNING_POINT,
+    SMALLEST_NORM,
+    Settings,
+    weight_of_new,
+)
+from reference_algorithms.shared import schedules, training_jax
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_jax import data_selection, update_params
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
+
+# GPUs would take inputs of 10 bits, coarser than the ridge under the roots.
+EXACT = jax.lax.Precision.HIGHEST
+
+Arrays = list[jax.Array]
+Stacks = list[tuple[jax.Array, ...]]
+"""For every shape of block, in the order of `Layout.places`, and for every axis: (blocks, side, side)."""
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Shampoo with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    shapes = tensor_shapes(model_params, workload.model_params_types)
+    optimizer = make_optimizer(hyperparameters, workload.step_hint, shapes)
+    return training_jax.init_state(optimizer, model_params, hyperparameters)
+
+
+def tensor_shapes(params: spec.ParameterContainer, types: spec.ParameterTypeTree) -> list[Shape]:
+    """The shape in which each parameter is merged; per-head projections are (model, heads · head), as in PyTorch."""
+    described = zip(jax.tree.leaves(params), jax.tree.leaves(types), strict=True)
+    return [
+        (param.shape[0], param.size // param.shape[0])
+        if param_type in PER_HEAD and param.ndim == 3
+        else tuple(param.shape)
+        for param, param_type in described
+    ]
+
+
+def make_optimizer(
+    hyperparameters: Any, step_hint: int, shapes: list[Shape], settings: Settings = PAPER
+) -> optax.GradientTransformation:
+    """The scheduled rate comes last, behind the momentum and the weight decay in it."""
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=step_hint,
+        numbers=jnp,
+    )
+    shampoo = scale_by_shampoo(
+        1 - hyperparameters.one_minus_beta1,
+        hyperparameters.beta2,
+        hyperparameters.weight_decay,
+        shapes,
+        settings,
+    )
+    return optax.chain(shampoo, optax.scale_by_learning_rate(schedule))
+
+
+class ShampooState(NamedTuple):
+    """Lists are in the order of the parameters' leaves."""
+
+    count: jax.Array
+    squares: Arrays
+    grafting_momentum: Arrays
+    momentum: Arrays
+    """Of preconditioned tensors alone; for the others it would be the grafting momentum."""
+    statistics: Stacks
+    roots: Stacks
+
+
+def scale_by_shampoo(
+    beta1: float, beta2: float, weight_decay: float, shapes: list[Shape], settings: Settings = PAPER
+) -> optax.GradientTransformation:
+    """Nesterov momentum of preconditioned gradients at the size of RMSprop's; README.md has the formulas.
+
+    Args:
+      beta1: decay of both momenta.
+      beta2: decay of the statistics and of the squares.
+      weight_decay: added to directions, before the momentum.
+      shapes: of the parameters' leaves, as they are to be merged.
+      settings: what is not tuned.
+
+    Sources: Gupta et al. 2018, https://arxiv.org/abs/1802.09568; Anil et al. 2020, https://arxiv.org/abs/2002.09018.
+    """
+    layout = Layout(shapes, settings)
+    new_weight = weight_of_new(beta2)
+
+    def init(params: optax.Params) -> ShampooState:
+        def zeros() -> Arrays:
+            return [jnp.zeros_like(leaf) for leaf in jax.tree.leaves(params)]
+
+        def multiples(scale: float) -> Stacks:
+            return [
+                tuple(jnp.tile(scale * jnp.eye(side), (len(places), 1, 1)) for side in shape)
+                for shape, places in layout.places.items()
+            ]
+
+        momentum = [leaf for index, leaf in enumerate(zeros()) if index in layout.preconditioned]
+        statistics = multiples(settings.matrix_epsilon)
+        return ShampooState(jnp.zeros((), jnp.int32), zeros(), zeros(), momentum, statistics, multiples(1.0))
+
+    def update(grads: optax.Updates, state: ShampooState, params: optax.Params | None = None):
+        leaves, structure = jax.tree.flatten(grads)
+        decays = [weight_decay * w for w in jax.tree.leaves(params)]
+
+        units = [g / (jnp.linalg.norm(g.ravel()) + SMALLEST_NORM) for g in leaves]
+        squares = [beta2 * d + new_weight * u * u for d, u in zip(state.squares, units, strict=True)]
+        graftings = [
+            u / (jnp.sqrt(d) + settings.diagonal_epsilon) for u, d in zip(units, squares, strict=True)
+        ]
+        moved = [a + decay for a, decay in zip(graftings, decays, strict=True)]
+        grafting_momentum = _averages(beta1, state.grafting_momentum, moved)
+        directions = [(1 - beta1) * u + beta1 * m for u, m in zip(moved, grafting_momentum, strict=True)]
+
+        gradients = layout.gather(leaves)
+        statistics = [
+            tuple(beta2 * old + new_weight * gram(stack, axis) for axis, old in enumerate(stacks))
+            for stack, stacks in zip(gradients, state.statistics, strict=True)
+        ]
+        roots = jax.lax.cond(
+            state.count % settings.root_interval == 0,
+            lambda: updated_roots(statistics, state.roots, settings.matrix_epsilon),
+            lambda: state.roots,
+        )
+        preconditioned = layout.scatter(
+            [apply_roots(stack, stacks) for stack, stacks in zip(gradients, roots, strict=True)], leaves
+        )
+        grafted = [
+            x * (jnp.linalg.norm(graftings[i].ravel()) / (jnp.linalg.norm(x.ravel()) + SMALLEST_NORM))
+            + decays[i]
+            for i, x in zip(layout.preconditioned, preconditioned, strict=True)
+        ]
+        momentum = _averages(beta1, state.momentum, grafted)
+        has_started = state.count >= settings.start
+        for i, u, m in zip(layout.preconditioned, grafted, momentum, strict=True):
+            directions[i] = jnp.where(has_started, (1 - beta1) * u + beta1 * m, directions[i])
+
+        state = ShampooState(state.count + 1, squares, grafting_momentum, momentum, statistics, roots)
+        return jax.tree.unflatten(structure, directions), state
+
+    return optax.GradientTransformation(init, update)
+
+
+def _averages(beta: float, olds: Arrays, news: Arrays) -> Arrays:
+    return [beta * old + (1 - beta) * new for old, new in zip(olds, news, strict=True)]
+
+
+class Layout:
+    """Where the blocks of each shape lie: stacks of equal blocks keep the number of operations small."""
+
+    def __init__(self, shapes: list[Shape], settings: Settings):
+        self.preconditioned = [i for i, shape in enumerate(shapes) if is_preconditioned(shape, settings)]
+        self.merged = {i: merged_shape(shapes[i], settings) for i in self.preconditioned}
+        self.places: dict[Shape, list[tuple[int, tuple[slice, ...]]]] = {}
+        for i in self.preconditioned:
+            for block in blocks_of(shapes[i], settings):
+                self.places.setdefault(block.shape, []).append((i, block.place))
+
+    def gather(self, leaves: Arrays) -> Arrays:
+        """For every shape, (blocks, *shape)."""
+        tensors = {i: leaves[i].reshape(shape) for i, shape in self.merged.items()}
+        return [jnp.stack([tensors[i][place] for i, place in places]) for places in self.places.values()]
+
+    def scatter(self, stacks: Arrays, leaves: Arrays) -> Arrays:
+        """What `gather` took apart, in the shapes of the leaves."""
+        tensors = {i: jnp.zeros(shape, leaves[i].dtype) for i, shape in self.merged.items()}
+        for places, stack in zip(self.places.values(), stacks, strict=True):
+            for (i, place), block in zip(places, stack, strict=True):
+                tensors[i] = tensors[i].at[place].set(block)
+        return [tensors[i].reshape(leaves[i].shape) for i in self.preconditioned]
+
+
+def gram(blocks: jax.Array, axis: int) -> jax.Array:
+    """(blocks, side, side): products of (blocks, *shape) with itself over all axes but one."""
+    rows = jnp.moveaxis(blocks, axis + 1, 1).reshape(len(blocks), blocks.shape[axis + 1], -1)
+    return jnp.matmul(rows, rows.mT, precision=EXACT)
+
+
+def apply_roots(blocks: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
+    """Every axis of (blocks, *shape) times its root; each product turns the axes by one."""
+    for root in roots:
+        count, side, *others = blocks.shape
+        product = jnp.matmul(blocks.reshape(count, side, -1).mT, root, precision=EXACT)
+        blocks = product.reshape(count, *others, side)
+    return blocks
+
+
+def updated_roots(statistics: Stacks, roots: Stacks, epsilon: float) -> Stacks:
+    """Inverse roots of all statistics, the old one where the new one is not finite; one size after the other."""
+    orders = [2 * len(stacks) for stacks in roots for _ in stacks]
+    flat, structure = jax.tree.flatten(statistics)
+    results = jax.tree.leaves(roots)
+    sizes = [stack.shape[-1] for stack in flat]
+    for size in sorted(set(sizes)):
+        chosen = [index for index, found in enumerate(sizes) if found == size]
+        counts = [len(flat[index]) for index in chosen]
+        exponents = np.repeat([-1 / orders[index] for index in chosen], counts).astype(np.float32)
+        matrices = jnp.concatenate([flat[index] for index in chosen])
+        found = _over_devices(matrices, jnp.asarray(exponents), epsilon)
+        for index, new in zip(chosen, jnp.split(found, np.cumsum(counts)[:-1]), strict=True):
+            is_finite = jnp.isfinite(new).all((1, 2), keepdims=True)
+            results[index] = jnp.where(is_finite, new, results[index])
+    return jax.tree.unflatten(structure, results)
+
+
+def _over_devices(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> jax.Array:
+    """`inverse_roots`, of which every device computes an equal share."""
+    mesh = jax_sharding_utils.get_mesh()
+    count = len(matrices)
+    padding = -count % mesh.size
+    matrices = jnp.pad(matrices, ((0, padding), (0, 0), (0, 0)))
+    exponents = jnp.pad(exponents, (0, padding))
+    split = PartitionSpec(*mesh.axis_names)
+    share = jax.shard_map(
+        lambda matrices, exponents: inverse_roots(matrices, exponents, epsilon),
+        mesh=mesh,
+        in_specs=(split, split),
+        out_specs=split,
+    )
+    replicated = jax_sharding_utils.get_replicate_sharding()
+    return jax.lax.with_sharding_constraint(share(matrices, exponents), replicated)[:count]
+
+
+def inverse_roots(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> jax.Array:
+    """(L + ε max(λ, tiny) I) to the power of `exponents`, by eigenvalues; (count, n, n) and (count,)."""
+    values, vectors = jnp.linalg.eigh(matrices)
+    # Rounding makes some of the smallest negative.
+    values = jnp.maximum(values, 0) + epsilon * jnp.maximum(values[:, -1:], SMALLEST_NORM)
+    powers = values ** exponents[:, None]
+    return jnp.matmul(vectors * powers[:, None, :], vectors.mT, precision=EXACT)

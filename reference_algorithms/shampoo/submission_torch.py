@@ -1,0 +1,257 @@
+"""Distributed Shampoo in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+
+from algoperf import spec
+from reference_algorithms.shampoo.blocks import Shape, blocks_of, is_preconditioned, merged_shape
+from reference_algorithms.shampoo.layouts_torch import Layout, layouts_of
+from reference_algorithms.shampoo.self_tuning import (
+    PAPER,
+    SELF_TUNING_POINT,
+    SMALLEST_NORM,
+    Settings,
+    weight_of_new,
+)
+from reference_algorithms.shared import schedules, training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.training_torch import data_selection, update_params
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """Shampoo with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    optimizer = Shampoo(
+        model_params.parameters(),
+        layouts_of(model_params, workload.model_params_types),
+        lr=hyperparameters.learning_rate,
+        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        weight_decay=hyperparameters.weight_decay,
+    )
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=workload.step_hint,
+    )
+    return training_torch.init_state(optimizer, schedule, hyperparameters)
+
+
+class Part(NamedTuple):
+    """A block of one of the tensors, with its state."""
+
+    tensor: int
+    place: tuple[slice, ...]
+    statistics: Tensors
+    """A matrix for each axis."""
+    roots: Tensors
+
+
+class Shampoo(ForeachOptimizer):
+    """Nesterov momentum of preconditioned gradients at the size of RMSprop's; README.md has the formulas.
+
+    Args:
+      params: the parameters.
+      layouts: one for each of them.
+      lr: learning rate.
+      betas: decay of both momenta; decay of the statistics and of the squares.
+      weight_decay: added to directions, before the momentum.
+      settings: what is not tuned.
+
+    Sources: Gupta et al. 2018, https://arxiv.org/abs/1802.09568; Anil et al. 2020, https://arxiv.org/abs/2002.09018.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[torch.nn.Parameter],
+        layouts: Iterable[Layout],
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+        settings: Settings = PAPER,
+    ):
+        self.layouts = dict(zip(params, layouts, strict=True))
+        self.settings = settings
+        groups: dict[bool, Tensors] = {}
+        for param, layout in self.layouts.items():
+            chosen = is_preconditioned(layout.jax_shape(param.shape), settings)
+            groups.setdefault(chosen, []).append(param)
+        super().__init__(
+            [{"params": params, "is_preconditioned": chosen} for chosen, params in sorted(groups.items())],
+            lr,
+            betas=betas,
+            weight_decay=weight_decay,
+        )
+
+    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+        # Of tensors that are not preconditioned, both momenta would be the same.
+        own = ("momentum",) if group["is_preconditioned"] else ()
+        return ("squares", "grafting_momentum", *own)
+
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        (beta1, beta2), step = group["betas"], group["num_updates"] - 1
+        weights, grads, squares, momenta, *own_momenta = (
+            self._tensors(params, values) for values in (params, grads, *buffers)
+        )
+        directions = self._grafting_directions(grads, squares, beta2)
+        lengths = torch._foreach_norm(directions)
+        torch._foreach_add_(directions, weights, alpha=group["weight_decay"])
+        torch._foreach_lerp_(momenta, directions, 1 - beta1)
+        if group["is_preconditioned"]:
+            grafted = self._preconditioned(params, grads, beta2, step)
+            torch._foreach_div_(lengths, torch._foreach_add(torch._foreach_norm(grafted), SMALLEST_NORM))
+            torch._foreach_mul_(grafted, lengths)
+            torch._foreach_add_(grafted, weights, alpha=group["weight_decay"])
+            torch._foreach_lerp_(own_momenta[0], grafted, 1 - beta1)
+            if step >= self.settings.start:
+                directions, momenta = grafted, own_momenta[0]
+        torch._foreach_lerp_(directions, momenta, beta1)
+        torch._foreach_add_(weights, directions, alpha=-group["lr"])
+
+    def _tensors(self, params: Tensors, values: Tensors) -> Tensors:
+        """The tensors that parameters, or something of their shapes, consist of: views."""
+        return [
+            tensor
+            for param, value in zip(params, values, strict=True)
+            for tensor in self.layouts[param].split(value)
+        ]
+
+    def _grafting_directions(self, grads: Tensors, squares: Tensors, beta2: float) -> Tensors:
+        units = torch._foreach_div(grads, torch._foreach_add(torch._foreach_norm(grads), SMALLEST_NORM))
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, units, units, weight_of_new(beta2))
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_add_(denominators, self.settings.diagonal_epsilon)
+        return torch._foreach_div(units, denominators)
+
+    def _preconditioned(self, params: Tensors, grads: Tensors, beta2: float, step: int) -> Tensors:
+        """The gradients with the root of every axis applied; statistics and, where due, roots are new."""
+        layouts = [self.layouts[param] for param in params for _ in range(self.layouts[param].num_tensors)]
+        grads = [layout.to_jax(grad) for layout, grad in zip(layouts, grads, strict=True)]
+        shapes = [tuple(grad.shape) for grad in grads]
+        grads = [
+            grad.reshape(merged_shape(shape, self.settings))
+            for grad, shape in zip(grads, shapes, strict=True)
+        ]
+        parts = self._parts(params)
+        stacks = {
+            shape: torch.stack([grads[part.tensor][part.place] for part in alike])
+            for shape, alike in parts.items()
+        }
+        for shape, alike in parts.items():
+            for axis in range(len(shape)):
+                statistics = [part.statistics[axis] for part in alike]
+                torch._foreach_mul_(statistics, beta2)
+                new = gram(stacks[shape], axis).unbind()
+                torch._foreach_add_(statistics, new, alpha=weight_of_new(beta2))
+        if step % self.settings.root_interval == 0:
+            update_roots([part for alike in parts.values() for part in alike], self.settings.matrix_epsilon)
+        results = [torch.empty_like(grad) for grad in grads]
+        for shape, alike in parts.items():
+            roots = [torch.stack([part.roots[axis] for part in alike]) for axis in range(len(shape))]
+            blocks = apply_roots(stacks[shape], roots).unbind()
+            torch._foreach_copy_([results[part.tensor][part.place] for part in alike], blocks)
+        return [
+            layout.from_jax(result.reshape(shape))
+            for layout, result, shape in zip(layouts, results, shapes, strict=True)
+        ]
+
+    def _parts(self, params: Tensors) -> dict[Shape, list[Part]]:
+        """All blocks by their shape: stacks of equal ones keep the number of operations small."""
+        parts: dict[Shape, list[Part]] = {}
+        num_tensors = 0
+        for param in params:
+            layout, state = self.layouts[param], self.state[param]
+            blocks = blocks_of(layout.jax_shape(param.shape), self.settings) * layout.num_tensors
+            if "roots" not in state:
+                state["roots"] = [[param.new_ones(side).diag() for side in block.shape] for block in blocks]
+                epsilon = self.settings.matrix_epsilon
+                state["statistics"] = [[epsilon * root for root in roots] for roots in state["roots"]]
+            for number, block in enumerate(blocks):
+                tensor = num_tensors + number * layout.num_tensors // len(blocks)
+                part = Part(tensor, block.place, state["statistics"][number], state["roots"][number])
+                parts.setdefault(block.shape, []).append(part)
+            num_tensors += layout.num_tensors
+        return parts
+
+
+def gram(blocks: torch.Tensor, axis: int) -> torch.Tensor:
+    """(blocks, side, side): products of (blocks, *shape) with itself over all axes but one."""
+    rows = blocks.movedim(axis + 1, 1).reshape(len(blocks), blocks.shape[axis + 1], -1)
+    return rows @ rows.mT
+
+
+def apply_roots(blocks: torch.Tensor, roots: Tensors) -> torch.Tensor:
+    """Every axis of (blocks, *shape) times its root; each product turns the axes by one."""
+    for root in roots:
+        count, side, *others = blocks.shape
+        blocks = (blocks.reshape(count, side, -1).mT @ root).reshape(count, *others, side)
+    return blocks
+
+
+def update_roots(parts: list[Part], epsilon: float) -> None:
+    """Replaces all roots; each process computes its share, dealt out by size, and gathers the others'."""
+    work = [
+        (statistic, root, -0.5 / len(part.roots))
+        for part in parts
+        for statistic, root in zip(part.statistics, part.roots, strict=True)
+    ]
+    work.sort(key=lambda item: -len(item[0]))
+    is_distributed = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    num_processes, rank = (dist.get_world_size(), dist.get_rank()) if is_distributed else (1, 0)
+    shares = [work[process::num_processes] for process in range(num_processes)]
+
+    mine: dict[int, list[Any]] = {}
+    for item in shares[rank]:
+        mine.setdefault(len(item[0]), []).append(item)
+    for items in mine.values():
+        statistics, roots, exponents = zip(*items, strict=True)
+        found = inverse_roots(torch.stack(statistics), exponents, epsilon)
+        is_finite = found.isfinite().all(2).all(1)[:, None, None]
+        torch._foreach_copy_(roots, found.where(is_finite, torch.stack(roots)).unbind())
+    if is_distributed:
+        gather_roots([[root for _, root, _ in share] for share in shares], rank)
+
+
+def gather_roots(shares: list[Tensors], rank: int) -> None:
+    """Copies every process's roots to all others, in one message."""
+    lengths = [sum(root.numel() for root in share) for share in shares]
+    mine = shares[0][0].new_zeros(max(lengths))
+    torch.cat([mine.new_empty(0), *[root.flatten() for root in shares[rank]]], out=mine[: lengths[rank]])
+    gathered = mine.new_empty(len(shares), len(mine))
+    dist.all_gather(list(gathered), mine)
+    for share, message, length in zip(shares, gathered, lengths, strict=True):
+        flat = message[:length].split([root.numel() for root in share])
+        torch._foreach_copy_(share, [values.view_as(root) for values, root in zip(flat, share, strict=True)])
+
+
+def inverse_roots(matrices: torch.Tensor, exponents: tuple[float, ...], epsilon: float) -> torch.Tensor:
+    """(L + ε max(λ, tiny) I) to the power of `exponents`, by eigenvalues; NaN where L is not finite."""
+    is_finite = matrices.isfinite().all(2).all(1)[:, None, None]
+    values, vectors = eigh(matrices.where(is_finite, 0.0))  # Raises where a matrix is not finite.
+    # Rounding makes some of the smallest negative.
+    values = values.clamp(min=0) + epsilon * values[:, -1:].clamp(min=SMALLEST_NORM)
+    powers = values ** values.new_tensor(exponents)[:, None]
+    return ((vectors * powers[:, None, :]) @ vectors.mT).where(is_finite, torch.nan)
+
+
+def eigh(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ascending eigenvalues, and eigenvectors as columns; in float64 where float32 does not converge."""
+    try:
+        return torch.linalg.eigh(matrices)
+    except torch.linalg.LinAlgError:
+        values, vectors = torch.linalg.eigh(matrices.double())
+        return values.to(matrices.dtype), vectors.to(matrices.dtype)
