@@ -27,6 +27,7 @@ FAMILIES = (
     "sam",
     "schedule_free",
     "shampoo",
+    "soap",
 )
 SHAPES = {"bias": (3,), "kernel": (2, 3), "scale": ()}
 SIZE = sum(int(np.prod(shape)) for shape in SHAPES.values())
@@ -74,6 +75,14 @@ POINTS = {
     ),
     "schedule_free": point(
         learning_rate=0.05, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
+    ),
+    "soap": point(
+        learning_rate=0.01,
+        one_minus_beta1=0.2,
+        beta2=0.9,
+        precondition_frequency=3,
+        weight_decay=0.2,
+        warmup_factor=0.25,
     ),
     "cautious_nadamw": point(
         learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25

@@ -1,10 +1,13 @@
 """Search spaces and batch sizes: they load, their keys are read, their values are those of the sources."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from linear_workload import FAMILIES, ROOT, TorchRun, load, numpy_batches
 
+from algoperf import registry
+from algoperf.submission import batch_size
 from reference_algorithms.shared import batch_sizes
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -146,8 +149,23 @@ def test_batch_sizes_are_those_of_the_baselines(name, size):
     assert batch_sizes.get_batch_size(name) == size
 
 
-def test_an_unknown_workload_has_no_batch_size_and_the_error_names_the_choices():
-    with pytest.raises(ValueError, match=r"'wmt_post_ln'.*Choose from .*criteo1tb.*wmt"):
-        batch_sizes.get_batch_size("wmt_post_ln")
-    with pytest.raises(ValueError, match="wmt_mini"):
-        batch_sizes.get_batch_size("wmt_mini")
+def test_every_mini_twin_of_a_base_workload_has_the_default_of_its_workload_and_their_variants_have_none():
+    minis = [spec for spec in map(registry.get, registry.names()) if spec.is_mini]
+    twins = [spec for spec in minis if spec.name == f"{spec.base_name}_mini"]
+    assert {spec.name: batch_sizes.BATCH_SIZES.get(spec.name) for spec in twins} == {
+        spec.name: spec.default_batch_size for spec in twins
+    }
+    listed = {name for name in batch_sizes.BATCH_SIZES if name.endswith("_mini")}
+    assert listed == {spec.name for spec in twins} < {spec.name for spec in minis}
+
+
+@pytest.mark.parametrize("name", ["wmt_post_ln", "wmt_post_ln_mini"])
+def test_an_unknown_workload_has_no_batch_size_and_the_error_names_the_choices(name):
+    with pytest.raises(ValueError, match=rf"'{name}'.*Choose from .*criteo1tb.*wmt"):
+        batch_sizes.get_batch_size(name)
+
+
+def test_the_harness_gives_a_mini_twin_of_a_variant_the_default_of_its_workload():
+    submission = SimpleNamespace(name="any", module=batch_sizes)
+    for name, size in [("wmt_mini", 16), ("wmt_post_ln_mini", 16), ("wmt_post_ln", 128)]:
+        assert batch_size(submission, registry.get(name), 1) == size

@@ -86,7 +86,7 @@ def test_the_jax_step_is_compiled_once_and_consumes_the_old_state():
     assert all(value.is_deleted() for value in old_params.values())
 
 
-@pytest.mark.parametrize("family", ["nadamw"])
+@pytest.mark.parametrize("family", ["nadamw", "soap"])
 def test_a_resumed_jax_run_equals_an_uninterrupted_one_bit_for_bit(family):
     import jax
 

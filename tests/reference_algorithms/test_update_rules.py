@@ -225,6 +225,45 @@ def numpy_prodigy(h):
     return update
 
 
+def numpy_soap(h):
+    """The kernel in the eigenbases of L and R; the rest, and only the rest, meets the first gradient as Adam does."""
+    adam = numpy_adam(h, is_nesterov=False)
+    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
+    m, v = np.zeros(SHAPES["kernel"]), np.zeros(SHAPES["kernel"])
+    left = right = 0.0
+    bases = None
+    start, stop = 3, 9  # The kernel, between bias and scale.
+
+    def refreshed(statistic, basis):
+        order = np.argsort(-np.diag(basis.T @ statistic @ basis))
+        return np.linalg.qr(statistic @ basis[:, order])[0], order
+
+    def update(w, g, s):
+        nonlocal m, v, left, right, bases
+        new = adam(w, g, s)
+        gradient = g[start:stop].reshape(SHAPES["kernel"])
+        direction = np.zeros_like(gradient)
+        if s > 0:
+            q_left, q_right = bases
+            m = beta1 * m + (1 - beta1) * gradient
+            v = beta2 * v + (1 - beta2) * (q_left.T @ gradient @ q_right) ** 2
+            steps = (q_left.T @ m @ q_right) / (1 - beta1**s) / (np.sqrt(v / (1 - beta2**s)) + 1e-8)
+            direction = q_left @ steps @ q_right.T
+        left = beta2 * left + (1 - beta2) * gradient @ gradient.T
+        right = beta2 * right + (1 - beta2) * gradient.T @ gradient
+        if s == 0:
+            bases = [np.linalg.eigh(statistic)[1][:, ::-1] for statistic in (left, right)]
+        elif s % h.precondition_frequency == 0:
+            (q_left, rows), (q_right, columns) = refreshed(left, q_left), refreshed(right, q_right)
+            bases, v = [q_left, q_right], v[np.ix_(rows, columns)]
+        new[start:stop] = w[start:stop] - numpy_cosine(s, h) * (
+            direction.ravel() + h.weight_decay * w[start:stop]
+        )
+        return new
+
+    return update
+
+
 def numpy_lion(h):
     beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
     m = 0.0
@@ -290,6 +329,7 @@ RULES = {
     "muon": numpy_muon,
     "prodigy": numpy_prodigy,
     "schedule_free": numpy_schedule_free,
+    "soap": numpy_soap,
     "lamb": numpy_lamb,
     "lion": numpy_lion,
     "nadamw": lambda h: numpy_adam(h, is_nesterov=True),

@@ -1,0 +1,1 @@
+"""SOAP; see README.md in this folder."""

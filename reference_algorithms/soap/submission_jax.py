@@ -1,0 +1,207 @@
+"""SOAP in JAX; see README.md for the rule, its sources and the search spaces."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from algoperf import spec
+from reference_algorithms.shared import schedules, training_jax
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.training_jax import data_selection, update_params
+from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """SOAP with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    views = jax.tree.map(view, model_params, workload.model_params_types)
+    return training_jax.init_state(
+        make_optimizer(hyperparameters, workload.step_hint, views), model_params, hyperparameters
+    )
+
+
+def view(param: jax.Array, param_type: spec.ParameterType) -> spec.ShapeTuple:
+    """The shape in which a parameter's axes are rotated, the same as in PyTorch but for the order of axes."""
+    shape = param.shape
+    if param_type not in MATRIX_TYPES:
+        shape = (param.size,)
+    elif param_type in PER_HEAD:  # (model, heads, head)
+        shape = (shape[0], math.prod(shape[1:]))
+    elif param_type is spec.ParameterType.ATTENTION_OUT:  # (heads, head, model)
+        shape = (math.prod(shape[:-1]), shape[-1])
+    return spec.ShapeTuple(tuple(size for size in shape if size > 1))
+
+
+def make_optimizer(hyperparameters: Any, step_hint: int, views: Any) -> optax.GradientTransformation:
+    """Adam's step, in a basis of its own for each matrix, then decay and rate, which all parameters share."""
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=step_hint,
+        numbers=jnp,
+    )
+    betas = (1 - hyperparameters.one_minus_beta1, hyperparameters.beta2)
+    shapes = [leaf.shape_tuple for leaf in jax.tree.leaves(views)]
+    soap = scale_by_soap(
+        *betas,
+        frequency=int(hyperparameters.precondition_frequency),
+        shapes=[shape for shape in shapes if rotated_axes(shape)],
+    )
+    labels = jax.tree.map(lambda leaf: "soap" if rotated_axes(leaf.shape_tuple) else "adam", views)
+    return optax.chain(
+        optax.partition({"soap": soap, "adam": optax.scale_by_adam(*betas, eps=EPSILON)}, labels),
+        optax.add_decayed_weights(hyperparameters.weight_decay),
+        optax.scale_by_learning_rate(schedule),
+    )
+
+
+class Stack(NamedTuple):
+    """State of all tensors of one shape, each array with a first axis of length (tensors,)."""
+
+    exp_avg: jax.Array
+    exp_avg_sq: jax.Array
+    """In the basis; the first moment is not."""
+    statistics: list[jax.Array]
+    """Moving averages of G Gᵀ, (tensors, size, size), of each axis that has a basis."""
+    bases: list[jax.Array]
+    """Their eigenvectors, about, as columns."""
+
+
+class SoapState(NamedTuple):
+    count: jax.Array
+    stacks: list[Stack]
+
+
+def scale_by_soap(
+    beta1: float, beta2: float, frequency: int, shapes: list[tuple[int, ...]]
+) -> optax.GradientTransformation:
+    """Adam in the eigenbasis of Shampoo's statistics; README.md has the formulas.
+
+    Args:
+      beta1: decay of the first moment.
+      beta2: decay of the second moment and of the statistics.
+      frequency: updates between two refreshes of the bases.
+      shapes: in which each tensor is rotated, in the order of the leaves.
+
+    Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321.
+    """
+    indices_by_shape: dict[tuple[int, ...], list[int]] = {}
+    for index, shape in enumerate(shapes):
+        indices_by_shape.setdefault(shape, []).append(index)
+
+    def init(params: optax.Params) -> SoapState:
+        del params
+        stacks = []
+        for shape, indices in indices_by_shape.items():
+            zeros = jnp.zeros((len(indices), *shape))
+            squares = [jnp.zeros((len(indices), shape[axis], shape[axis])) for axis in rotated_axes(shape)]
+            stacks.append(Stack(zeros, zeros, squares, squares))
+        return SoapState(jnp.zeros((), jnp.int32), stacks)
+
+    def update(grads: optax.Updates, state: SoapState, params: optax.Params | None = None):
+        del params
+        count = state.count  # of gradients before this one
+        is_first = count == 0
+        leaves, structure = jax.tree.flatten(grads)
+        directions: list[Any] = [None] * len(leaves)
+        stacks = []
+        for (shape, indices), stack in zip(indices_by_shape.items(), state.stacks, strict=True):
+            grad = jnp.stack([leaves[i].reshape(shape) for i in indices])
+            axes = rotated_axes(shape)
+            # Moments leave the first gradient out, so that the bases never depend on the gradient they rotate.
+            first = optax.incremental_update(grad, stack.exp_avg, jnp.where(is_first, 0.0, 1 - beta1))
+            second = optax.incremental_update(
+                jnp.square(rotated(grad, stack.bases, axes)),
+                stack.exp_avg_sq,
+                jnp.where(is_first, 0.0, 1 - beta2),
+            )
+            t = jnp.maximum(count, 1)
+            direction = rotated(first, stack.bases, axes) / (1 - beta1**t)
+            direction /= jnp.sqrt(second / (1 - beta2**t)) + EPSILON
+            direction = rotated(direction, [basis.swapaxes(1, 2) for basis in stack.bases], axes)
+            for i, tensor in zip(indices, direction, strict=True):
+                directions[i] = tensor.reshape(leaves[i].shape)
+            statistics = [
+                beta2 * old + (1 - beta2) * gram(grad, axis)
+                for old, axis in zip(stack.statistics, axes, strict=True)
+            ]
+            stacks.append(Stack(first, second, statistics, stack.bases))
+        case = jnp.where(is_first, 2, jnp.where(count % frequency == 0, 1, 0))
+        # Branches hand out only what they may change; the rest would be copied in every step.
+        turned = jax.lax.switch(case, [kept, refreshed, started], stacks)
+        stacks = [
+            stack._replace(exp_avg_sq=second, bases=bases)
+            for stack, (second, bases) in zip(stacks, turned, strict=True)
+        ]
+        return jax.tree.unflatten(structure, directions), SoapState(count + 1, stacks)
+
+    return optax.GradientTransformation(init, update)
+
+
+# Of each stack, the second moment in its new basis, and the bases.
+Turned = list[tuple[jax.Array, list[jax.Array]]]
+
+
+def kept(stacks: list[Stack]) -> Turned:
+    return [(stack.exp_avg_sq, stack.bases) for stack in stacks]
+
+
+def started(stacks: list[Stack]) -> Turned:
+    """Bases are the eigenvectors of the statistics, in whatever order: second moments are zero yet."""
+    return [
+        (stack.exp_avg_sq, [jnp.linalg.eigh(matrix)[1] for matrix in stack.statistics]) for stack in stacks
+    ]
+
+
+def refreshed(stacks: list[Stack]) -> Turned:
+    """Bases move towards the eigenvectors by one step of orthogonal iteration."""
+    return [refreshed_one(stack) for stack in stacks]
+
+
+def refreshed_one(stack: Stack) -> tuple[jax.Array, list[jax.Array]]:
+    bases, second = [], stack.exp_avg_sq
+    axes = rotated_axes(second.shape[1:])
+    for axis, statistic, basis in zip(axes, stack.statistics, stack.bases, strict=True):
+        product = jnp.matmul(statistic, basis, precision="highest")
+        order = jnp.argsort(jnp.sum(basis * product, axis=1), axis=-1, descending=True)
+        bases.append(jnp.linalg.qr(jnp.take_along_axis(product, order[:, None, :], axis=2))[0])
+        sorted_second = jnp.take_along_axis(around(second, axis), order[:, None, :, None], axis=2)
+        second = sorted_second.reshape(second.shape)
+    return second, bases
+
+
+# Shapes: B tensors; D the axis at hand, E the same axis in another basis; P the axes before it, Q those behind it
+def rotated(stack: jax.Array, bases: list[jax.Array], axes: tuple[int, ...]) -> jax.Array:
+    """Every axis of `axes` as coordinates in the columns of its basis."""
+    shape = stack.shape
+    for basis_BDE, axis in zip(bases, axes, strict=True):
+        stack_BPDQ = around(stack, axis)
+        stack = jnp.einsum("bpdq,bde->bpeq", stack_BPDQ, basis_BDE, precision="highest").reshape(shape)
+    return stack
+
+
+def gram(stack: jax.Array, axis: int) -> jax.Array:
+    """(tensors, size, size): inner products between the slices of each tensor along an axis."""
+    stack_BPDQ = around(stack, axis)
+    return jnp.einsum("bpdq,bpeq->bde", stack_BPDQ, stack_BPDQ, precision="highest")
+
+
+def around(stack: jax.Array, axis: int) -> jax.Array:
+    """(tensors, product of axes before, size of the axis, product of axes behind)."""
+    shape = stack.shape[1:]
+    return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))

@@ -1,0 +1,146 @@
+"""SOAP in PyTorch; see README.md for the rule, its sources and the search spaces."""
+
+import math
+from typing import Any
+
+import torch
+
+from algoperf import spec
+from algoperf.spec import ParameterType
+from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
+from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.training_torch import data_selection, update_params
+from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
+
+__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+
+
+def init_optimizer_state(
+    workload: spec.Workload,
+    model_params: spec.ParameterContainer,
+    model_state: spec.ModelAuxiliaryState,
+    hyperparameters: spec.Hyperparameters,
+    rng: spec.RandomState,
+) -> spec.OptimizerState:
+    """SOAP with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
+    del model_state, rng
+    if hyperparameters is None:
+        hyperparameters = SELF_TUNING_POINT
+    groups: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
+    # Wrappers put prefixes before names, but keep the order.
+    described = zip(workload.model_params_types.items(), model_params.parameters(), strict=True)
+    for (name, param_type), param in described:
+        shape = view(name, param, param_type)
+        groups.setdefault(shape if rotated_axes(shape) else (), []).append(param)
+    optimizer = Soap(
+        [{"params": params, "shape": shape} for shape, params in sorted(groups.items())],
+        lr=hyperparameters.learning_rate,
+        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        eps=EPSILON,
+        frequency=int(hyperparameters.precondition_frequency),
+        weight_decay=hyperparameters.weight_decay,
+    )
+    schedule = schedules.warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=workload.step_hint,
+    )
+    return training_torch.init_state(optimizer, schedule, hyperparameters)
+
+
+def view(name: str, param: torch.nn.Parameter, param_type: ParameterType) -> tuple[int, ...]:
+    """The shape of the tensors that a parameter consists of, the same as in JAX but for the order of axes."""
+    shape = tuple(param.shape)
+    if param_type not in MATRIX_TYPES:
+        return (param.numel(),)
+    is_lstm = any(part in name for part in ("weight_ih", "weight_hh"))
+    # Projections and gates that lie one upon the other; each has bases of its own.
+    projections = {ParameterType.ATTENTION_QKV: 3, ParameterType.ATTENTION_KV: 2}
+    num_parts = 4 if is_lstm else projections.get(param_type, 1)
+    if num_parts > 1:
+        shape = (shape[0] // num_parts, *shape[1:])
+    return tuple(size for size in shape if size > 1)
+
+
+class Soap(ForeachOptimizer):
+    """Adam in the eigenbasis of Shampoo's statistics; README.md has the formulas.
+
+    All tensors of one `shape` are a group, and its first parameter holds the state of all, stacked. The group of
+    shape () follows AdamW.
+
+    Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321.
+    """
+
+    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+        return () if group["shape"] else ("exp_avg", "exp_avg_sq")
+
+    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+        if group["shape"]:
+            directions = self._directions(group, params, grads)
+        else:
+            first, second = buffers
+            foreach_optimizer.adam_moments(group, grads, first, second)
+            directions = torch._foreach_div(first, foreach_optimizer.adam_denominators(group, second))
+            torch._foreach_div_(directions, 1 - group["betas"][0] ** group["num_updates"])
+        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(params, directions, alpha=-group["lr"])
+
+    def _directions(self, group: dict[str, Any], params: Tensors, grads: Tensors) -> Tensors:
+        shape, (beta1, beta2) = group["shape"], group["betas"]
+        axes, state = rotated_axes(shape), self.state[params[0]]
+        grad = torch.cat([tensor.reshape(-1, *shape) for tensor in grads])
+        if not state:
+            state["statistics"] = [gram(grad, axis).mul_(1 - beta2) for axis in axes]
+            # The only step that waits for the device: the decomposition reports whether it converged.
+            state["bases"] = [torch.linalg.eigh(matrix)[1] for matrix in state["statistics"]]
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(grad), torch.zeros_like(grad)
+            return [torch.zeros_like(param) for param in params]
+
+        first, second, bases = state["exp_avg"], state["exp_avg_sq"], state["bases"]
+        count = group["num_updates"] - 1  # Moments leave the first gradient out.
+        first.lerp_(grad, 1 - beta1)
+        second.lerp_(rotated(grad, bases, axes).square_(), 1 - beta2)
+        denominator = (second / (1 - beta2**count)).sqrt_().add_(group["eps"])
+        direction = (rotated(first, bases, axes) / (1 - beta1**count)).div_(denominator)
+        direction = rotated(direction, [basis.mT for basis in bases], axes)
+        for matrix, axis in zip(state["statistics"], axes, strict=True):
+            matrix.lerp_(gram(grad, axis), 1 - beta2)
+        if count % group["frequency"] == 0:
+            refresh(state, axes)
+        parts = direction.split([param.numel() // math.prod(shape) for param in params])
+        return [part.reshape(param.shape) for part, param in zip(parts, params, strict=True)]
+
+
+def refresh(state: dict[str, Any], axes: tuple[int, ...]) -> None:
+    """Moves bases towards the eigenvectors by one step of orthogonal iteration."""
+    for i, axis in enumerate(axes):
+        product = state["statistics"][i] @ state["bases"][i]
+        order = (state["bases"][i] * product).sum(1).argsort(dim=-1, descending=True, stable=True)
+        state["bases"][i] = torch.linalg.qr(product.take_along_dim(order[:, None, :], 2))[0]
+        second = state["exp_avg_sq"]
+        state["exp_avg_sq"] = (
+            around(second, axis).take_along_dim(order[:, None, :, None], 2).reshape(second.shape)
+        )
+
+
+# Shapes: B tensors; D the axis at hand, E the same axis in another basis; P the axes before it, Q those behind it
+def rotated(stack: torch.Tensor, bases: Tensors, axes: tuple[int, ...]) -> torch.Tensor:
+    """Every axis of `axes` as coordinates in the columns of its basis."""
+    shape = stack.shape
+    for basis_BDE, axis in zip(bases, axes, strict=True):
+        stack_BPDQ = around(stack, axis)
+        stack = torch.einsum("bpdq,bde->bpeq", stack_BPDQ, basis_BDE).reshape(shape)
+    return stack
+
+
+def gram(stack: torch.Tensor, axis: int) -> torch.Tensor:
+    """(tensors, size, size): inner products between the slices of each tensor along an axis."""
+    stack_BPDQ = around(stack, axis)
+    return torch.einsum("bpdq,bpeq->bde", stack_BPDQ, stack_BPDQ)
+
+
+def around(stack: torch.Tensor, axis: int) -> torch.Tensor:
+    """(tensors, product of axes before, size of the axis, product of axes behind)."""
+    shape = stack.shape[1:]
+    return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
