@@ -30,7 +30,9 @@ FAMILY = Family(
     ),
     variants={
         "attention_temperature": Variant(
-            model={"attention_temperature": 1.6}, facts=facts.targets(0.109977, 0.068065)
+            model={"attention_temperature": 1.6},
+            facts=facts.targets(0.109977, 0.068065),
+            mini_facts=facts.targets(0.45, 0.45),
         ),
         "layernorm": Variant(model={"use_post_layer_norm": False}, facts=facts.targets(0.09731, 0.05996)),
         "gelu": Variant(model={"use_gelu": True}, facts=facts.targets(0.094114, 0.056629)),

@@ -28,7 +28,11 @@ FAMILY = Family(
         **facts.COMMON,
     ),
     variants={
-        "tanh": Variant(model={"use_tanh": True}, facts=facts.targets(0.150883, 0.098613)),
+        "tanh": Variant(
+            model={"use_tanh": True},
+            facts=facts.targets(0.150883, 0.098613),
+            mini_facts=facts.targets(0.22, 0.23),
+        ),
         "no_resnet": Variant(
             model={"enable_residual_connections": False}, facts=facts.targets(0.131564, 0.079297)
         ),
@@ -46,6 +50,7 @@ FAMILY = Family(
                 "time_mask_count": 3,  # As in the full size, half as many again.
             },
             facts={**facts.targets(0.14342, 0.090976), "eval_batch_size": 128},
+            mini_facts=facts.targets(0.56, 0.55),
         ),
     },
     # Provisional sizes and targets: README.md says how they were measured.

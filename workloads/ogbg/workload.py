@@ -44,8 +44,16 @@ FAMILY = Family(
         data=DATA,
     ),
     variants={
-        "gelu": Variant(model={"activation_fn_name": "gelu"}, facts=_targets(0.27771, 0.262926)),
-        "silu": Variant(model={"activation_fn_name": "silu"}, facts=_targets(0.282178, 0.272144)),
+        "gelu": Variant(
+            model={"activation_fn_name": "gelu"},
+            facts=_targets(0.27771, 0.262926),
+            mini_facts=_targets(0.55, 0.55),
+        ),
+        "silu": Variant(
+            model={"activation_fn_name": "silu"},
+            facts=_targets(0.282178, 0.272144),
+            mini_facts=_targets(0.42, 0.42),
+        ),
         "model_size": Variant(
             model={"hidden_dims": (256, 256), "latent_dim": 128, "num_message_passing_steps": 3},
             facts={
@@ -54,7 +62,8 @@ FAMILY = Family(
             },
             mini_model={"hidden_dims": (128, 128), "latent_dim": 64, "num_message_passing_steps": 2},
             mini_facts={
-                "output_params": {"jax": ("Dense_12",), "pytorch": ("decoder.weight", "decoder.bias")}
+                **_targets(0.68, 0.66),
+                "output_params": {"jax": ("Dense_12",), "pytorch": ("decoder.weight", "decoder.bias")},
             },
         ),
     },
