@@ -23,6 +23,8 @@ MEASUREMENTS = "measurements.csv"
 EVAL_MEASUREMENTS = "eval_measurements.csv"
 HPARAMS = "hparams.json"
 SUMMARY = "summary.json"
+STOP = "stop.json"
+"""Put beside a running trial by whoever stops it for good; holds the reason."""
 CHECKPOINT_PREFIX = "checkpoint_"
 
 GLOBAL_STEP = "global_step"
@@ -33,7 +35,10 @@ EVAL_TIME = "accumulated_eval_time"
 LOGGING_TIME = "accumulated_logging_time"
 TOTAL_DURATION = "total_duration"
 
-STATUSES = ("target_reached", "budget_exhausted", "submission_ended", "max_steps", "diverged", "failed")
+STATUSES = (
+    *("target_reached", "budget_exhausted", "submission_ended", "max_steps", "diverged", "failed"),
+    "stopped",  # From outside and for good: see STOP.
+)
 
 
 def trial_folder(

@@ -66,7 +66,7 @@ class RunConfig:
         file, framework = submissions.find(given, flags["framework"])
         backends.check_installed(framework)
         points = cls._points(flags, suite, ruleset, file)
-        name = flags["experiment_name"] or f"{_submission_name(file)}/study_{flags['study']}"
+        name = flags["experiment_name"] or f"{submission_name(file)}/study_{flags['study']}"
         if flags["append_timestamp"]:
             name += datetime.datetime.now().strftime("_%Y-%m-%d-%H-%M-%S")
         return cls(
@@ -130,7 +130,8 @@ class RunConfig:
         return records.trial_folder(root, self.experiment_name, self.workload.name, self.framework, number)
 
 
-def _submission_name(file: Path) -> str:
+def submission_name(file: Path) -> str:
+    """The name under which results are stored: of the folder, or of a file that has a name of its own."""
     generic = ("submission", "submission_jax", "submission_torch", "submission_pytorch")
     return file.parent.name if file.stem in generic else file.stem
 
@@ -230,7 +231,7 @@ def _run_each(config: RunConfig) -> int:
     worst = 0
     shared = {**config.flags, "experiment_name": config.experiment_name, "append_timestamp": False}
     for number in config.trials:
-        code = _run_process([sys.executable, sys.argv[0], *_as_arguments({**shared, "trial": number})])
+        code = _run_process([sys.executable, sys.argv[0], *as_arguments({**shared, "trial": number})])
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
         worst = max(worst, code)
@@ -256,7 +257,8 @@ def _run_process(command: list[str]) -> int:
                 signal.signal(number, handler)
 
 
-def _as_arguments(flags: Mapping[str, Any]) -> list[str]:
+def as_arguments(flags: Mapping[str, Any]) -> list[str]:
+    """Flags as a command line; None is left out."""
     skipped = ("reproduce", "hparam_start_index", "hparam_end_index")
     return [f"--{name}={value}" for name, value in flags.items() if value is not None and name not in skipped]
 

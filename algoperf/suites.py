@@ -99,6 +99,8 @@ class Suite:
     """'external' and 'self'."""
     r_max: float
     """Times beyond this multiple of the fastest count as infinite; also the end of the profile."""
+    frugal: bool
+    """Whether campaigns may stop trials that can no longer change a score."""
     known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
     """Numbers frozen with the suite, of fixed workloads and of variants. A workload without an entry here
     takes them from the workload registry."""
@@ -226,5 +228,6 @@ def from_json(content: Mapping[str, Any]) -> Suite:
         held_out=dict(content["held_out"]),
         rulesets={name: Ruleset(**entry) for name, entry in content["rulesets"].items()},
         r_max=content["r_max"],
+        frugal=content.get("frugal", False),
         known_targets=targets,
     )

@@ -238,7 +238,8 @@ class Trial:
         if not self.is_main:
             return
         config.folder.mkdir(parents=True, exist_ok=True)
-        (config.folder / records.SUMMARY).unlink(missing_ok=True)  # Of a run that goes on now.
+        for left in (records.SUMMARY, records.STOP):  # Of a run that goes on now.
+            (config.folder / left).unlink(missing_ok=True)
         if config.point is not None:
             records.write_json(config.folder / records.HPARAMS, config.point)
         records.write_json(config.folder / records.flags_file(self.preemption_count), config.flags)
@@ -301,6 +302,8 @@ class Trial:
             with _signals_to(loop):
                 status = loop.run()
         except Interrupted:
+            if (config.folder / records.STOP).exists():
+                return self._finish("stopped", None)
             self._save_checkpoint()
             self._close()
             raise
@@ -402,6 +405,8 @@ class Trial:
             "error": error_text,
             "warnings": self.warnings,
         }
+        if status == "stopped":
+            summary["stop_reason"] = records.read_json(self.config.folder / records.STOP)["reason"]
         if self.is_main:
             records.write_json(self.config.folder / records.SUMMARY, summary)
         return summary

@@ -1,0 +1,12 @@
+"""Whole campaigns: many submissions over a suite, as trials in processes of their own.
+
+    plan.py      flags -> jobs: one per trial, with its point, seeds, folder and command line
+    store.py     what is on disk: claims, attempts, which jobs are done
+    frugal.py    which running trials can no longer change a score
+    process.py   one attempt at one job: the child process, its log, its end
+    local.py     engine: a pool of workers on this machine
+    status.py    tables and the live line
+    command.py   what run_benchmark.py does, below its flags
+
+Imports no framework: trials run in processes of `submission_runner.py`.
+"""

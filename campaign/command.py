@@ -1,0 +1,115 @@
+"""What `run_benchmark.py` does, below its flags."""
+
+import dataclasses
+import json
+from typing import Any
+
+from algoperf import records
+from algoperf.spec import UsageError, no_such
+from campaign import status
+from campaign.frugal import Limits
+from campaign.local import LocalEngine, places
+from campaign.plan import Campaign, Job, make_jobs
+from campaign.store import State, Store
+from scoring import command as scoring_command
+from scoring.records import AXES
+
+ENGINES = ("local", "ray")
+SAVED = "campaign.json"
+EXIT_FAILED = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """The flags of run_benchmark.py beside those of the campaign."""
+
+    plan: bool = False
+    status: bool = False
+    engine: str = "local"
+    workers: int = 1
+    gpus: tuple[str, ...] = ()
+    frugal: bool | None = None
+    """None: as the suite says."""
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise no_such("engine", self.engine, ENGINES)
+        if self.plan and self.status:
+            raise UsageError("Give --plan or --status, not both.")
+
+
+def run(campaign: Campaign, config: Config) -> int:
+    """Plans, shows or runs a campaign, and prints the scores at its end.
+
+    Returns:
+      0, or 1 if trials failed.
+
+    Raises:
+      UsageError: for what the user can put right.
+      Interrupted: after a signal; the same command continues.
+    """
+    store = Store(campaign)
+    jobs = make_jobs(campaign)
+    states = store.states(jobs)
+    if config.plan or config.status:
+        expectations = status.Expectations(store, jobs, states)
+        if config.plan:
+            print(status.plan_text(jobs, states, expectations, config.workers))
+        else:
+            left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
+            print(status.status_text(jobs, states, store, left))
+        return 0
+    _save(campaign, store)
+    suite = campaign.cut_suite()
+    is_frugal = suite.frugal if config.frugal is None else config.frugal
+    limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
+    live = status.Live(jobs, store, config.workers, enabled=not config.quiet)
+    states = LocalEngine(store, jobs, places(config.workers, config.gpus), limits, live).run()
+    live.close()
+    lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
+    print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
+    print(scores_text(campaign, jobs))
+    return EXIT_FAILED if State.FAILED in states.values() else 0
+
+
+def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
+    """The scores of the campaign's submissions, by seconds and by updates."""
+    texts = []
+    for axis in AXES:
+        config = scoring_command.Config(
+            submissions_dir=campaign.experiment_dir,
+            suite=campaign.suite,
+            ruleset=campaign.ruleset,
+            axis=axis,
+            include=tuple(dict.fromkeys(job.submission for job in jobs)),
+            workloads=campaign.workloads,
+            num_studies=campaign.num_studies,
+            num_trials=campaign.num_trials,
+        )
+        texts.append(scoring_command.run(config).text())
+    return "\n\n".join(texts)
+
+
+def _save(campaign: Campaign, store: Store) -> None:
+    """Writes down what was asked, so that --status elsewhere needs only the folder."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {**dataclasses.asdict(campaign), "experiment_dir": str(campaign.experiment_dir)}
+    records.write_json(store.root / SAVED, content)
+
+
+def saved_campaign(experiment_dir: Any) -> Campaign:
+    """The campaign that runs, or ran, in a folder.
+
+    Raises:
+      UsageError: if there is none.
+    """
+    path = experiment_dir / ".campaign" / SAVED
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."
+        ) from None
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    return Campaign(**{**fields, "experiment_dir": experiment_dir})

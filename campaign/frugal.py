@@ -1,0 +1,92 @@
+"""Which running trials can no longer change a score, given the results that are there already.
+
+Two reasons, each for both axes, seconds and updates, because both are scored:
+
+- *sibling*: another trial of the study has reached the target earlier than this one still can; the study's time is the
+  least of its trials.
+- *r_max*: the trial is beyond r_max times the fastest submission's time on the workload. A finite score would need a
+  smaller median over the studies, which this one cannot lower any more. That holds for the middle one of an odd
+  number of studies; with an even number the median is a mean of two, so nothing is stopped. Workloads that a held-out
+  variant guards are left alone: the variant may yet disqualify the fastest.
+
+A trial that has not started can always still be the fastest, so none is left out.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from algoperf.suites import Suite
+from campaign.plan import Job
+
+Cost = tuple[float, float]
+"""(submission seconds, updates)."""
+NEVER: Cost = (math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a running trial may be stopped."""
+
+    rule: str
+    """'sibling' or 'r_max'."""
+    text: str
+
+
+class Limits:
+    """Costs beyond which trials do not matter; grows with every finished trial.
+
+    Args:
+      jobs: all of the campaign.
+      suite: gives r_max, the studies, and which workloads are guarded.
+      num_studies: of the ruleset.
+    """
+
+    def __init__(self, jobs: Iterable[Job], suite: Suite, num_studies: int):
+        self._r_max, self._num_studies = suite.r_max, num_studies
+        self._guarded = {*suite.held_out, *suite.held_out.values()}
+        self._studies: dict[tuple[str, str, int], list[str]] = {}
+        for job in jobs:
+            self._studies.setdefault(job.siblings, []).append(job.key)
+        self._costs: dict[str, Cost] = {}
+
+    def finished(self, job: Job, reached: Mapping[str, float] | None) -> None:
+        """Takes in how a trial ended: `validation_target_reached` of its summary, None for a miss."""
+        self._costs[job.key] = (
+            NEVER if reached is None else (reached["submission_time_sec"], reached["global_step"])
+        )
+
+    def why_stop(self, job: Job, cost: Cost) -> Reason | None:
+        """Why a trial that has not reached the target by an evaluation at `cost` may be stopped; None if it may not."""
+        seconds, steps = cost
+        best = self._least(self._studies[job.siblings])
+        if seconds >= best[0] and steps >= best[1]:
+            return Reason(
+                "sibling",
+                f"another trial of study {job.study} reached the target after {best[0]:.1f} s and {best[1]:,.0f} steps",
+            )
+        if self._num_studies % 2 == 0 or job.workload in self._guarded:
+            return None
+        fastest = self._fastest(job.workload)
+        if seconds > self._r_max * fastest[0] and steps > self._r_max * fastest[1]:
+            return Reason(
+                "r_max",
+                f"beyond {self._r_max:g} times the fastest submission, {fastest[0]:.1f} s and {fastest[1]:,.0f} steps",
+            )
+        return None
+
+    def _least(self, keys: Iterable[str]) -> Cost:
+        """The least cost on each axis; trials that have not ended count as not reaching the target."""
+        costs = [self._costs.get(key, NEVER) for key in keys]
+        return min(seconds for seconds, _ in costs), min(steps for _, steps in costs)
+
+    def _fastest(self, workload: str) -> Cost:
+        """The least median over studies among submissions, on each axis; what is not done yet can only lower it."""
+        by_submission: dict[str, list[Cost]] = {}
+        for (submission, name, _), keys in self._studies.items():
+            if name == workload:
+                by_submission.setdefault(submission, []).append(self._least(keys))
+        medians = [np.median(np.array(studies), axis=0) for studies in by_submission.values()]
+        return tuple(np.min(medians, axis=0).tolist()) if medians else NEVER

@@ -1,0 +1,160 @@
+"""From a suite and submissions to jobs: one per trial, in the order in which they run."""
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from algoperf import random_utils, runner, suites
+from algoperf.spec import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """One trial of a campaign."""
+
+    submission: str
+    file: Path
+    framework: str
+    workload: str
+    study: int
+    """From 0."""
+    trial: int
+    """From 1."""
+    point: dict[str, Any] | None
+    """Hyperparameters; None in the self-tuning ruleset."""
+    rng_seed: int
+    workload_config: str
+    """Hash of everything that the workload and the suite fix."""
+    budget_sec: float
+    """On the submission clock."""
+    folder: Path
+    arguments: tuple[str, ...]
+    """Of submission_runner.py."""
+
+    @property
+    def key(self) -> str:
+        """Its place below the experiment folder."""
+        return f"{self.submission}/study_{self.study}/{self.workload}_{self.framework}/trial_{self.trial}"
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        return random_utils.seeds(self.rng_seed, self.study, self.trial)
+
+    @property
+    def siblings(self) -> tuple[str, str, int]:
+        """Jobs with the same value are the trials of one study on one workload."""
+        return self.submission, self.workload, self.study
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """What run_benchmark.py was asked for; names as its flags."""
+
+    experiment_dir: Path
+    suite: str
+    ruleset: str
+    submissions: tuple[str, ...]
+    framework: str | None = None
+    workloads: tuple[str, ...] = ()
+    num_studies: int | None = None
+    num_trials: int | None = None
+    rng_seed: int = 0
+    data_dir: str | None = None
+    tuning_search_space: str | None = None
+    max_steps: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.submissions:
+            raise UsageError("Say what to run: --submissions=<folder>,<folder>, ...")
+        for name in ("num_studies", "num_trials", "max_steps"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} must be at least 1, got {value}.")
+
+    def cut_suite(self) -> suites.Suite:
+        """The suite, cut to the workloads, studies and trials that are asked for."""
+        full = suites.load(self.suite)
+        full.ruleset(self.ruleset)
+        return suites.customize(
+            full, workloads=self.workloads, num_studies=self.num_studies, num_trials=self.num_trials
+        )
+
+
+def make_jobs(campaign: Campaign) -> list[Job]:
+    """All trials: study by study, so that whole studies are there early, and submissions take turns.
+
+    Raises:
+      UsageError: for anything that can be found out before a framework is imported.
+    """
+    suite = campaign.cut_suite()
+    ruleset = suite.ruleset(campaign.ruleset)
+    names: dict[str, str] = {}
+    for submission in campaign.submissions:
+        file, _ = runner.submissions.find(submission, campaign.framework)
+        name = runner.submission_name(file)
+        if name in names:
+            raise UsageError(
+                f"{names[name]!r} and {submission!r} would both write to folder {name!r}: rename one of them, or run "
+                "them with different values of --experiment_dir."
+            )
+        names[name] = submission
+    jobs = []
+    for study in range(ruleset.num_studies):
+        for workload in suite.scored_names():
+            trials = [
+                list(_trials(campaign, submission, workload, study, ruleset.num_trials))
+                for submission in campaign.submissions
+            ]
+            # First trials of all submissions, then second ones: what one has reached may stop another early.
+            jobs += [job for row in _transposed(trials) for job in row]
+    return jobs
+
+
+def _transposed(rows: Sequence[Sequence[Job]]) -> list[list[Job]]:
+    """Columns of rows of different lengths."""
+    return [[row[i] for row in rows if i < len(row)] for i in range(max(map(len, rows)))]
+
+
+def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_trials: int) -> Iterator[Job]:
+    given = {
+        "submission": submission,
+        "workload": workload,
+        "framework": campaign.framework,
+        "tuning_ruleset": campaign.ruleset,
+        "tuning_search_space": campaign.tuning_search_space,
+        "suite": campaign.suite,
+        "experiment_dir": str(campaign.experiment_dir),
+        "study": study,
+        "rng_seed": campaign.rng_seed,
+    }
+    flags: dict[str, Any] = collections.defaultdict(lambda: None, given)  # All others are not given.
+    config = runner.RunConfig.from_flags(flags)
+    spec = config.workload
+    common = {
+        **given,
+        "submission": str(config.submission_file),
+        "framework": config.framework,
+        "data_dir": campaign.data_dir,
+        "max_global_steps": campaign.max_steps,
+        "device": campaign.device,
+    }
+    for trial, point in enumerate(config.points[:num_trials], start=1):
+        yield Job(
+            submission=runner.submission_name(config.submission_file),
+            file=config.submission_file,
+            framework=config.framework,
+            workload=workload,
+            study=study,
+            trial=trial,
+            point=point,
+            rng_seed=campaign.rng_seed,
+            workload_config=spec.config_hash(),
+            budget_sec=spec.max_allowed_runtime_sec * config.budget_factor,
+            folder=config.folder(trial),
+            arguments=tuple(runner.as_arguments({**common, "trial": trial})),
+        )

@@ -1,0 +1,159 @@
+"""One attempt at one job: a fresh process of submission_runner.py, its log, its end, and what the end means."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from algoperf import records, runner
+from campaign.plan import ROOT, Job
+from campaign.store import HEARTBEAT_SEC, MAX_CRASHES, Attempt, Outcome, Store, identity_of_process
+
+TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
+PR_SET_PDEATHSIG = 1
+LOG_TAIL_CHARS = 4000
+STOPPED_CODES = {
+    code
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+    for code in (-number, runner.EXIT_SIGNAL_BASE + number)
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process may run."""
+
+    cores: tuple[int, ...] = ()
+    """Numbers of the processors; empty leaves it to the system."""
+    gpu: str | None = None
+    """The one GPU it sees; '' for none; None leaves it to the system."""
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that keeps to its place."""
+        found = dict(os.environ)
+        if self.cores:
+            found["OMP_NUM_THREADS"] = str(len(self.cores))
+        if self.gpu is not None:
+            found["CUDA_VISIBLE_DEVICES"] = self.gpu
+        return found
+
+
+class Run:
+    """A trial's process, started.
+
+    Args:
+      store: of the campaign.
+      job: what to run.
+      attempt: its claim.
+      place: where.
+      command: before the job's arguments; tests pass another program.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        job: Job,
+        attempt: Attempt,
+        place: Place,
+        command: Sequence[str] = TRIAL_COMMAND,
+    ):
+        self.job, self.attempt, self._store = job, attempt, store
+        self.started = self._last_beat = time.monotonic()
+        self.is_stopping = False
+        with open(attempt.log, "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, *job.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=place.environment(),
+                preexec_fn=_preparation(place.cores),
+            )
+        attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
+
+    def poll(self) -> Outcome | None:
+        """The outcome once the process has ended, recorded; None while it runs."""
+        code = self.process.poll()
+        if code is None:
+            if time.monotonic() - self._last_beat > HEARTBEAT_SEC:
+                self.attempt.beat()
+                self._last_beat = time.monotonic()
+            return None
+        return self._ended(code)
+
+    def stop(self, reason: str | None = None) -> None:
+        """Asks for a checkpoint and the end; with a reason the trial is not to go on later."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        if reason is not None:
+            records.write_json(self.job.folder / records.STOP, {"reason": reason})
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once; it goes on from its last checkpoint."""
+        self.is_stopping = True
+        self.process.kill()
+
+    def _ended(self, code: int) -> Outcome:
+        summary = self._store.summary(self.job)
+        error = None
+        if code == 0 and summary is not None:
+            outcome = Outcome.DONE
+        elif self.is_stopping and code in STOPPED_CODES:
+            outcome = Outcome.INTERRUPTED
+        elif code == runner.EXIT_USAGE:
+            outcome, error = Outcome.REFUSED, self._log_tail()
+        else:
+            outcome = Outcome.CRASHED
+            error = summary["error"] if summary is not None and summary.get("error") else self._log_tail()
+        self.attempt.update(
+            outcome=outcome,
+            exit_code=code,
+            seconds=round(time.monotonic() - self.started, 3),
+            **({} if error is None else {"error": error}),
+        )
+        crashes = sum(one.outcome is Outcome.CRASHED for one in self._store.attempts(self.job))
+        if outcome is Outcome.REFUSED or crashes >= MAX_CRASHES:
+            self._record_failure(code, error)
+        return outcome
+
+    def _log_tail(self) -> str:
+        return self.attempt.log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
+
+    def _record_failure(self, code: int, error: str | None) -> None:
+        """A summary for a process that could not write one, so that scoring says what happened."""
+        if self._store.summary(self.job) is None:
+            self.job.folder.mkdir(parents=True, exist_ok=True)
+            records.write_json(
+                self.job.folder / records.SUMMARY, {"status": "failed", "error": error, "exit_code": code}
+            )
+
+
+def _preparation(cores: Sequence[int]) -> Callable[[], Any] | None:
+    """What a child does before it becomes the trial: keeps to its cores, and ends when its parent does."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+    return prepare
+
+
+def last_evaluation(folder: Path) -> tuple[float, float]:
+    """(submission seconds, step) of the newest evaluation of a trial; zeros before the first."""
+    try:
+        columns = records.read_csv(folder / records.EVAL_MEASUREMENTS)
+        return columns[records.SUBMISSION_TIME][-1], columns[records.GLOBAL_STEP][-1]
+    except (FileNotFoundError, KeyError, IndexError):
+        return 0.0, 0.0

@@ -1,0 +1,222 @@
+"""What a campaign keeps on disk, so that it can be killed, continued, and shared between machines.
+
+    <experiment_dir>/.campaign/attempts/<job's place>/<n>.json    attempts at a job, from 1
+    <experiment_dir>/.campaign/attempts/<job's place>/<n>.log     what its process printed
+
+An attempt is a claim: the file of attempt n is created exclusively, so one machine alone gets it, and attempt n + 1
+may be created only when n has ended or its holder is gone. Whether a job is done is said by the summary in its trial
+folder alone.
+"""
+
+import dataclasses
+import datetime
+import enum
+import json
+import os
+import socket
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from algoperf import records
+from algoperf.spec import UsageError
+from campaign.plan import Campaign, Job
+
+FOLDER = ".campaign"
+HEARTBEAT_SEC = 10.0
+STALE_AFTER_SEC = 60.0
+"""A holder on another machine that has been silent for so long is gone."""
+MAX_CRASHES = 2
+
+
+class State(enum.StrEnum):
+    """Of a job; the value is what tables show."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped early"
+    FAILED = "failed"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (State.DONE, State.STOPPED, State.FAILED)
+
+
+class Outcome(enum.StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    CRASHED = "crashed"
+    REFUSED = "refused"
+    """Wrong input: trying again is of no use."""
+    INTERRUPTED = "interrupted"
+    """The campaign was stopped; the trial goes on from its checkpoint."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """A claim on a job, open or ended."""
+
+    number: int
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def outcome(self) -> Outcome | None:
+        value = self.content.get("outcome")
+        return None if value is None else Outcome(value)
+
+    @property
+    def log(self) -> Path:
+        return self.path.with_suffix(".log")
+
+    def update(self, **changes: Any) -> None:
+        """Writes changes to the file."""
+        self.content.update(changes)
+        records.write_json(self.path, self.content)
+
+    def beat(self) -> None:
+        """A sign of life."""
+        os.utime(self.path)
+
+
+def identity_of_process(pid: int) -> dict[str, Any]:
+    """What tells a process from a later one that got the same number."""
+    return {"pid": pid, "created": psutil.Process(pid).create_time()}
+
+
+def is_alive(process: dict[str, Any]) -> bool:
+    """Whether a process of this machine still runs."""
+    try:
+        found = psutil.Process(process["pid"])
+        return abs(found.create_time() - process["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+class Store:
+    """The campaign's own records below an experiment folder.
+
+    Args:
+      campaign: what is run.
+    """
+
+    def __init__(self, campaign: Campaign):
+        self.root = campaign.experiment_dir / FOLDER
+        self._max_steps = campaign.max_steps
+
+    # ---- attempts ----------------------------------------------------------------------------------------------
+
+    def attempts(self, job: Job) -> list[Attempt]:
+        """All attempts at a job, first one first."""
+        folder = self._folder(job)
+        found = []
+        for number in range(1, 1_000_000):
+            path = folder / f"{number}.json"
+            try:
+                found.append(Attempt(number, path, json.loads(path.read_text())))
+            except FileNotFoundError:
+                break
+            except ValueError:  # Created and not yet filled: its holder is at work, or died right then.
+                found.append(Attempt(number, path, {}))
+        return found
+
+    def claim(self, job: Job) -> Attempt | None:
+        """A new attempt that belongs to this process; None if somebody else was faster or it is not wanted."""
+        seen = self.attempts(job)
+        if self._state(job, seen) is not State.WAITING:
+            return None
+        number = len(seen) + 1  # Of what was judged, not of what is there by now.
+        path = self._folder(job) / f"{number}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+        except FileExistsError:
+            return None
+        attempt = Attempt(number, path, {})
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        attempt.update(host=socket.gethostname(), holders=[identity_of_process(os.getpid())], started=now)
+        return attempt
+
+    def _folder(self, job: Job) -> Path:
+        return self.root / "attempts" / job.key
+
+    def _is_held(self, attempt: Attempt) -> bool:
+        """Whether an attempt that has not ended is still at work."""
+        is_fresh = self._age_sec(attempt.path) < STALE_AFTER_SEC
+        if attempt.content.get("host") != socket.gethostname():
+            return is_fresh
+        # A trial may outlive the command that started it.
+        return any(map(is_alive, attempt.content["holders"]))
+
+    def _age_sec(self, path: Path) -> float:
+        """Seconds since the last sign of life, on the clock of the file system, which all machines share."""
+        if time.time() - path.stat().st_mtime < STALE_AFTER_SEC / 2:
+            return 0.0
+        probe = self.root / f"clock_{socket.gethostname()}_{os.getpid()}"
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink()
+        return now - path.stat().st_mtime
+
+    # ---- states ------------------------------------------------------------------------------------------------
+
+    def state(self, job: Job) -> State:
+        """Where a job stands.
+
+        Raises:
+          UsageError: if its folder holds another trial.
+        """
+        return self._state(job, self.attempts(job))
+
+    def _state(self, job: Job, attempts: list[Attempt]) -> State:
+        summary = self.summary(job)
+        if summary is not None:
+            self._check_same(job, summary)
+            if summary["status"] == "stopped":
+                return State.STOPPED
+            if summary["status"] != "failed" and not self._goes_on(summary):
+                return State.DONE
+        if attempts:
+            last = attempts[-1]
+            if last.outcome is None and self._is_held(last):
+                return State.RUNNING
+            if last.outcome is Outcome.REFUSED:
+                return State.FAILED
+        crashes = sum(attempt.outcome is Outcome.CRASHED for attempt in attempts)
+        return State.FAILED if crashes >= MAX_CRASHES else State.WAITING
+
+    def summary(self, job: Job) -> dict[str, Any] | None:
+        """What a finished trial left; None while there is nothing."""
+        try:
+            return records.read_json(job.folder / records.SUMMARY)
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _goes_on(self, summary: dict[str, Any]) -> bool:
+        return summary["status"] == "max_steps" and (
+            self._max_steps is None or self._max_steps > summary["global_step"]
+        )
+
+    @staticmethod
+    def _check_same(job: Job, summary: dict[str, Any]) -> None:
+        identity = summary.get("identity", {})
+        wanted = {
+            "workload_config": job.workload_config,
+            "hyperparameters": job.point,
+            "rng_seed": job.rng_seed,
+        }
+        for name, value in wanted.items():
+            if name in identity and identity[name] != value:
+                raise UsageError(
+                    f"{job.folder} holds a trial with another {name} ({identity[name]!r}, now {value!r}): use the "
+                    "settings of that time, or another --experiment_dir."
+                )
+
+    def states(self, jobs: Iterable[Job]) -> dict[str, State]:
+        """Key -> state."""
+        return {job.key: self.state(job) for job in jobs}

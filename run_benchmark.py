@@ -1,0 +1,107 @@
+r"""Runs submissions over a suite: every trial in a process of its own, then the scores.
+
+    python run_benchmark.py --suite=mini --ruleset=self --experiment_dir=<folder>
+    --submissions=reference_algorithms/nadamw,reference_algorithms/nesterov --framework=jax --plan
+
+Killed or stopped, the same command goes on where it was; on several machines over one shared folder, they share the
+trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 128 + n stopped by signal n.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from algoperf.spec import UsageError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("suite", "mini", "Workloads and rules: mini, mini_quick, algoperf_v06, algoperf_v05, ...")
+flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
+flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")
+flags.DEFINE_string("framework", None, "jax or pytorch; inferred where the submissions offer only one.")
+flags.DEFINE_list("workloads", [], "Workloads instead of the suite's.")
+flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
+flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
+flags.DEFINE_string("experiment_dir", None, "Root of the results.", required=True)
+flags.DEFINE_string("data_dir", None, "Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
+flags.DEFINE_string(
+    "tuning_search_space", None, "JSON file for all submissions; by default the one beside each."
+)
+flags.DEFINE_integer("rng_seed", 0, "Fixes points, data order, initialisation and submissions.")
+flags.DEFINE_integer("max_steps", None, "Stop trials after this many updates; not for scoring.")
+flags.DEFINE_string("device", "auto", "auto, cpu or gpu.")
+flags.DEFINE_bool("plan", False, "Only print the table of trials, with what is done and what the rest takes.")
+flags.DEFINE_bool(
+    "status", False, "Only print where a campaign stands, wherever it runs; needs --experiment_dir alone."
+)
+flags.DEFINE_string("engine", "local", "local (workers on this machine) or ray (a Ray cluster).")
+flags.DEFINE_integer("workers", 1, "Trials at a time, each on its share of the cores or its own GPU.")
+flags.DEFINE_list("gpus", [], "GPUs of the workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
+flags.DEFINE_bool(
+    "frugal",
+    None,
+    "Stop trials that can no longer change a score; by default on for mini suites, off for official ones.",
+)
+flags.DEFINE_bool("quiet", False, "Print only the end.")
+
+
+def main(argv: Sequence[str]) -> int:
+    from algoperf.runner import EXIT_SIGNAL_BASE
+    from algoperf.training import Interrupted
+    from campaign import command, plan
+
+    if len(argv) > 1:
+        raise UsageError(f"Unexpected argument {argv[1]!r}: settings are given as --name=value; see --help.")
+    folder = Path(FLAGS.experiment_dir).expanduser().resolve()
+    if FLAGS.status and not FLAGS.submissions:
+        campaign = command.saved_campaign(folder)
+    else:
+        campaign = plan.Campaign(
+            experiment_dir=folder,
+            suite=FLAGS.suite,
+            ruleset=FLAGS.ruleset,
+            submissions=tuple(FLAGS.submissions),
+            framework=FLAGS.framework,
+            workloads=tuple(FLAGS.workloads),
+            num_studies=FLAGS.num_studies,
+            num_trials=FLAGS.num_trials,
+            rng_seed=FLAGS.rng_seed,
+            data_dir=FLAGS.data_dir,
+            tuning_search_space=FLAGS.tuning_search_space,
+            max_steps=FLAGS.max_steps,
+            device=FLAGS.device,
+        )
+    config = command.Config(
+        plan=FLAGS.plan,
+        status=FLAGS.status,
+        engine=FLAGS.engine,
+        workers=FLAGS.workers,
+        gpus=tuple(FLAGS.gpus),
+        frugal=FLAGS.frugal,
+        quiet=FLAGS.quiet,
+    )
+    try:
+        return command.run(campaign, config)
+    except Interrupted as stop:
+        print("Stopped; the same command continues from here.", file=sys.stderr)
+        return EXIT_SIGNAL_BASE + stop.signal_number
+
+
+def guarded(function):
+    """`function` with what the user can put right as one line on stderr and exit code 2."""
+
+    def call(argv: Sequence[str]):
+        try:
+            return function(argv)
+        except (UsageError, flags.Error) as error:
+            print(f"run_benchmark.py: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+
+    return call
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
+    app.run(guarded(main), flags_parser=guarded(FLAGS))

@@ -1,0 +1,329 @@
+"""Campaigns: the plan, claims, crashes, kills and continuing, on pretended trials; one run with real ones."""
+
+import collections
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from harness import ROOT
+
+from algoperf import records, runner
+from algoperf.spec import UsageError
+from algoperf.training import Interrupted
+from campaign import command, frugal, plan, process, status
+from campaign.local import LocalEngine, places
+from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
+
+PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_trial.py"))
+QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]
+
+
+def campaign(tmp_path, **changes):
+    fields = {
+        "experiment_dir": tmp_path,
+        "suite": "mini",
+        "ruleset": "external",
+        "submissions": (str(ROOT / "reference_algorithms/nadamw"), str(ROOT / "reference_algorithms/adamw")),
+        "framework": "jax",
+        "workloads": ("digits",),
+        "num_studies": 1,
+        "num_trials": 2,
+    }
+    return plan.Campaign(**{**fields, **changes})
+
+
+def scripts(tmp_path, default=QUICK, **by_key):
+    tmp_path.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "scripts.json").write_text(json.dumps({"default": default, **by_key}))
+
+
+def engine(found, jobs=None, num_workers=1, limits=None):
+    jobs = jobs or plan.make_jobs(found)
+    return LocalEngine(Store(found), jobs, places(num_workers), limits, lambda *_: None, PRETENDED)
+
+
+def log_of(tmp_path):
+    """Job -> what its starts came to."""
+    found = collections.defaultdict(list)
+    for line in (tmp_path / "starts.log").read_text().splitlines():
+        what, key, _ = line.split()
+        found[key].append(what)
+    return found
+
+
+# ---- the plan ----------------------------------------------------------------------------------------------
+
+
+def test_jobs_take_turns_and_are_the_trials_that_the_runner_would_run(tmp_path):
+    found = campaign(tmp_path, num_studies=2)
+    jobs = plan.make_jobs(found)
+    assert [job.key for job in jobs] == [
+        f"{name}/study_{study}/digits_jax/trial_{trial}"
+        for study in (0, 1)
+        for trial in (1, 2)
+        for name in ("nadamw", "adamw")
+    ]
+    flags = collections.defaultdict(
+        lambda: None,
+        workload="digits",
+        submission=found.submissions[0],
+        framework="jax",
+        tuning_ruleset="external",
+        suite="mini",
+        experiment_dir=str(tmp_path),
+        study=1,
+        rng_seed=0,
+    )
+    config = runner.RunConfig.from_flags(flags)
+    ours = [job for job in jobs if job.submission == "nadamw" and job.study == 1]
+    assert [job.point for job in ours] == list(config.points[:2])
+    assert [job.folder for job in ours] == [config.folder(1), config.folder(2)]
+    assert jobs[0].seeds != jobs[2].seeds
+
+
+def test_a_campaign_without_points_has_one_trial_per_study(tmp_path):
+    jobs = plan.make_jobs(campaign(tmp_path, ruleset="self", num_trials=None, num_studies=None))
+    assert [(job.study, job.trial, job.point) for job in jobs if job.submission == "adamw"] == [
+        (study, 1, None) for study in range(3)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"submissions": ()}, "--submissions"),
+        ({"num_trials": 0}, "--num_trials"),
+        ({"suite": "nono"}, "nono"),
+        ({"ruleset": "nono"}, "nono"),
+        ({"workloads": ("nono",)}, "nono"),
+        ({"submissions": ("nono",)}, "nono"),
+        ({"submissions": (str(ROOT / "reference_algorithms/adamw"),) * 2}, "would both write"),
+    ],
+)
+def test_wrong_input_is_named(tmp_path, changes, words):
+    with pytest.raises(UsageError, match=words):
+        plan.make_jobs(campaign(tmp_path, **changes))
+
+
+def test_more_workers_than_cores_or_gpus_are_refused():
+    with pytest.raises(UsageError, match="cores"):
+        places(10_000)
+    with pytest.raises(UsageError, match="GPUs"):
+        places(2, ["0"])
+    assert [place.gpu for place in places(1, ["3"])] == ["3"]
+    cores = [place.cores for place in places(len(os.sched_getaffinity(0)))]
+    assert len({core for own in cores for core in own}) == len(cores)
+
+
+# ---- claims ------------------------------------------------------------------------------------------------
+
+
+def test_of_many_who_want_a_job_one_gets_it(tmp_path):
+    found = campaign(tmp_path)
+    job = plan.make_jobs(found)[0]
+    claims = []
+    barrier = threading.Barrier(8)
+
+    def want():
+        barrier.wait()
+        claims.append(Store(found).claim(job))
+
+    threads = [threading.Thread(target=want) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(claim is not None for claim in claims) == 1
+    assert Store(found).state(job) is State.RUNNING
+    assert Store(found).claim(job) is None
+
+
+def test_a_claim_ends_with_its_process(tmp_path):
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    attempt = store.claim(job)
+    attempt.update(holders=[{"pid": os.getpid(), "created": 1.0}])  # An earlier process of that number.
+    assert store.state(job) is State.WAITING
+    assert store.claim(job).number == 2
+
+
+@pytest.mark.parametrize(("age", "state"), [(0, State.RUNNING), (2 * STALE_AFTER_SEC, State.WAITING)])
+def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state):
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    attempt = store.claim(job)
+    attempt.update(host=socket.gethostname() + "-other")
+    then = time.time() - age
+    os.utime(attempt.path, (then, then))
+    assert store.state(job) is state
+    if state is State.WAITING:
+        attempt.beat()
+        assert store.state(job) is State.RUNNING
+
+
+def test_a_folder_with_another_trial_is_refused(tmp_path):
+    found = campaign(tmp_path)
+    job = plan.make_jobs(found)[0]
+    job.folder.mkdir(parents=True)
+    summary = {"status": "target_reached", "identity": {"rng_seed": 7}}
+    (job.folder / records.SUMMARY).write_text(json.dumps(summary))
+    with pytest.raises(UsageError, match="another rng_seed"):
+        Store(found).state(job)
+
+
+# ---- runs --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_every_trial_runs_once(tmp_path, num_workers):
+    scripts(tmp_path)
+    found = campaign(tmp_path)
+    states = engine(found, num_workers=num_workers).run()
+    assert set(states.values()) == {State.DONE}
+    assert all(one == ["start", "end"] for one in log_of(tmp_path).values())
+    assert len(log_of(tmp_path)) == 4
+    assert set(engine(found).run().values()) == {State.DONE}
+    assert all(one == ["start", "end"] for one in log_of(tmp_path).values()), "a second call runs nothing"
+
+
+def test_a_crash_is_tried_again_once_and_stops_nobody_else(tmp_path):
+    found = campaign(tmp_path)
+    once, twice, refused, fine = (job.key for job in plan.make_jobs(found))
+    crash = {"exit": 1, "status": "failed", "error": "Traceback\nValueError: boom"}
+    scripts(
+        tmp_path,
+        **{
+            once: [crash, *QUICK],
+            twice: [{"exit": 139, "error": "segmentation"}],
+            refused: [{"exit": 2, "error": "bad"}],
+        },
+    )
+    states = engine(found).run()
+    assert states == {once: State.DONE, twice: State.FAILED, refused: State.FAILED, fine: State.DONE}
+    starts = log_of(tmp_path)
+    assert [starts[key].count("start") for key in (once, twice, refused, fine)] == [2, 2, 1, 1]
+    summary = json.loads((tmp_path / twice / records.SUMMARY).read_text())
+    assert (summary["status"], summary["error"]) == ("failed", "segmentation")
+    lines = status.failures(plan.make_jobs(found), states, Store(found))
+    assert len(lines) == 2
+    assert "segmentation" in lines[0]
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {helpers!r}, {here!r}]
+from pathlib import Path
+import test_campaign as t
+states = t.engine(t.campaign(Path({folder!r}))).run()
+print("ended", {{str(state) for state in states.values()}})
+"""
+
+
+def start(tmp_path):
+    paths = {"root": str(ROOT), "helpers": str(ROOT / "tests/helpers"), "here": str(ROOT / "tests/campaign")}
+    code = SCRIPT.format(folder=str(tmp_path), **paths)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, timeout=60):
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def num_lines(tmp_path, word):
+    path = tmp_path / "starts.log"
+    return path.read_text().count(word) if path.exists() else 0
+
+
+def test_a_campaign_killed_twice_ends_with_every_trial_exactly_once(tmp_path):
+    slow = [{"evaluations": [[0.5, 5, 0.1], [1.0, 10, 0.95]], "sleep": 0.4}]
+    scripts(tmp_path, slow)
+    for number in (1, 3):
+        started = start(tmp_path)
+        wait_for(lambda number=number: num_lines(tmp_path, "start ") >= number)
+        os.killpg(started.pid, signal.SIGKILL)
+        started.communicate()
+    out, err = start(tmp_path).communicate(timeout=60)
+    assert "ended {'done'}" in out, err
+    log = log_of(tmp_path)
+    assert len(log) == 4
+    assert all(one.count("end") == 1 for one in log.values())
+    assert sum(one.count("start") for one in log.values()) == 6
+
+
+def test_a_trial_whose_campaign_died_writes_its_checkpoint_and_is_not_run_twice_at_once(tmp_path):
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
+    started = start(tmp_path)
+    wait_for(lambda: num_lines(tmp_path, "start ") == 1)
+    started.kill()  # The campaign alone, not its group.
+    started.communicate()
+    wait_for(lambda: num_lines(tmp_path, "interrupted ") == 1)
+
+
+def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
+    found = campaign(tmp_path)
+    own = engine(found, num_workers=2)
+
+    def interrupt():
+        wait_for(lambda: num_lines(tmp_path, "start ") == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(Interrupted):
+        own.run()
+    assert num_lines(tmp_path, "interrupted ") == 2
+    store = Store(found)
+    attempts = [attempt for job in plan.make_jobs(found) for attempt in store.attempts(job)]
+    assert [attempt.outcome for attempt in attempts] == [Outcome.INTERRUPTED] * 2
+    assert set(store.states(plan.make_jobs(found)).values()) == {State.WAITING}
+
+
+# ---- frugality ---------------------------------------------------------------------------------------------
+
+
+def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("campaign.local.CHECK_SEC", 0.05)
+    found = campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
+    first, second = (job.key for job in plan.make_jobs(found))
+    hopeless = [{"evaluations": [[0.6 * i, 6 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]
+    scripts(tmp_path, **{second: hopeless})
+    jobs = plan.make_jobs(found)
+    limits = frugal.Limits(jobs, found.cut_suite(), 1)
+    states = engine(found, jobs, limits=limits).run()
+    assert states == {first: State.DONE, second: State.STOPPED}
+    assert log_of(tmp_path)[second][-1] == "stopped"
+    (stopped, saved) = status.savings(jobs, states, Store(found))
+    assert "sibling" in stopped
+    assert "saved: at most" in saved
+    assert process.last_evaluation(tmp_path / second)[0] < 6
+
+
+# ---- the command -------------------------------------------------------------------------------------------
+
+
+def test_real_trials_from_plan_to_scores(tmp_path, capsys):
+    found = campaign(tmp_path, framework="pytorch", max_steps=3, num_trials=1)
+    assert command.run(found, command.Config(plan=True)) == 0
+    planned = capsys.readouterr().out
+    assert "nadamw/study_0/digits_pytorch/trial_1" in planned
+    assert "2 trials: 2 waiting" in planned
+    assert not tmp_path.joinpath("nadamw").exists(), "a plan starts nothing"
+    assert command.run(found, command.Config(quiet=True)) == 0
+    assert "2 trials: 2 done" in capsys.readouterr().out
+    assert command.run(command.saved_campaign(tmp_path), command.Config(status=True)) == 0
+    assert "2 trials: 2 done" in capsys.readouterr().out
