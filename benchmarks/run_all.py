@@ -47,6 +47,8 @@ def main(argv: list[str]) -> None:
         for framework, package in PACKAGE.items():
             if importlib.util.find_spec(package) is not None:
                 _run("step_time.py", f"--workload={workload}", f"--framework={framework}")
+    installed = [name for name, package in PACKAGE.items() if importlib.util.find_spec(package)]
+    _run("optimizer_step.py", f"--frameworks={','.join(installed)}")
     if FLAGS.leaderboard:
         _run("scoring_time.py", FLAGS.leaderboard)
     else:

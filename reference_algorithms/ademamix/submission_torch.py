@@ -62,11 +62,11 @@ class AdEMAMix(ForeachOptimizer):
     def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second, slow = buffers
         step = group["num_updates"] - 1
-        foreach_optimizer.adam_moments(group, grads, first, second)
         torch._foreach_lerp_(slow, grads, 1 - self._slow.beta3(step))
-        correction = 1 - group["betas"][0] ** group["num_updates"]
-        directions = torch._foreach_div(first, correction)
-        torch._foreach_add_(directions, slow, alpha=self._slow.alpha(step))
-        denominators = foreach_optimizer.adam_denominators(group, second)
-        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_addcdiv_(params, directions, denominators, -group["lr"])
+        # AdamW's kernel makes β1 x + (1 - β1) g of what it is given as first moment x, and divides by 1 - β1^t. With
+        # this x that is the whole numerator, slow average included.
+        beta1 = group["betas"][0]
+        scale = self._slow.alpha(step) * (1 - beta1 ** group["num_updates"]) / beta1
+        combined = torch._foreach_add(first, slow, alpha=scale)
+        torch._foreach_lerp_(first, grads, 1 - beta1)
+        foreach_optimizer.adamw_kernel(group, params, grads, combined, second)

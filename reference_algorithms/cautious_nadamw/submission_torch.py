@@ -56,15 +56,15 @@ class CautiousNadamW(ForeachOptimizer):
 
     def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second = buffers
-        foreach_optimizer.adam_moments(group, grads, first, second)
-        steps = torch._foreach_lerp(first, grads, 1 - group["betas"][0])  # The look-ahead, not stored.
+        torch._foreach_lerp_(first, grads, 1 - group["betas"][0])
+        look_ahead = [moment.clone() for moment in first]  # Updated once more, and not kept.
+        steps = foreach_optimizer.adam_directions(group, grads, look_ahead, second)
         # Positive where the step and the gradient agree; sign and clamp make it 1 there and 0 elsewhere.
         masks = torch._foreach_mul(steps, grads)
         torch._foreach_sign_(masks)
         torch._foreach_clamp_min_(masks, 0.0)
         shares = torch.stack([mask.mean() for mask in masks]).clamp_min(1e-3)
-        correction = 1 - group["betas"][0] ** group["num_updates"]
         torch._foreach_mul_(steps, masks)
-        torch._foreach_mul_(steps, list((-group["lr"] / (correction * shares)).unbind()))
+        torch._foreach_mul_(steps, list((-group["lr"] / shares).unbind()))
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_addcdiv_(params, steps, foreach_optimizer.adam_denominators(group, second))
+        torch._foreach_add_(params, steps)

@@ -54,9 +54,7 @@ class Lamb(ForeachOptimizer):
 
     def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second = buffers
-        foreach_optimizer.adam_moments(group, grads, first, second)
-        steps = torch._foreach_div(first, foreach_optimizer.adam_denominators(group, second))
-        torch._foreach_div_(steps, 1 - group["betas"][0] ** group["num_updates"])
+        steps = foreach_optimizer.adam_directions(group, grads, first, second)
         torch._foreach_add_(steps, params, alpha=group["weight_decay"])
         # All norms together: (tensors,) vectors, no value of which the host has to know.
         lengths = torch.stack(torch._foreach_norm(params))

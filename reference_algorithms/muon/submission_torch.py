@@ -80,13 +80,10 @@ class Muon(ForeachOptimizer):
             torch._foreach_lerp_(moments, grads, 1 - group["momentum"])
             ahead = torch._foreach_lerp(moments, grads, 1 - group["momentum"])
             directions = orthogonalised(ahead, group["num_matrices"])
+            torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(params, directions, alpha=-group["lr"])
         else:
-            second = buffers[1]
-            foreach_optimizer.adam_moments(group, grads, moments, second)
-            directions = torch._foreach_div(moments, foreach_optimizer.adam_denominators(group, second))
-            torch._foreach_div_(directions, 1 - group["betas"][0] ** group["num_updates"])
-        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(params, directions, alpha=-group["lr"])
+            foreach_optimizer.adamw_kernel(group, params, grads, moments, buffers[1])
 
 
 def orthogonalised(tensors: Tensors, num_matrices: int) -> Tensors:

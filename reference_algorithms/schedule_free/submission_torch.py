@@ -14,7 +14,7 @@ from reference_algorithms.schedule_free.self_tuning import (
 )
 from reference_algorithms.shared import training_torch
 from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors, adamw_kernel
 from reference_algorithms.shared.training_torch import MeanLoss, data_selection
 
 __all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
@@ -37,14 +37,12 @@ class ScheduleFreeAdamW(ForeachOptimizer):
         x, z, second = buffers
         num_updates, beta2 = group["num_updates"], group["betas"][1]
         eta = group["lr"] * min(1.0, num_updates / group["warmup_steps"])
-        alpha = eta * math.sqrt(1 - beta2**num_updates)
+        correction = math.sqrt(1 - beta2**num_updates)
         group["weight_sum"] += eta**2
-        torch._foreach_mul_(second, beta2)
-        torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
-        denominators = torch._foreach_sqrt(second)
-        torch._foreach_add_(denominators, EPSILON)
-        torch._foreach_add_(z, params, alpha=-alpha * group["weight_decay"])
-        torch._foreach_addcdiv_(z, grads, denominators, -alpha)
+        torch._foreach_add_(z, params, alpha=-eta * correction * group["weight_decay"])
+        # Without a first moment, and with its correction of √v, the kernel subtracts η · correction · g / (√v + ε).
+        constants = {"lr": eta, "beta1": 0.0, "eps": group["eps"] / correction, "weight_decay": 0.0}
+        adamw_kernel(group, z, grads, grads, second, **constants)
         torch._foreach_lerp_(x, z, eta**2 / group["weight_sum"])
         self._put_between(group, params, x, z)
 
@@ -63,9 +61,8 @@ class ScheduleFreeAdamW(ForeachOptimizer):
             group["is_average"] = is_average
 
     def _put_between(self, group: dict[str, Any], params: Tensors, x: Tensors, z: Tensors) -> None:
-        beta1 = group["betas"][0]
-        torch._foreach_copy_(params, torch._foreach_mul(x, beta1))
-        torch._foreach_add_(params, z, alpha=1 - beta1)
+        torch._foreach_copy_(params, z)
+        torch._foreach_lerp_(params, x, group["betas"][0])
 
 
 def init_optimizer_state(
@@ -83,6 +80,7 @@ def init_optimizer_state(
         model_params.parameters(),
         lr=hyperparameters.learning_rate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        eps=EPSILON,
         weight_decay=hyperparameters.weight_decay,
         warmup_steps=max(int(hyperparameters.warmup_factor * workload.step_hint), 1),
     )
