@@ -30,11 +30,13 @@ def test_core_and_scoring_import_no_framework():
     neutral += ["algoperf.backends", "algoperf.backends.base", "algoperf.data.queue", "algoperf.data.stream"]
     neutral += ["algoperf.data.locate", "algoperf.metrics.averages", "submission_runner"]
     neutral += ["scoring.command", "algorithmic_efficiency.spec", "reference_algorithms"]
+    neutral += ["target_setting.command"]
     assert len(neutral) > 20
     registry = "from algoperf import registry; specs = [registry.get(n) for n in registry.names()]"
     data = "modules = [registry.data_module(s) for s in specs], [registry.metrics_module(s) for s in specs]"
     assert imported_by(f"import {', '.join(neutral)}; {registry}; {data}") == []
     assert imported_by("import score_submissions") == []
+    assert imported_by("import set_targets") == []
 
 
 @pytest.mark.parametrize("name", suites.names())
@@ -89,11 +91,20 @@ def test_arrows_point_one_way():
     """algoperf imports nothing of ours; workloads import algoperf; scoring imports records and registry data only."""
     import ast
 
-    ours = {"algoperf", "workloads", "scoring", "reference_algorithms", "submissions", "datasets"}
+    ours = {
+        "algoperf",
+        "workloads",
+        "scoring",
+        "target_setting",
+        "reference_algorithms",
+        "submissions",
+        "datasets",
+    }
     allowed = {
         "algoperf": {"algoperf"},
         "workloads": {"algoperf", "workloads"},
         "scoring": {"algoperf", "scoring"},
+        "target_setting": {"algoperf", "scoring", "target_setting"},
         "reference_algorithms": {"algoperf", "reference_algorithms"},
     }
     for folder, may in allowed.items():

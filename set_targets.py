@@ -1,0 +1,137 @@
+r"""Target setting on stored sweeps: targets, variant tests, search spaces, OptLists, tuning budgets.
+
+    python set_targets.py targets --sweep_dir=~/sweep
+    python set_targets.py variants --sweep_dir=~/sweep --algorithms=nadamw
+    python set_targets.py expected_best --sweep_dir=~/sweep --workloads=wmt_mini,ogbg_mini --output_dir=/tmp/out
+
+  targets         validation and test targets from reruns of the best point, with provenance
+  variants        whether variants are distinct from their bases (rank transfer) and trainable (10 percent rule)
+  narrow          a narrow search space from the best point of each workload
+  optlist         a list of points that together do well on all workloads
+  budgets         quantiles of the best of k trials, exact and simulated
+  degradation     worst-case degradation of one point over all workloads
+  expected_best   expected best result over the number of trials, with intervals
+
+The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, point t of the sweep, and
+reruns/<algorithm>/study_<k>/..., rerun k of the best point. Each procedure prints a table and writes
+<procedure>.json and <procedure>.html. Formulas and sources are in docs/target_setting.md.
+"""
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from algoperf.spec import UsageError, no_such
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("sweep_dir", None, "The sweep folder.")
+flags.DEFINE_string("output_dir", None, "Write results here; <sweep_dir>/target_setting by default.")
+flags.DEFINE_list("algorithms", [], "Algorithms to read; all by default.")
+flags.DEFINE_list(
+    "workloads", [], "Workloads to read, in this order; all by default. variants: those to test."
+)
+flags.DEFINE_string("framework", None, "jax or pytorch, where the sweep has both.")
+flags.DEFINE_integer("min_reruns", 5, "targets: fewest reruns that targets are set from.")
+flags.DEFINE_string(
+    "runtime_budget",
+    "workload",
+    "targets: workload keeps budget and step hint of the workload; measured takes 4/3 of the reruns' medians.",
+)
+flags.DEFINE_float("tolerance", 0.1, "variants: how much worse than its base a variant's best may be.")
+flags.DEFINE_float("widen", 1.25, "narrow: factor by which ranges are widened on both sides.")
+flags.DEFINE_bool("fix_beta1", False, "narrow: take 0.1 for one_minus_beta1 instead of a range.")
+flags.DEFINE_float(
+    "outlier_tolerance",
+    0.0,
+    "narrow: how much worse a point may be that stands in for an outlier; 0 keeps all.",
+)
+flags.DEFINE_float(
+    "outlier_factor",
+    10.0,
+    "narrow: factor beyond the other workloads' range from which a best point is an outlier.",
+)
+flags.DEFINE_integer("size", 5, "optlist: entries, the number of trials of a study.")
+flags.DEFINE_list("budgets", ["1", "5", "20"], "budgets: numbers of trials.")
+flags.DEFINE_integer(
+    "max_trials", None, "expected_best: last number of trials; as many as results by default."
+)
+flags.DEFINE_integer(
+    "num_samples", None, "budgets: simulated tunings (10000); expected_best: bootstrap samples (1000)."
+)
+flags.DEFINE_integer("seed", 0, "Seed of the sampling.")
+
+COMMON = ("sweep_dir", "output_dir", "algorithms", "workloads", "framework")
+OWN_FLAGS = {
+    "targets": ("min_reruns", "runtime_budget"),
+    "variants": ("tolerance",),
+    "narrow": ("widen", "fix_beta1", "outlier_tolerance", "outlier_factor"),
+    "optlist": ("size",),
+    "budgets": ("budgets", "num_samples", "seed"),
+    "degradation": (),
+    "expected_best": ("max_trials", "num_samples", "seed"),
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    if len(argv) != 2:
+        raise UsageError(
+            f"Give one procedure, as in set_targets.py targets --sweep_dir=<folder>; choose from "
+            f"{', '.join(OWN_FLAGS)}."
+        )
+    procedure = argv[1]
+    if procedure not in OWN_FLAGS:
+        raise no_such("procedure", procedure, OWN_FLAGS)
+    own = OWN_FLAGS[procedure]
+    for name in {flag for group in OWN_FLAGS.values() for flag in group}.difference(own):
+        if FLAGS[name].present:
+            raise UsageError(f"--{name} means nothing to {procedure}; it has {_listed((*COMMON, *own))}.")
+    if not FLAGS.sweep_dir:
+        raise UsageError("Give the sweep folder with --sweep_dir=<folder>.")
+
+    from target_setting import command  # numpy; --help does without
+
+    options = {name: FLAGS[name].value for name in own}
+    if "budgets" in options:
+        options["budgets"] = tuple(_integer(text) for text in options["budgets"])
+    config = command.Config(
+        procedure=procedure,
+        sweep_dir=Path(FLAGS.sweep_dir).expanduser(),
+        output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
+        algorithms=tuple(FLAGS.algorithms),
+        workloads=tuple(FLAGS.workloads),
+        framework=FLAGS.framework,
+        **options,
+    )
+    print(command.run(config).text())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names)
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(f"--budgets must be whole numbers of trials, got {text!r}.") from None
+
+
+def guarded(function):
+    """`function` with what the user can put right as one line on stderr and exit code 2."""
+
+    def call(argv: Sequence[str]):
+        try:
+            return function(argv)
+        except (UsageError, flags.Error) as error:
+            print(f"set_targets.py: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(2)
+
+    return call
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
+    app.run(guarded(main), flags_parser=guarded(FLAGS))

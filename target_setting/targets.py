@@ -1,0 +1,284 @@
+"""The best point of a sweep, and targets from its reruns. Source: https://arxiv.org/abs/2306.07179, section 4.1."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from algoperf.spec import UsageError
+from target_setting.results import (
+    Metric,
+    best_test,
+    best_validation,
+    metric_of,
+    point_key,
+    steps_to_best,
+)
+from target_setting.sweep import SweepTrial
+
+CONFIDENCE = 0.95
+QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def best(trials: Sequence[SweepTrial]) -> SweepTrial:
+    """The trial with the best validation metric, over all algorithms and points of one workload.
+
+    `(a*, h*) = argbest m_w(h)`, with m_w the best metric at any evaluation of the run: a run that diverged later
+    counts with what it had reached, a run that failed does not count. Ties go to fewer updates, then to the
+    algorithm's name and the point's number.
+
+    Raises:
+      UsageError: if no trial has a finite validation metric.
+    """
+    workloads = {trial.workload for trial in trials}
+    assert len(workloads) == 1, workloads
+    metric = metric_of(workloads.pop())
+    cost, _, name, number, index = min(
+        (
+            float(metric.costs(best_validation(trial, metric))),
+            steps_to_best(trial, metric),
+            trial.algorithm,
+            trial.trial,
+            index,
+        )
+        for index, trial in enumerate(trials)
+    )
+    if not np.isfinite(cost):
+        raise UsageError(
+            f"None of the {len(trials)} trials on {trials[0].workload} has a finite {metric.name}, so there is no "
+            f"best point (first: {name}, trial {number}, {trials[index].status})."
+        )
+    return trials[index]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """The first evaluation that met a target."""
+
+    submission_time_sec: float
+    global_step: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun:
+    """One run of the best point with a new seed, seen from the targets."""
+
+    trial: SweepTrial
+    best_validation: float
+    best_test: float
+    validation_hit: Hit | None
+    both_hit: Hit | None
+    """When validation and test target had both been met, each at some evaluation: the end of a run."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a quantity varies over the reruns that have it."""
+
+    count: int
+    quantiles: tuple[float, ...]
+    """Minimum, quartiles, maximum; NaN where no rerun has it."""
+    relative: float
+    """(third - first quartile) / median."""
+
+
+@dataclass(frozen=True, eq=False)
+class TargetSetting:
+    """Targets of one workload, and what is known about them."""
+
+    workload: str
+    framework: str
+    metric: Metric
+    validation_target: float
+    test_target: float
+    reruns: tuple[Rerun, ...]
+    probability_validation: float
+    """Share of the reruns that met the validation target. A median is met by at least half by construction."""
+    probability_both: float
+    """Share that met both."""
+    probability_interval: tuple[float, float]
+    """Exact binomial (Clopper-Pearson) interval of `probability_both`, 95 %."""
+    probability_left_out: float
+    """Share that meets both targets where these are set from the other reruns: what a new run may expect."""
+    validation: Spread
+    test: Spread
+    time_to_validation: Spread
+    steps_to_validation: Spread
+    time_to_both: Spread
+    steps_to_both: Spread
+    target_setting_sec: float
+    """Median submission time at the end of the reruns."""
+    target_setting_steps: float
+    """Median number of updates at the end of the reruns."""
+
+
+def targets_of(validation: np.ndarray, test: np.ndarray, metric: Metric) -> tuple[float, float]:
+    """Validation and test target.
+
+        V = median(v_1 … v_K)        T = worst { t_i : v_i at least as good as V }
+
+    Args:
+      validation: (K,) best validation metric of each rerun, NaN where there is none (it counts as worst).
+      test: (K,) best test metric of each rerun.
+      metric: their direction.
+
+    Returns:
+      The two; the first is NaN where at least half of the reruns have no result, the second where none of the
+      runs that met the first has a test metric.
+
+    Source: https://arxiv.org/abs/2306.07179, section 4.1. With an even K the median is the mean of the two middle
+    values, and half of the runs are at least as good. "Test error of a run" is its best, as for validation.
+
+    >>> targets_of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.15, 0.25, 0.1, 0.1]), Metric("loss", False))
+    (0.25, 0.25)
+    """
+    with np.errstate(invalid="ignore"):
+        target = float(metric.values(np.median(metric.costs(validation))))
+    if not np.isfinite(target):
+        return np.nan, np.nan
+    reached = metric.costs(test[metric.meets(validation, target)])
+    return target, float(metric.values(np.max(reached[np.isfinite(reached)], initial=-np.inf)))
+
+
+def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetSetting:
+    """Targets of one workload from reruns of one point with different seeds.
+
+    Raises:
+      UsageError: if there are fewer than `min_reruns`, they mix algorithms or points, two have the same seeds, or
+        too many of them have no result.
+    """
+    check_reruns(reruns, min_reruns)
+    metric = metric_of(reruns[0].workload)
+    validation = np.array([best_validation(run, metric) for run in reruns])
+    test = np.array([best_test(run, metric) for run in reruns])
+    target, test_target = targets_of(validation, test, metric)
+    if not np.isfinite([target, test_target]).all():
+        num_failed = int(np.sum(~np.isfinite(validation)))
+        what = f"{num_failed} of {len(reruns)} have no finite validation {metric.name}"
+        if np.isfinite(target):
+            what = f"those that meet the validation target {target:.6g} have no finite test {metric.name}"
+        raise UsageError(f"No target for {reruns[0].workload} from these reruns: {what}.")
+    seen = [
+        Rerun(run, v, t, *_hits(run, metric, target, test_target))
+        for run, v, t in zip(reruns, validation.tolist(), test.tolist())
+    ]
+    num_both = sum(run.both_hit is not None for run in seen)
+    return TargetSetting(
+        workload=reruns[0].workload,
+        framework=reruns[0].framework,
+        metric=metric,
+        validation_target=target,
+        test_target=test_target,
+        reruns=tuple(seen),
+        probability_validation=float(np.mean(metric.meets(validation, target))),
+        probability_both=num_both / len(seen),
+        probability_interval=binomial_interval(num_both, len(seen)),
+        probability_left_out=left_out_probability(validation, test, metric),
+        validation=spread(validation),
+        test=spread(test),
+        time_to_validation=spread([r.validation_hit.submission_time_sec for r in seen if r.validation_hit]),
+        steps_to_validation=spread([r.validation_hit.global_step for r in seen if r.validation_hit]),
+        time_to_both=spread([r.both_hit.submission_time_sec for r in seen if r.both_hit]),
+        steps_to_both=spread([r.both_hit.global_step for r in seen if r.both_hit]),
+        target_setting_sec=spread([run.end_time_sec for run in reruns]).quantiles[2],
+        target_setting_steps=spread([run.end_step for run in reruns]).quantiles[2],
+    )
+
+
+def check_reruns(reruns: Sequence[SweepTrial], min_reruns: int) -> None:
+    """Raises UsageError if these runs are not `min_reruns` repetitions of one thing."""
+    if len(reruns) < min_reruns:
+        where = f" of {reruns[0].workload}" if reruns else ""
+        raise UsageError(
+            f"Too few reruns{where}: {len(reruns)} finished, at least {min_reruns} wanted (--min_reruns). "
+            "Run the best point again with new seeds."
+        )
+    first = reruns[0]
+    seeds: dict[str, SweepTrial] = {}
+    for run in reruns:
+        if (run.algorithm, point_key(run.point)) != (first.algorithm, point_key(first.point)):
+            raise UsageError(
+                f"Reruns of {run.workload} are not of one point: {first.place()} and {run.place()} differ in "
+                "algorithm or hyperparameters."
+            )
+        if run.facts.get("seeds"):
+            other = seeds.setdefault(point_key(run.facts["seeds"]), run)
+            if other is not run:
+                raise UsageError(f"{other.place()} and {run.place()} have the same seeds: one run, not two.")
+
+
+def _hits(
+    run: SweepTrial, metric: Metric, validation_target: float, test_target: float
+) -> tuple[Hit | None, Hit | None]:
+    """First evaluation that met the validation target, and the first by which both were met."""
+    if run.status == "failed":
+        return None, None
+    met = metric.meets(run.validation, validation_target)
+    both = np.logical_or.accumulate(met) & np.logical_or.accumulate(metric.meets(run.test, test_target))
+    return _first(run, met), _first(run, both)
+
+
+def _first(run: SweepTrial, met: np.ndarray) -> Hit | None:
+    if not met.any():
+        return None
+    index = int(np.argmax(met))
+    return Hit(float(run.submission_time_sec[index]), float(run.step[index]))
+
+
+def left_out_probability(validation: np.ndarray, test: np.ndarray, metric: Metric) -> float:
+    """Share of reruns that meet both targets set from the others; NaN if the others give none."""
+    num_met = 0
+    for index in range(len(validation)):
+        others = np.arange(len(validation)) != index
+        target, test_target = targets_of(validation[others], test[others], metric)
+        if not np.isfinite([target, test_target]).all():
+            return np.nan
+        num_met += bool(metric.meets(validation[index], target) and metric.meets(test[index], test_target))
+    return num_met / len(validation)
+
+
+def binomial_interval(num_hits: int, num_runs: int) -> tuple[float, float]:
+    """Clopper-Pearson interval for a probability, 95 %.
+
+    >>> tuple(round(end, 4) for end in binomial_interval(5, 5))
+    (0.4782, 1.0)
+    """
+    from scipy import stats
+
+    found = stats.binomtest(num_hits, num_runs).proportion_ci(CONFIDENCE, method="exact")
+    return float(found.low), float(found.high)
+
+
+def spread(values: np.ndarray | Sequence[float]) -> Spread:
+    """Quantiles of the finite values (linear interpolation)."""
+    values = np.asarray(values, float)
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return Spread(0, (np.nan,) * len(QUANTILES), np.nan)
+    quantiles = tuple(np.quantile(finite, QUANTILES).tolist())
+    middle = abs(quantiles[2])
+    relative = (quantiles[3] - quantiles[1]) / middle if middle else np.nan
+    return Spread(len(finite), quantiles, relative)
+
+
+def notes_on(setting: TargetSetting, best_trial: SweepTrial | None) -> list[str]:
+    """What a reader of the targets must know, in sentences.
+
+    Args:
+      setting: the targets.
+      best_trial: of the sweep on this workload; None where the sweep has no trials on it.
+    """
+    notes = []
+    runs = [rerun.trial for rerun in setting.reruns]
+    if best_trial is not None and (best_trial.algorithm, point_key(best_trial.point)) != (
+        runs[0].algorithm,
+        point_key(runs[0].point),
+    ):
+        notes.append(
+            f"{setting.workload}: the reruns are not of the sweep's best point, {best_trial.algorithm} trial "
+            f"{best_trial.trial}."
+        )
+    for name in ("submission_hash", "workload_config", "git_commit_hash", "package_versions", "device"):
+        if len({point_key({"": run.facts.get(name)}) for run in runs}) > 1:
+            notes.append(f"{setting.workload}: reruns differ in {name}.")
+    return notes
