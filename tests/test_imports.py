@@ -30,13 +30,14 @@ def test_core_and_scoring_import_no_framework():
     neutral += ["algoperf.backends", "algoperf.backends.base", "algoperf.data.queue", "algoperf.data.stream"]
     neutral += ["algoperf.data.locate", "algoperf.metrics.averages", "submission_runner"]
     neutral += ["scoring.command", "algorithmic_efficiency.spec", "reference_algorithms"]
-    neutral += ["target_setting.command"]
+    neutral += ["target_setting.command", "campaign.command"]
     assert len(neutral) > 20
     registry = "from algoperf import registry; specs = [registry.get(n) for n in registry.names()]"
     data = "modules = [registry.data_module(s) for s in specs], [registry.metrics_module(s) for s in specs]"
     assert imported_by(f"import {', '.join(neutral)}; {registry}; {data}") == []
     assert imported_by("import score_submissions") == []
     assert imported_by("import set_targets") == []
+    assert imported_by("import run_benchmark") == []
 
 
 @pytest.mark.parametrize("name", suites.names())
@@ -93,6 +94,7 @@ def test_arrows_point_one_way():
 
     ours = {
         "algoperf",
+        "campaign",
         "workloads",
         "scoring",
         "target_setting",
@@ -105,6 +107,7 @@ def test_arrows_point_one_way():
         "workloads": {"algoperf", "workloads"},
         "scoring": {"algoperf", "scoring"},
         "target_setting": {"algoperf", "scoring", "target_setting"},
+        "campaign": {"algoperf", "campaign", "scoring"},
         "reference_algorithms": {"algoperf", "reference_algorithms"},
     }
     for folder, may in allowed.items():

@@ -19,6 +19,7 @@ from reference_algorithms.shampoo.self_tuning import (
 )
 from reference_algorithms.shared import schedules, training_jax
 from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.decompositions_jax import of_each
 from reference_algorithms.shared.training_jax import data_selection, update_params
 
 __all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
@@ -247,7 +248,7 @@ def _over_devices(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> 
 
 def inverse_roots(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> jax.Array:
     """(L + ε max(λ, tiny) I) to the power of `exponents`, by eigenvalues; (count, n, n) and (count,)."""
-    values, vectors = jnp.linalg.eigh(matrices)
+    values, vectors = of_each(jnp.linalg.eigh, matrices)
     # Rounding makes some of the smallest negative.
     values = jnp.maximum(values, 0) + epsilon * jnp.maximum(values[:, -1:], SMALLEST_NORM)
     powers = values ** exponents[:, None]

@@ -49,23 +49,6 @@ class ForeachOptimizer(torch.optim.Optimizer):
         raise NotImplementedError
 
 
-def adam_moments(group: dict[str, Any], grads: Tensors, first: Tensors, second: Tensors) -> None:
-    """m <- β1 m + (1 - β1) g and v <- β2 v + (1 - β2) g², in place, with the group's `betas`."""
-    beta1, beta2 = group["betas"]
-    torch._foreach_lerp_(first, grads, 1 - beta1)
-    torch._foreach_mul_(second, beta2)
-    torch._foreach_addcmul_(second, grads, grads, 1 - beta2)
-
-
-def adam_denominators(group: dict[str, Any], second: Tensors) -> Tensors:
-    """√(v / (1 - β2^t)) + ε, with the group's `betas` and `eps`, as new tensors."""
-    correction = 1 - group["betas"][1] ** group["num_updates"]
-    denominators = torch._foreach_sqrt(second)
-    torch._foreach_div_(denominators, correction**0.5)
-    torch._foreach_add_(denominators, group["eps"])
-    return denominators
-
-
 def adamw_kernel(
     group: dict[str, Any], params: Tensors, grads: Tensors, first: Tensors, second: Tensors, **changes: float
 ) -> None:

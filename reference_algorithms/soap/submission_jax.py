@@ -10,6 +10,7 @@ import optax
 from algoperf import spec
 from reference_algorithms.shared import schedules, training_jax
 from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared.decompositions_jax import of_each
 from reference_algorithms.shared.training_jax import data_selection, update_params
 from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
 
@@ -164,7 +165,8 @@ def kept(stacks: list[Stack]) -> Turned:
 def started(stacks: list[Stack]) -> Turned:
     """Bases are the eigenvectors of the statistics, in whatever order: second moments are zero yet."""
     return [
-        (stack.exp_avg_sq, [jnp.linalg.eigh(matrix)[1] for matrix in stack.statistics]) for stack in stacks
+        (stack.exp_avg_sq, [of_each(jnp.linalg.eigh, matrix)[1] for matrix in stack.statistics])
+        for stack in stacks
     ]
 
 
@@ -179,7 +181,7 @@ def refreshed_one(stack: Stack) -> tuple[jax.Array, list[jax.Array]]:
     for axis, statistic, basis in zip(axes, stack.statistics, stack.bases, strict=True):
         product = jnp.matmul(statistic, basis, precision="highest")
         order = jnp.argsort(jnp.sum(basis * product, axis=1), axis=-1, descending=True)
-        bases.append(jnp.linalg.qr(jnp.take_along_axis(product, order[:, None, :], axis=2))[0])
+        bases.append(of_each(jnp.linalg.qr, jnp.take_along_axis(product, order[:, None, :], axis=2))[0])
         sorted_second = jnp.take_along_axis(around(second, axis), order[:, None, :, None], axis=2)
         second = sorted_second.reshape(second.shape)
     return second, bases

@@ -80,9 +80,7 @@ class Soap(ForeachOptimizer):
             directions = self._directions(group, params, grads)
         else:
             first, second = buffers
-            foreach_optimizer.adam_moments(group, grads, first, second)
-            directions = torch._foreach_div(first, foreach_optimizer.adam_denominators(group, second))
-            torch._foreach_div_(directions, 1 - group["betas"][0] ** group["num_updates"])
+            directions = foreach_optimizer.adam_directions(group, grads, first, second)
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, directions, alpha=-group["lr"])
 

