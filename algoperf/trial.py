@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -421,7 +421,8 @@ def _signals_to(loop: TrainingLoop) -> Iterator[None]:
         if loop.stop_signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         loop.stop_signal = number
-        print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
+        with suppress(OSError):  # Whoever read it may be gone, which is why we are asked.
+            print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
