@@ -1,22 +1,20 @@
 """One attempt at one job: a fresh process of submission_runner.py, its log, its end, and what the end means."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from algoperf import records, runner
 from campaign.plan import ROOT, Job
 from campaign.store import HEARTBEAT_SEC, MAX_CRASHES, Attempt, Outcome, Store, identity_of_process
 
+LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
 TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
-PR_SET_PDEATHSIG = 1
 LOG_TAIL_CHARS = 4000
 STOPPED_CODES = {
     code
@@ -68,12 +66,11 @@ class Run:
         self.is_stopping = False
         with open(attempt.log, "wb") as log:
             self.process = subprocess.Popen(
-                [*command, *job.arguments],
+                [*LAUNCH, str(os.getpid()), ",".join(map(str, place.cores)), *command, *job.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=place.environment(),
-                preexec_fn=_preparation(place.cores),
             )
         attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
 
@@ -134,20 +131,6 @@ class Run:
             records.write_json(
                 self.job.folder / records.SUMMARY, {"status": "failed", "error": error, "exit_code": code}
             )
-
-
-def _preparation(cores: Sequence[int]) -> Callable[[], Any] | None:
-    """What a child does before it becomes the trial: keeps to its cores, and ends when its parent does."""
-    if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if cores:
-            os.sched_setaffinity(0, cores)
-
-    return prepare
 
 
 def last_evaluation(folder: Path) -> tuple[float, float]:
