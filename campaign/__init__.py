@@ -4,6 +4,7 @@
     store.py     what is on disk: claims, attempts, which jobs are done
     frugal.py    which running trials can no longer change a score
     process.py   one attempt at one job: the child process, its log, its end
+    launch.py    becomes that process: its cores, its end with its parent
     local.py     engine: a pool of workers on this machine
     status.py    tables and the live line
     command.py   what run_benchmark.py does, below its flags

@@ -116,10 +116,10 @@ def _size(num_bytes: int | None) -> str:
 
 
 def counts_text(states: Mapping[str, State]) -> str:
-    """For example '12 done, 1 running, 25 waiting'; states nobody is in are left out.
+    """For example '25 waiting, 1 running, 12 done'; states nobody is in are left out.
 
     >>> counts_text({"a": State.DONE, "b": State.WAITING, "c": State.DONE})
-    '2 done, 1 waiting'
+    '1 waiting, 2 done'
     """
     counts = collections.Counter(states.values())
     return ", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or "none"
