@@ -17,7 +17,7 @@ from absl import app, flags
 from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("suite", "mini", "Workloads and rules: mini, mini_quick, algoperf_v06, algoperf_v05, ...")
+flags.DEFINE_string("suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05 or qualification.")
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")
 flags.DEFINE_string("framework", None, "jax or pytorch; inferred where the submissions offer only one.")
@@ -36,7 +36,7 @@ flags.DEFINE_bool("plan", False, "Only print the table of trials, with what is d
 flags.DEFINE_bool(
     "status", False, "Only print where a campaign stands, wherever it runs; needs --experiment_dir alone."
 )
-flags.DEFINE_string("engine", "local", "local (workers on this machine) or ray (a Ray cluster).")
+flags.DEFINE_string("engine", "local", "local: workers on this machine.")
 flags.DEFINE_integer("workers", 1, "Trials at a time, each on its share of the cores or its own GPU.")
 flags.DEFINE_list("gpus", [], "GPUs of the workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
 flags.DEFINE_bool(

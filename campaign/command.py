@@ -14,7 +14,7 @@ from campaign.store import State, Store
 from scoring import command as scoring_command
 from scoring.records import AXES
 
-ENGINES = ("local", "ray")
+ENGINES = ("local",)
 SAVED = "campaign.json"
 EXIT_FAILED = 1
 
