@@ -7,17 +7,19 @@ Killed or stopped, the same command goes on where it was; on several machines ov
 trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 128 + n stopped by signal n.
 """
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+from algoperf import commands
 from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05 or qualification.")
+flags.DEFINE_string(
+    "suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05 or qualification."
+)
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")
 flags.DEFINE_string("framework", None, "jax or pytorch; inferred where the submissions offer only one.")
@@ -89,19 +91,5 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_SIGNAL_BASE + stop.signal_number
 
 
-def guarded(function):
-    """`function` with what the user can put right as one line on stderr and exit code 2."""
-
-    def call(argv: Sequence[str]):
-        try:
-            return function(argv)
-        except (UsageError, flags.Error) as error:
-            print(f"run_benchmark.py: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(2)
-
-    return call
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
-    app.run(guarded(main), flags_parser=guarded(FLAGS))
+    commands.run(main)

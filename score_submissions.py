@@ -9,13 +9,12 @@ The folder holds <submission>/study_<s>/<workload>_<framework>/trial_<t>/eval_me
 files that are written and the official procedure's quirks are in scoring/README.md.
 """
 
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+from algoperf import commands
 from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
@@ -69,19 +68,5 @@ def main(argv: Sequence[str]) -> None:
     print(command.run(config).text())
 
 
-def guarded(function):
-    """`function` with what the user can put right as one line on stderr and exit code 2."""
-
-    def call(argv: Sequence[str]):
-        try:
-            return function(argv)
-        except (UsageError, flags.Error) as error:
-            print(f"score_submissions.py: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(2)
-
-    return call
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
-    app.run(guarded(main), flags_parser=guarded(FLAGS))
+    commands.run(main)

@@ -17,13 +17,12 @@ reruns/<algorithm>/study_<k>/..., rerun k of the best point. Each procedure prin
 <procedure>.json and <procedure>.html. Formulas and sources are in docs/target_setting.md.
 """
 
-import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
+from algoperf import commands
 from algoperf.spec import UsageError, no_such
 
 FLAGS = flags.FLAGS
@@ -119,19 +118,5 @@ def _integer(text: str) -> int:
         raise UsageError(f"--budgets must be whole numbers of trials, got {text!r}.") from None
 
 
-def guarded(function):
-    """`function` with what the user can put right as one line on stderr and exit code 2."""
-
-    def call(argv: Sequence[str]):
-        try:
-            return function(argv)
-        except (UsageError, flags.Error) as error:
-            print(f"set_targets.py: {' '.join(str(error).split())}", file=sys.stderr)
-            sys.exit(2)
-
-    return call
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends quietly.
-    app.run(guarded(main), flags_parser=guarded(FLAGS))
+    commands.run(main)

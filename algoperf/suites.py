@@ -99,7 +99,7 @@ class Suite:
     """'external' and 'self'."""
     r_max: float
     """Times beyond this multiple of the fastest count as infinite; also the end of the profile."""
-    frugal: bool
+    frugal: bool = False
     """Whether campaigns may stop trials that can no longer change a score."""
     known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
     """Numbers frozen with the suite, of fixed workloads and of variants. A workload without an entry here

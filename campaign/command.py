@@ -10,7 +10,7 @@ from campaign import status
 from campaign.frugal import Limits
 from campaign.local import LocalEngine, places
 from campaign.plan import Campaign, Job, make_jobs
-from campaign.store import State, Store
+from campaign.store import FOLDER, State, Store
 from scoring import command as scoring_command
 from scoring.records import AXES
 
@@ -104,7 +104,7 @@ def saved_campaign(experiment_dir: Any) -> Campaign:
     Raises:
       UsageError: if there is none.
     """
-    path = experiment_dir / ".campaign" / SAVED
+    path = experiment_dir / FOLDER / SAVED
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
