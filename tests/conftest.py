@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 # They hold no doctests, and modules of one name cannot all be collected.
-collect_ignore_glob = ["*conftest.py", "*/helpers/*"]
+collect_ignore_glob = ["*conftest.py", "helpers/*"]
 
 # Examples are a function of the test, so that a run fails for what was changed and not by the draw of the day.
 settings.register_profile("repeatable", derandomize=True)
