@@ -31,7 +31,7 @@ demo: $(VENV)/.installed-$(EXTRA)
 	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results
 
 test: $(VENV)/.installed-jax,torch,data,plot,dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 lint: $(VENV)/.installed-jax,torch,data,plot,dev
 	$(BIN)/ruff check .

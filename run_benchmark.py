@@ -34,6 +34,12 @@ flags.DEFINE_string(
 flags.DEFINE_integer("rng_seed", 0, "Fixes points, data order, initialisation and submissions.")
 flags.DEFINE_integer("max_steps", None, "Stop trials after this many updates; not for scoring.")
 flags.DEFINE_string("device", "auto", "auto, cpu or gpu.")
+flags.DEFINE_string("compare_to", None, "Leaderboard among whose entries the scores place yours: mini.")
+flags.DEFINE_bool(
+    "calibrate",
+    False,
+    "Run the leaderboard's reference algorithm in turn with yours, to carry times over to its machine.",
+)
 flags.DEFINE_bool("plan", False, "Only print the table of trials, with what is done and what the rest takes.")
 flags.DEFINE_bool(
     "status", False, "Only print where a campaign stands, wherever it runs; needs --experiment_dir alone."
@@ -74,6 +80,8 @@ def main(argv: Sequence[str]) -> int:
             tuning_search_space=FLAGS.tuning_search_space,
             max_steps=FLAGS.max_steps,
             device=FLAGS.device,
+            compare_to=FLAGS.compare_to,
+            calibrate=FLAGS.calibrate,
         )
     config = command.Config(
         plan=FLAGS.plan,

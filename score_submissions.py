@@ -31,7 +31,12 @@ flags.DEFINE_bool(
 flags.DEFINE_string("axis", "submission_time", "What is scored: submission_time (seconds) or steps.")
 flags.DEFINE_alias("time_axis", "axis")
 flags.DEFINE_string("reference", None, "Submission over which geometric-mean speedups are given.")
-flags.DEFINE_string("compare_to", None, "Place the submissions among published ones: algoperf_v05.")
+flags.DEFINE_string("compare_to", None, "Place the submissions among published ones: algoperf_v05 or mini.")
+flags.DEFINE_bool(
+    "calibrate",
+    False,
+    "Carry times over to the machine of the published ones, by the reference algorithm, which ran here too.",
+)
 flags.DEFINE_integer("bootstrap_samples", 1000, "Resamples behind the intervals; 0 leaves intervals out.")
 flags.DEFINE_integer("seed", 0, "Seed of the resampling.")
 flags.DEFINE_list("include", [], "Submissions to score; all by default.")
@@ -56,6 +61,7 @@ def main(argv: Sequence[str]) -> None:
         axis=FLAGS.axis,
         reference=FLAGS.reference,
         compare_to=FLAGS.compare_to,
+        calibrate=FLAGS.calibrate,
         bootstrap_samples=FLAGS.bootstrap_samples,
         seed=FLAGS.seed,
         include=tuple(FLAGS.include),

@@ -12,6 +12,7 @@ from campaign.local import LocalEngine, places
 from campaign.plan import Campaign, Job, make_jobs
 from campaign.store import FOLDER, State, Store
 from scoring import command as scoring_command
+from scoring import published
 from scoring.records import AXES
 
 ENGINES = ("local",)
@@ -60,6 +61,7 @@ def run(campaign: Campaign, config: Config) -> int:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
         return 0
+    check_comparison(campaign)
     _save(campaign, store)
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
@@ -71,6 +73,13 @@ def run(campaign: Campaign, config: Config) -> int:
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     print(scores_text(campaign, jobs))
     return EXIT_FAILED if State.FAILED in states.values() else 0
+
+
+def check_comparison(campaign: Campaign) -> None:
+    """Raises UsageError now for what the scoring would only find when all is done."""
+    if campaign.compare_to:
+        for axis in AXES:
+            published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)
 
 
 def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
@@ -86,6 +95,8 @@ def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
             workloads=campaign.workloads,
             num_studies=campaign.num_studies,
             num_trials=campaign.num_trials,
+            compare_to=campaign.compare_to,
+            calibrate=campaign.calibrate,
         )
         texts.append(scoring_command.run(config).text())
     return "\n\n".join(texts)

@@ -8,6 +8,7 @@ from typing import Any
 
 from algoperf import random_utils, runner, suites
 from algoperf.spec import UsageError
+from scoring import published
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -67,6 +68,10 @@ class Campaign:
     tuning_search_space: str | None = None
     max_steps: int | None = None
     device: str = "auto"
+    compare_to: str | None = None
+    """Leaderboard among whose entries the scores place the submissions."""
+    calibrate: bool = False
+    """Runs the leaderboard's reference algorithm in turn with the others."""
 
     def __post_init__(self) -> None:
         if not self.submissions:
@@ -75,6 +80,16 @@ class Campaign:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} must be at least 1, got {value}.")
+        if self.calibrate:
+            published.check_has_reference(self.compare_to)
+
+    def runs(self) -> tuple[str, ...]:
+        """The submissions, and the reference algorithm where it is to run beside them."""
+        if not self.calibrate:
+            return self.submissions
+        reference = ROOT / "reference_algorithms" / published.REFERENCES[self.compare_to]
+        given = {runner.submissions.find(one, self.framework)[0].parent for one in self.submissions}
+        return self.submissions if reference in given else (*self.submissions, str(reference))
 
     def cut_suite(self) -> suites.Suite:
         """The suite, cut to the workloads, studies and trials that are asked for."""
@@ -94,7 +109,7 @@ def make_jobs(campaign: Campaign) -> list[Job]:
     suite = campaign.cut_suite()
     ruleset = suite.ruleset(campaign.ruleset)
     names: dict[str, str] = {}
-    for submission in campaign.submissions:
+    for submission in campaign.runs():
         file, _ = runner.submissions.find(submission, campaign.framework)
         name = runner.submission_name(file)
         if name in names:
@@ -108,7 +123,7 @@ def make_jobs(campaign: Campaign) -> list[Job]:
         for workload in suite.scored_names():
             trials = [
                 list(_trials(campaign, submission, workload, study, ruleset.num_trials))
-                for submission in campaign.submissions
+                for submission in campaign.runs()
             ]
             # First trials of all submissions, then second ones: what one has reached may stop another early.
             jobs += [job for row in _transposed(trials) for job in row]

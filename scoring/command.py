@@ -8,7 +8,7 @@ from pathlib import Path
 from algoperf import suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
-from scoring import completeness, output, plot, published, reading, records, report
+from scoring import calibration, completeness, output, plot, published, reading, records, report
 from scoring.differences import Differences, compare_with_official
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.procedure import CLEAN, OFFICIAL
@@ -28,6 +28,8 @@ class Config:
     axis: str = SUBMISSION_TIME
     reference: str | None = None
     compare_to: str | None = None
+    calibrate: bool = False
+    """Carries own times over to the machine of the published ones."""
     bootstrap_samples: int = 1000
     seed: int = 0
     include: tuple[str, ...] = ()
@@ -50,6 +52,8 @@ class Config:
                 "Give the folder of submissions, as in score_submissions.py ~/experiments; "
                 "--compare_to=algoperf_v05 without a folder scores the published entries."
             )
+        if self.calibrate:
+            published.check_has_reference(self.compare_to)
 
 
 @dataclass(frozen=True)
@@ -78,24 +82,32 @@ def run(config: Config) -> Scored:
         full, workloads=config.workloads, num_studies=config.num_studies, num_trials=config.num_trials
     )
     own, findings = read_own(config, suite)
-    official = (
+    entries = (
         published.load(config.compare_to, config.ruleset, suite, config.axis) if config.compare_to else None
     )
-    field = records.merge([own, official.results]) if official else own
+    factors = None
+    if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
+        factors = calibration.machine_factors(
+            own, entries.results, published.REFERENCES[entries.name], entries.name
+        )
+        own = calibration.carried_over(own, factors)
+    field = records.merge([own, entries.results]) if entries else own
     settings = Settings(
         suite=suite,
         ruleset_name=config.ruleset,
         procedure=OFFICIAL if config.official else CLEAN,
         axis=config.axis,
         reference=reference_name(config, field),
-        medians=official.medians if official else None,
+        medians=entries.medians if entries else None,
     )
     check_steps(field, config.axis)
     board = make_leaderboard(
         field, settings, num_bootstrap_samples=config.bootstrap_samples, seed=config.seed
     )
     differences = None if config.official else compare_with_official(field, settings)
-    notes = [*make_notes(config, full, suite, findings, official), *stray_notes(board)]
+    notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
+    if entries:
+        notes.append(report.published_note(entries, factors))
     scored = Scored(board, findings, differences, tuple(notes))
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)
@@ -152,7 +164,6 @@ def make_notes(
     full: Suite,
     suite: Suite,
     findings: Collection[Finding],
-    official: published.Published | None,
 ) -> list[str]:
     """What a reader must know about this scoring, in sentences."""
     notes = []
@@ -169,8 +180,6 @@ def make_notes(
             f"Warning: {', '.join(stepped)} evaluated on a step-based schedule (--eval_every_steps), so "
             "times to target have another resolution than the rules ask for. --strict refuses such results."
         )
-    if official and config.compare_to:
-        notes.append(report.published_note(config.compare_to, official.medians is not None))
     return notes
 
 

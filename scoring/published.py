@@ -1,16 +1,18 @@
-"""The official v0.5 results that ship with the package, and how they were made.
+"""Results that ship with the package, and how they were made.
 
-External tuning: every trial of the 11 entries on the 14 scored workloads, with its first hit
-(`data/algoperf_v05_external.csv`), so that all rules, clean and official, can be applied again. Self-tuning:
+`algoperf_v05`, the official ones. External tuning: every trial of the 11 entries on the 14 scored workloads, with its
+first hit (`data/algoperf_v05_external.csv`), so that all rules, clean and official, can be applied again. Self-tuning:
 the 6 entries' workload times only, medians over studies as published, rounded to 0.1 s
-(`data/algoperf_v05_self_medians.csv`).
-
-The first file is made from the published logs by
+(`data/algoperf_v05_self_medians.csv`). The first file is made from the published logs by
 
     python -m scoring.published <folder of submissions> scoring/data/algoperf_v05_external.csv
+
+`mini`, reference algorithms on the small twins: all evaluations of every trial (`data/mini_<ruleset>.tar.xz`, made by
+`scoring.archive`).
 """
 
 import csv
+import dataclasses
 import math
 import sys
 from collections.abc import Sequence
@@ -20,11 +22,15 @@ from pathlib import Path
 from algoperf import suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
+from scoring import archive
 from scoring.reading import read_submissions
 from scoring.records import STEPS, Hit, Results, Trial
 
 DATA_DIR = Path(__file__).parent / "data"
-HARDWARE = "8 x NVIDIA V100 16 GB"
+V05, MINI = "algoperf_v05", "mini"
+HARDWARE = {V05: "8 x NVIDIA V100 16 GB", MINI: "two cores of a server processor"}
+REFERENCES = {MINI: "nadamw"}
+"""Leaderboard -> its entry that anybody can run, to tell the speed of a machine."""
 COLUMNS = (
     "submission",
     "framework",
@@ -39,44 +45,74 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Published:
-    """The official entries of one ruleset; names carry the version, as in 'algoperf_v05/baseline'."""
+    """The entries of one ruleset; names carry the leaderboard's, as in 'algoperf_v05/baseline'."""
+
+    name: str
 
     results: Results
     medians: dict[tuple[str, str], float] | None
     """(submission, workload) -> seconds, for entries known by their medians only."""
 
 
-VERSIONS = ("algoperf_v05",)
+VERSIONS = (V05, MINI)
 
 
 def load(version: str, ruleset: str, suite: Suite, axis: str) -> Published:
-    """The official results of a version, to be placed in a field under a suite's rules.
+    """The results of a leaderboard, to be placed in a field under a suite's rules.
 
     Raises:
-      UsageError: if there is no such version, its targets are not those of `suite`, or the axis is not
-      recorded.
+      UsageError: if there is no such leaderboard, its targets are not those of `suite`, or the ruleset or the axis is
+        not recorded.
     """
     if version not in VERSIONS:
         raise no_such("published leaderboard", version, VERSIONS)
     own = suites.load(version)
     for workload in suite.scored_names():
-        ours, theirs = suite.targets(workload), own.known_targets.get(workload)
+        known = (*own.scored_names(), *own.known_targets)
+        ours, theirs = suite.targets(workload), own.targets(workload) if workload in known else None
         if theirs is None or ours.validation_target != theirs.validation_target:
             raise UsageError(
                 f"--compare_to={version} has no times to the target of {workload!r} in suite {suite.name!r}. "
-                f"Use --suite={version}, or another suite of its workloads (algoperf_v06, qualification)."
+                f"Use --suite={version}, or another suite of its workloads."
             )
     own.ruleset(ruleset)
+    return _load_mini(ruleset, suite) if version == MINI else _load_v05(ruleset, axis)
+
+
+def check_has_reference(version: str | None) -> None:
+    """Raises UsageError for --calibrate where no reference algorithm is known."""
+    if version not in REFERENCES:
+        raise UsageError(
+            f"--calibrate goes with --compare_to={' or '.join(REFERENCES)}, got --compare_to={version or ''}: a "
+            "reference algorithm that ran there and can run here is known for no other."
+        )
+
+
+def _load_v05(ruleset: str, axis: str) -> Published:
     if ruleset == "external":
-        return Published(read_trials(DATA_DIR / f"{version}_external.csv", prefix=f"{version}/"), None)
+        return Published(V05, read_trials(DATA_DIR / f"{V05}_external.csv", prefix=f"{V05}/"), None)
     if axis == STEPS:
         raise UsageError(
-            f"The self-tuning results of {version} are published as times only; use --axis=submission_time, "
+            f"The self-tuning results of {V05} are published as times only; use --axis=submission_time, "
             "or leave out --compare_to."
         )
-    medians = read_medians(DATA_DIR / f"{version}_self_medians.csv", prefix=f"{version}/")
+    medians = read_medians(DATA_DIR / f"{V05}_self_medians.csv", prefix=f"{V05}/")
     names = tuple(sorted({submission for submission, _ in medians}))
-    return Published(Results(submissions=names, trials=()), medians)
+    return Published(V05, Results(submissions=names, trials=()), medians)
+
+
+def _load_mini(ruleset: str, suite: Suite) -> Published:
+    path = DATA_DIR / f"{MINI}_{ruleset}.tar.xz"
+    if not path.is_file():
+        raise UsageError(
+            f"{MINI} has no results under the {ruleset} ruleset; use the other one, or leave out --compare_to."
+        )
+    with archive.unpacked(path) as folder:
+        found = read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
+    trials = tuple(
+        dataclasses.replace(trial, submission=f"{MINI}/{trial.submission}") for trial in found.trials
+    )
+    return Published(MINI, Results(tuple(f"{MINI}/{name}" for name in found.submissions), trials), None)
 
 
 def read_trials(path: Path, prefix: str = "") -> Results:

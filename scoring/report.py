@@ -1,13 +1,12 @@
 """The report in the terminal: what was odd, times, why times are infinite, ratios, and the scores last."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from scoring import completeness, text
+from scoring import completeness, published, text
 from scoring.bootstrap import CONFIDENCE
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
-from scoring.published import HARDWARE
 from scoring.records import AXIS_UNITS, Finding, Reason
 
 MAX_FINDING_LINES = 40
@@ -191,17 +190,32 @@ def scores_part(board: Leaderboard) -> str:
     return f"{title}\n{text.table(header, rows, num_left=2)}"
 
 
-def published_note(version: str, has_medians: bool) -> str:
-    """What a reader must know about official entries in a field."""
+def published_note(entries: published.Published, factors: Mapping[str, float] | None) -> str:
+    """What a reader must know about published entries in a field.
+
+    Args:
+      entries: the published ones.
+      factors: workload -> what own times were multiplied by, to stand beside theirs; None if they were not.
+    """
+    hardware = f"run on {published.HARDWARE[entries.name]}."
+    if factors is None:
+        hardware += " Times measured on other hardware do not compare with theirs."
+        if entries.name in published.REFERENCES:
+            hardware += " --calibrate carries yours over."
+    else:
+        shown = ", ".join(f"{name} {factor:.3g}" for name, factor in factors.items())
+        hardware += (
+            " Your times are carried over to that machine by the seconds per update of "
+            f"{published.REFERENCES[entries.name]} on both: multiplied by {shown}."
+        )
     medians = (
         " Their studies are not published, so their own spread is not in the intervals."
-        if has_medians
+        if entries.medians is not None
         else ""
     )
     return (
-        f"Rows called {version}/... are the official entries, run on {HARDWARE}. Times measured on other "
-        "hardware do not compare with theirs. All scores here are relative to the joint field, so those of "
-        f"the official entries differ from the published ones.{medians}"
+        f"Rows called {entries.name}/... are published entries, {hardware} All scores here are relative to the joint "
+        f"field, so those of the published entries differ from the published ones.{medians}"
     )
 
 
