@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from algoperf import spec
-from algoperf.spec import ParameterType
 from reference_algorithms.muon.self_tuning import (
     EPSILON,
     MATRIX_TYPES,
@@ -18,6 +17,7 @@ from reference_algorithms.muon.self_tuning import (
 from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
 from reference_algorithms.shared.batch_sizes import get_batch_size
 from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.layouts_torch import layouts_of
 from reference_algorithms.shared.training_torch import data_selection, update_params
 
 __all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
@@ -34,14 +34,22 @@ def init_optimizer_state(
     del model_state, rng
     if hyperparameters is None:
         hyperparameters = SELF_TUNING_POINT
-    groups: dict[int, list[torch.nn.Parameter]] = {}
+    groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
+    types = workload.model_params_types
+    layouts = layouts_of(model_params, types)
     # Wrappers put prefixes before names, but keep the order.
-    described = zip(workload.model_params_types.items(), model_params.parameters(), strict=True)
-    for (name, param_type), param in described:
-        is_output = workload.is_output_params(name)
-        groups.setdefault(0 if is_output else num_matrices(name, param, param_type), []).append(param)
+    for (name, param_type), param, layout in zip(
+        types.items(), model_params.parameters(), layouts, strict=True
+    ):
+        is_matrix = param.ndim > 1 and param_type in MATRIX_TYPES and not workload.is_output_params(name)
+        # Kernels of transposed convolutions are (in, out, *space), all others begin with the output.
+        key = (layout.num_tensors, bool(layout.turned)) if is_matrix else (0, False)
+        groups.setdefault(key, []).append(param)
     optimizer = Muon(
-        [{"params": params, "num_matrices": count} for count, params in sorted(groups.items())],
+        [
+            {"params": params, "num_matrices": count, "inputs_first": inputs_first}
+            for (count, inputs_first), params in sorted(groups.items())
+        ],
         lr=hyperparameters.learning_rate,
         momentum=1 - hyperparameters.one_minus_momentum,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
@@ -56,18 +64,6 @@ def init_optimizer_state(
     return training_torch.init_state(optimizer, schedule, hyperparameters)
 
 
-def num_matrices(name: str, param: torch.nn.Parameter, param_type: ParameterType) -> int:
-    """How many matrices lie one upon the other in a parameter; 0 if it follows Adam's rule."""
-    if param.ndim < 2 or param_type not in MATRIX_TYPES:
-        return 0
-    if param_type is ParameterType.ATTENTION_QKV:
-        return 3
-    if param_type is ParameterType.ATTENTION_KV:
-        return 2
-    is_lstm = any(part in name for part in ("weight_ih", "weight_hh"))
-    return 4 if is_lstm else 1  # The four gates of an LSTM.
-
-
 class Muon(ForeachOptimizer):
     """Momentum made orthogonal; in the group with `num_matrices` 0, AdamW. README.md has the formulas."""
 
@@ -79,7 +75,11 @@ class Muon(ForeachOptimizer):
         if group["num_matrices"]:
             torch._foreach_lerp_(moments, grads, 1 - group["momentum"])
             ahead = torch._foreach_lerp(moments, grads, 1 - group["momentum"])
+            if group["inputs_first"]:
+                ahead = tuple(tensor.transpose(0, 1) for tensor in ahead)
             directions = orthogonalised(ahead, group["num_matrices"])
+            if group["inputs_first"]:
+                directions = tuple(tensor.transpose(0, 1).contiguous() for tensor in directions)
             torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(params, directions, alpha=-group["lr"])
         else:
@@ -87,7 +87,10 @@ class Muon(ForeachOptimizer):
 
 
 def orthogonalised(tensors: Tensors, num_matrices: int) -> Tensors:
-    """About U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side); matrices of one shape go together."""
+    """About U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side); matrices of one shape go together.
+
+    Rows are the first axis, in `num_matrices` equal parts; columns all others.
+    """
     stacks = [tensor.reshape(num_matrices, tensor.shape[0] // num_matrices, -1) for tensor in tensors]
     by_shape: dict[tuple[int, int], list[int]] = {}
     for index, stack in enumerate(stacks):

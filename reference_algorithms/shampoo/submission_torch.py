@@ -8,7 +8,6 @@ import torch.distributed as dist
 
 from algoperf import spec
 from reference_algorithms.shampoo.blocks import Shape, blocks_of, is_preconditioned, merged_shape
-from reference_algorithms.shampoo.layouts_torch import Layout, layouts_of
 from reference_algorithms.shampoo.self_tuning import (
     PAPER,
     SELF_TUNING_POINT,
@@ -19,6 +18,7 @@ from reference_algorithms.shampoo.self_tuning import (
 from reference_algorithms.shared import schedules, training_torch
 from reference_algorithms.shared.batch_sizes import get_batch_size
 from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared.layouts_torch import Layout, layouts_of
 from reference_algorithms.shared.training_torch import data_selection, update_params
 
 __all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]

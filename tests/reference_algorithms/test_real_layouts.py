@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib
+import itertools
 import types
 
 import jax
@@ -20,6 +21,9 @@ MODELS = {
     "wmt_mini": {"num_layers": 1, "vocab_size": 96, "emb_dim": 64, "mlp_dim": 96},
     "imagenet_resnet_mini": {"stage_sizes": (1, 1), "num_filters": 16},
 }
+# Transposed convolutions, for algorithms whose own tests have none and to which the axes matter.
+TRANSPOSED = {"fastmri_mini": {"num_channels": 16}}
+BY_AXES = ("muon",)
 NUM_STEPS = 10
 STEP_HINT = 250  # Warm-up of the self-tuning points, 1.5 to 5 %, is 3 to 12 steps.
 CURVATURE = 0.1
@@ -67,7 +71,9 @@ class GivenGradients:
 def bound(name, framework):
     """The workload, after it has learnt the shapes of its parameters."""
     base = registry.get(name)
-    workload = Workload(dataclasses.replace(base, model={**base.model, **MODELS[name]}), framework)
+    workload = Workload(
+        dataclasses.replace(base, model={**base.model, **{**MODELS, **TRANSPOSED}[name]}), framework
+    )
     workload.init_model_fn(workload.backend.root_key(0))
     return workload
 
@@ -153,8 +159,10 @@ def may_differ(algorithm, name):
     return {key for key, mark in in_torch(name, marks).items() if mark.flat[0]}
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [*itertools.product(ALGORITHMS, MODELS), *itertools.product(BY_AXES, TRANSPOSED)],
+)
 def test_both_frameworks_make_the_same_updates_whatever_the_layout(algorithm, name):
     start = in_torch(name, weights_and_gradients(name)[0])
     in_jax, torch_params = run_jax(algorithm, name), run_torch(algorithm, name)

@@ -141,7 +141,7 @@ class InTorch:
     def __init__(self, params, settings=SMALL, layouts=None):
         import torch
 
-        from reference_algorithms.shampoo.layouts_torch import Layout
+        from reference_algorithms.shared.layouts_torch import Layout
 
         module = load("shampoo", "torch")
         self.params = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in params.items()}
@@ -311,7 +311,7 @@ def jax_tensors(params):
 @pytest.mark.parametrize("name", MODELS)
 def test_both_frameworks_merge_the_same_tensors(name):
     jax, torch = pytest.importorskip("jax"), pytest.importorskip("torch")
-    from reference_algorithms.shampoo.layouts_torch import layouts_of
+    from reference_algorithms.shared.layouts_torch import layouts_of
 
     spec = registry.get(name)
     rng = np.random.default_rng(0)
@@ -335,7 +335,7 @@ def test_both_frameworks_merge_the_same_tensors(name):
 @pytest.mark.parametrize("name", FULL)
 def test_at_full_size_both_frameworks_have_the_same_blocks(name):
     pytest.importorskip("jax"), pytest.importorskip("torch")
-    from reference_algorithms.shampoo.layouts_torch import layouts_of
+    from reference_algorithms.shared.layouts_torch import layouts_of
 
     def blocks(shape):
         return (
@@ -357,7 +357,7 @@ def test_at_full_size_both_frameworks_have_the_same_blocks(name):
 
 def test_fused_and_permuted_parameters_follow_the_rule_of_the_tensors_in_them():
     pytest.importorskip("torch")
-    from reference_algorithms.shampoo.layouts_torch import Layout
+    from reference_algorithms.shared.layouts_torch import Layout
 
     layouts = {
         "fused": Layout(num_tensors=3, axes=(1, 0)),
