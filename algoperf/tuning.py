@@ -159,6 +159,8 @@ def draw_points(
         if len(points) >= num_trials:
             break
         for row in sampler.random(32):
+            if len(points) >= num_trials:
+                break
             point = {name: _value(entry, float(u)) for (name, entry), u in zip(space.items(), row)}
             key = json.dumps(point, sort_keys=True)
             if key not in seen:
@@ -168,7 +170,7 @@ def draw_points(
         raise UsageError(
             f"The search space gave only {len(points)} different points for {num_trials} trials: widen it."
         )
-    return points[:num_trials]
+    return points
 
 
 def make_hyperparameters(point: Mapping[str, Any]) -> Any:

@@ -158,6 +158,7 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
         "max_global_steps": campaign.max_steps,
         "device": campaign.device,
     }
+    workload_config = spec.config_hash()
     for trial, point in enumerate(config.points[:num_trials], start=1):
         yield Job(
             submission=runner.submission_name(config.submission_file),
@@ -168,7 +169,7 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
             trial=trial,
             point=point,
             rng_seed=campaign.rng_seed,
-            workload_config=spec.config_hash(),
+            workload_config=workload_config,
             budget_sec=spec.max_allowed_runtime_sec * config.budget_factor,
             folder=config.folder(trial),
             arguments=tuple(runner.as_arguments({**common, "trial": trial})),

@@ -10,9 +10,11 @@ imports a framework, and nothing heavier than numpy (plotly only when a plot is 
     profiles.py     ratios -> performance profiles and benchmark scores
     speedup.py      geometric-mean speedup over a reference
     bootstrap.py    intervals for scores, ranks and speedups
-    published.py    the official v0.5 results, shipped with the package
+    published.py    results that ship with the package; archive.py keeps those of a folder in one file
+    calibration.py  times of one machine carried over to another
     leaderboard.py  all of the above for one field of submissions
     differences.py  what the clean rules change against the official procedure
     report.py, output.py, plot.py    terminal, files, picture
+    agreement.py    how well a subset of workloads ranks as the whole suite does
     command.py      `score_submissions.py` below its flags
 """

@@ -1,0 +1,128 @@
+"""How well a subset of a suite's workloads ranks submissions as the whole suite does.
+
+    python -m scoring.agreement --suite=mini --ruleset=self --compare_to=mini
+    python -m scoring.agreement --suite=mini --ruleset=self --num_workloads=3 <folder of submissions>
+
+A row per subset, best first: Kendall's rank correlation (tau-b) of its scores with those of the whole suite, the
+submission that is first, and the seconds that one study takes: of all trials, mean over the submissions.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags
+
+from algoperf import commands, suites
+from algoperf.spec import UsageError
+from algoperf.suites import Suite
+from scoring import leaderboard, reading, text
+from scoring import published as published_results
+from scoring.leaderboard import Settings
+from scoring.procedure import CLEAN
+from scoring.records import AXES, STEPS, Results
+
+FLAGS = flags.FLAGS
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One subset beside the whole."""
+
+    workloads: tuple[str, ...]
+    tau: float
+    """Kendall's tau-b of the scores; NaN where either ranking is one tie."""
+    first: tuple[str, ...]
+    """Submissions with the highest score on the subset."""
+    study_sec: float
+    """Seconds on the clock of one study, mean over the submissions."""
+
+
+def agreements(results: Results, settings: Settings, num_workloads: int) -> list[Agreement]:
+    """All subsets of so many workloads, by agreement and then by time.
+
+    Raises:
+      UsageError: for a number of workloads that the suite does not have, or fewer than three submissions.
+    """
+    suite = settings.suite
+    if not 1 <= num_workloads <= len(suite.workloads):
+        raise UsageError(
+            f"--num_workloads must be from 1 to {len(suite.workloads)}, the workloads of suite {suite.name!r}; got "
+            f"{num_workloads}."
+        )
+    if len(results.submissions) < 3:
+        raise UsageError(f"Rank agreement needs three submissions or more, got {len(results.submissions)}.")
+    whole = leaderboard.make_leaderboard(results, settings)
+    found = []
+    for subset in itertools.combinations(suite.workloads, num_workloads):
+        board = leaderboard.make_leaderboard(
+            results, dataclasses.replace(settings, suite=suites.customize(suite, workloads=subset))
+        )
+        first = tuple(board.submissions[row] for row in board.order() if board.ranks()[row] == 1)
+        found.append(
+            Agreement(subset, kendall_tau(whole.scores, board.scores), first, study_sec(results, subset))
+        )
+    return sorted(
+        found, key=lambda one: (-math.inf if math.isnan(one.tau) else one.tau, -one.study_sec), reverse=True
+    )
+
+
+def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
+    """tau-b: concordant less discordant pairs over the geometric mean of the pairs without ties in either.
+
+    >>> round(kendall_tau([1, 2, 3], [10, 30, 20]), 6)
+    0.333333
+    """
+    from scipy.stats import kendalltau  # 1 s to import
+
+    return float(kendalltau(first, second).statistic)
+
+
+def study_sec(results: Results, workloads: Sequence[str]) -> float:
+    """Seconds on the clock until the last evaluations of a study's trials: mean over submissions and studies."""
+    seconds, studies = 0.0, set()
+    for trial in results.trials:
+        studies.add((trial.submission, trial.study))
+        if trial.workload in workloads and not math.isnan(trial.last_time_sec):
+            seconds += trial.last_time_sec
+    return seconds / max(len(studies), 1)
+
+
+def table(found: Sequence[Agreement], limit: int) -> str:
+    rows = [
+        [", ".join(one.workloads), f"{one.tau:.3f}", f"{one.study_sec:.0f}", ", ".join(one.first)]
+        for one in found[:limit]
+    ]
+    return text.table(["workloads", "tau", "seconds a study", "first"], rows, num_left=1)
+
+
+def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None) -> Results:
+    """Results of a folder, or those that ship with the package."""
+    if (folder is None) == (compare_to is None):
+        raise UsageError("Give a folder of submissions or --compare_to, one of the two.")
+    if compare_to is not None:
+        return published_results.load(compare_to, ruleset, suite, STEPS).results
+    return reading.read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
+
+
+def main(argv: Sequence[str]) -> None:
+    suite = suites.load(FLAGS.suite)
+    if len(argv) > 2:
+        raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}.")
+    results = read(suite, FLAGS.ruleset, Path(argv[1]) if len(argv) == 2 else None, FLAGS.compare_to)
+    for axis in AXES:
+        settings = Settings(suite=suite, ruleset_name=FLAGS.ruleset, procedure=CLEAN, axis=axis)
+        print(f"Agreement with suite {suite.name}, {FLAGS.ruleset} ruleset, axis {axis}")
+        print(table(agreements(results, settings, FLAGS.num_workloads), FLAGS.limit) + "\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("suite", "mini", "The whole.")
+    flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
+    flags.DEFINE_string("compare_to", None, "Results that ship with the package instead of a folder: mini.")
+    flags.DEFINE_integer("num_workloads", 3, "Size of the subsets.")
+    flags.DEFINE_integer("limit", 10, "Rows to print.")
+    commands.run(main)
