@@ -1,5 +1,6 @@
 """Distributed Shampoo in JAX; see README.md for the rule, its sources and the search spaces."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +16,7 @@ from reference_algorithms.shampoo.self_tuning import (
     SELF_TUNING_POINT,
     SMALLEST_NORM,
     Settings,
+    settings_for,
     weight_of_new,
 )
 from reference_algorithms.shared import schedules, training_jax
@@ -46,7 +48,8 @@ def init_optimizer_state(
     if hyperparameters is None:
         hyperparameters = SELF_TUNING_POINT
     shapes = tensor_shapes(model_params, workload.model_params_types)
-    optimizer = make_optimizer(hyperparameters, workload.step_hint, shapes)
+    settings = settings_for(sum(math.prod(shape) for shape in shapes))
+    optimizer = make_optimizer(hyperparameters, workload.step_hint, shapes, settings)
     return training_jax.init_state(optimizer, model_params, hyperparameters)
 
 

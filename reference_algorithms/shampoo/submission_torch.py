@@ -13,6 +13,7 @@ from reference_algorithms.shampoo.self_tuning import (
     SELF_TUNING_POINT,
     SMALLEST_NORM,
     Settings,
+    settings_for,
     weight_of_new,
 )
 from reference_algorithms.shared import schedules, training_torch
@@ -41,6 +42,7 @@ def init_optimizer_state(
         lr=hyperparameters.learning_rate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
         weight_decay=hyperparameters.weight_decay,
+        settings=settings_for(sum(param.numel() for param in model_params.parameters())),
     )
     schedule = schedules.warmup_then_cosine(
         hyperparameters.learning_rate,

@@ -15,7 +15,7 @@ from test_update_rules import numpy_cosine
 
 from algoperf import param_utils, registry
 from reference_algorithms.shampoo.blocks import blocks_of, is_preconditioned, merged_shape
-from reference_algorithms.shampoo.self_tuning import PAPER, Settings
+from reference_algorithms.shampoo.self_tuning import PAPER, Settings, settings_for
 
 pytestmark = pytest.mark.filterwarnings("error")
 BOTH = pytest.mark.parametrize("framework", ["jax", "torch"])
@@ -209,6 +209,13 @@ def test_shapes_are_merged_and_cut_as_in_the_paper():
     assert not is_preconditioned((2049, 2), PAPER)
     assert not is_preconditioned((), PAPER)
     assert not is_preconditioned((1, 1), PAPER)
+
+
+def test_layers_of_small_models_are_not_made_into_one_axis():
+    assert settings_for(5_000_000) == PAPER
+    small = settings_for(118_096)
+    assert merged_shape((64, 64), small) == (64, 64)
+    assert max(max(block.shape) for block in blocks_of((512, 410), small)) == 256
 
 
 @BOTH
