@@ -18,7 +18,7 @@ from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05 or qualification."
+    "suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05, qualification, or a .json file."
 )
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")

@@ -19,7 +19,9 @@ from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "suite", "algoperf_v06", "Workloads and rules: algoperf_v05, algoperf_v06, qualification or mini."
+    "suite",
+    "algoperf_v06",
+    "Workloads and rules: algoperf_v05, algoperf_v06, qualification, mini, or a .json file.",
 )
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_bool(

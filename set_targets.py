@@ -1,9 +1,12 @@
-r"""Target setting on stored sweeps: targets, variant tests, search spaces, OptLists, tuning budgets.
+r"""Target setting: runs sweeps; targets, variant tests, search spaces, OptLists and tuning budgets from stored ones.
 
+    python set_targets.py --workload=digits --trials=20 --reruns=5
+    python set_targets.py run --workloads=wmt_mini,ogbg_mini --algorithms=nadamw,adamw --sweep_dir=~/sweep --plan
     python set_targets.py targets --sweep_dir=~/sweep
     python set_targets.py variants --sweep_dir=~/sweep --algorithms=nadamw
     python set_targets.py expected_best --sweep_dir=~/sweep --workloads=wmt_mini,ogbg_mini --output_dir=/tmp/out
 
+  run             a sweep from its first run to the targets; killed or stopped, the same command goes on
   targets         validation and test targets from reruns of the best point, with provenance
   variants        whether variants are distinct from their bases (rank transfer) and trainable (10 percent rule)
   narrow          a narrow search space from the best point of each workload
@@ -14,9 +17,11 @@ r"""Target setting on stored sweeps: targets, variant tests, search spaces, OptL
 
 The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, point t of the sweep, and
 reruns/<algorithm>/study_<k>/..., rerun k of the best point. Each procedure prints a table and writes
-<procedure>.json and <procedure>.html. Formulas and sources are in docs/target_setting.md.
+<procedure>.json and <procedure>.html. Formulas and sources are in docs/target_setting.md. Exit codes: 0 done, 2 wrong
+input, 128 + n stopped by signal n.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,18 +31,50 @@ from algoperf import commands
 from algoperf.spec import UsageError, no_such
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("sweep_dir", None, "The sweep folder.")
+flags.DEFINE_string(
+    "sweep_dir", None, "The sweep folder; run: target_setting_results/<workload>_<framework> by default."
+)
 flags.DEFINE_string("output_dir", None, "Write results here; <sweep_dir>/target_setting by default.")
-flags.DEFINE_list("algorithms", [], "Algorithms to read; all by default.")
+flags.DEFINE_list(
+    "algorithms",
+    [],
+    "Algorithms to read; all by default. run: folders, or names of reference algorithms; adamw, nadamw, nesterov and "
+    "heavy_ball by default.",
+)
 flags.DEFINE_list(
     "workloads", [], "Workloads to read, in this order; all by default. variants: those to test."
 )
-flags.DEFINE_string("framework", None, "jax or pytorch, where the sweep has both.")
-flags.DEFINE_integer("min_reruns", 5, "targets: fewest reruns that targets are set from.")
+flags.DEFINE_string(
+    "framework", None, "jax or pytorch, where the sweep has both. run: jax by default, if it is installed."
+)
+flags.DEFINE_string("workload", None, "run: another name of --workloads, for one.")
+flags.DEFINE_integer("trials", 20, "run: points of each algorithm, the same on every workload.")
+flags.DEFINE_integer("reruns", 5, "run: runs of the best point with new seeds.")
+flags.DEFINE_integer(
+    "max_steps",
+    None,
+    "run: updates of each run and horizon of its schedule; 3/4 of the step hint by default.",
+)
+flags.DEFINE_string(
+    "tuning_search_space", None, "run: JSON file for all algorithms; by default the one beside each."
+)
+flags.DEFINE_integer("rng_seed", 0, "run: fixes points, data order, initialisation and submissions.")
+flags.DEFINE_string("data_dir", None, "run: root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
+flags.DEFINE_string("device", "auto", "run: auto, cpu or gpu.")
+flags.DEFINE_bool(
+    "plan", False, "run: only print the table of trials, with what is done and what the rest takes."
+)
+flags.DEFINE_bool(
+    "status", False, "run: only print where a sweep stands, wherever it runs; needs --sweep_dir alone."
+)
+flags.DEFINE_integer("workers", 1, "run: trials at a time, each on its share of the cores or its own GPU.")
+flags.DEFINE_list("gpus", [], "run: GPUs of the workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
+flags.DEFINE_bool("quiet", False, "run: print only the end.")
+flags.DEFINE_integer("min_reruns", 5, "run, targets: fewest reruns that targets are set from.")
 flags.DEFINE_string(
     "runtime_budget",
     "workload",
-    "targets: workload keeps budget and step hint of the workload; measured takes 4/3 of the reruns' medians.",
+    "run, targets: workload keeps budget and step hint of the workload; measured takes 4/3 of the reruns' medians.",
 )
 flags.DEFINE_float("tolerance", 0.1, "variants: how much worse than its base a variant's best may be.")
 flags.DEFINE_float("widen", 1.25, "narrow: factor by which ranges are widened on both sides.")
@@ -64,6 +101,19 @@ flags.DEFINE_integer("seed", 0, "Seed of the sampling.")
 
 COMMON = ("sweep_dir", "output_dir", "algorithms", "workloads", "framework")
 OWN_FLAGS = {
+    "run": (
+        *(
+            "workload",
+            "trials",
+            "reruns",
+            "max_steps",
+            "tuning_search_space",
+            "rng_seed",
+            "data_dir",
+            "device",
+        ),
+        *("plan", "status", "workers", "gpus", "quiet", "min_reruns", "runtime_budget"),
+    ),
     "targets": ("min_reruns", "runtime_budget"),
     "variants": ("tolerance",),
     "narrow": ("widen", "fix_beta1", "outlier_tolerance", "outlier_factor"),
@@ -74,19 +124,21 @@ OWN_FLAGS = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
-    if len(argv) != 2:
+def main(argv: Sequence[str]) -> int:
+    if len(argv) > 2 or not (argv[1:] or FLAGS.workload):
         raise UsageError(
             f"Give one procedure, as in set_targets.py targets --sweep_dir=<folder>; choose from "
             f"{', '.join(OWN_FLAGS)}."
         )
-    procedure = argv[1]
+    procedure = argv[1] if argv[1:] else "run"
     if procedure not in OWN_FLAGS:
         raise no_such("procedure", procedure, OWN_FLAGS)
     own = OWN_FLAGS[procedure]
     for name in {flag for group in OWN_FLAGS.values() for flag in group}.difference(own):
         if FLAGS[name].present:
             raise UsageError(f"--{name} means nothing to {procedure}; it has {_listed((*COMMON, *own))}.")
+    if procedure == "run":
+        return _run()
     if not FLAGS.sweep_dir:
         raise UsageError("Give the sweep folder with --sweep_dir=<folder>.")
 
@@ -105,6 +157,47 @@ def main(argv: Sequence[str]) -> None:
         **options,
     )
     print(command.run(config).text())
+    return 0
+
+
+def _run() -> int:
+    from algoperf import backends
+    from algoperf.runner import EXIT_SIGNAL_BASE
+    from algoperf.training import Interrupted
+    from target_setting import plan, run
+
+    workloads = (*FLAGS.workloads, *([FLAGS.workload] if FLAGS.workload else []))
+    framework = backends.canonical(FLAGS.framework) if FLAGS.framework else plan.default_framework()
+    sweep_dir = Path(FLAGS.sweep_dir).expanduser().resolve() if FLAGS.sweep_dir else None
+    if FLAGS.status and not workloads and sweep_dir:
+        config = plan.saved_config(sweep_dir)
+    elif not workloads:
+        raise UsageError("Say what to set targets for: --workload=<name>, or --workloads=<name>,<name>, ...")
+    else:
+        names = ("trials", "reruns", "max_steps", "tuning_search_space", "rng_seed", "data_dir", "device")
+        config = plan.SweepConfig(
+            sweep_dir=sweep_dir or plan.default_sweep_dir(workloads, framework).resolve(),
+            workloads=workloads,
+            algorithms=tuple(FLAGS.algorithms) or plan.ALGORITHMS,
+            framework=framework,
+            min_reruns=FLAGS.min_reruns,
+            runtime_budget=FLAGS.runtime_budget,
+            **{name: FLAGS[name].value for name in names},
+        )
+    options = run.RunOptions(
+        plan=FLAGS.plan,
+        status=FLAGS.status,
+        workers=FLAGS.workers,
+        gpus=tuple(FLAGS.gpus),
+        quiet=FLAGS.quiet,
+        output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
+    )
+    try:
+        run.run(config, options)
+    except Interrupted as stop:
+        print("Stopped; the same command continues from here.", file=sys.stderr)
+        return EXIT_SIGNAL_BASE + stop.signal_number
+    return 0
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -40,7 +40,12 @@ flags.DEFINE_integer("hparam_start_index", None, "First trial to run, from 0 (as
 flags.DEFINE_integer(
     "hparam_end_index", None, "End of the range of trials to run, exclusive (as in AlgoPerf)."
 )
-flags.DEFINE_string("suite", None, "Rules and targets: mini, algoperf_v06, algoperf_v05 or qualification.")
+flags.DEFINE_string(
+    "suite",
+    None,
+    "Rules and targets: mini, algoperf_v06, algoperf_v05, qualification, or a .json file, such as targets.json of "
+    "set_targets.py.",
+)
 flags.DEFINE_string("data_dir", None, "Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
 flags.DEFINE_string("experiment_dir", "experiments", "Root of the results.")
 flags.DEFINE_string("experiment_name", None, "Folder below it; by default <submission>/study_<s>.")
@@ -56,6 +61,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("max_global_steps", None, "Stop after this many updates.")
 flags.DEFINE_alias("max_steps", "max_global_steps")
+flags.DEFINE_bool("run_past_targets", False, "Reaching the targets is recorded and does not end the run.")
 flags.DEFINE_integer("eval_every_steps", None, "Evaluate by step count instead of time; not for scoring.")
 flags.DEFINE_bool("skip_evals", False, "Train without evaluating (for measurements).")
 flags.DEFINE_bool("torch_compile", None, "Compile PyTorch models; by default on a GPU only.")

@@ -59,9 +59,9 @@ class RunConfig:
         for name in ("rng_seed", "study"):
             if flags[name] < 0:
                 raise UsageError(f"--{name} must not be negative, got {flags[name]}.")
-        suite = suites.load(
-            flags["suite"] or ("mini" if workload.is_mini or workload.name == "digits" else "algoperf_v06")
-        )
+        suite = suites.load(flags["suite"] or suites.default_name([workload.name]))
+        if suites.is_file(suite.name) and workload.name not in suite.scored_names():
+            raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
         workload = with_suite(workload, suite)
         file, framework = submissions.find(given, flags["framework"])
         backends.check_installed(framework)
@@ -70,7 +70,7 @@ class RunConfig:
         if flags["append_timestamp"]:
             name += datetime.datetime.now().strftime("_%Y-%m-%d-%H-%M-%S")
         return cls(
-            flags=dict(flags),
+            flags={**flags, "suite": flags["suite"] and suite.name},  # Of a file: its absolute path.
             workload=workload,
             suite=suite.name,
             ruleset=ruleset,
@@ -205,6 +205,7 @@ def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str,
             data_dir=flags["data_dir"],
             eval_every_steps=flags["eval_every_steps"],
             max_steps=flags["max_global_steps"],
+            run_past_targets=bool(flags["run_past_targets"]),
             skip_evals=flags["skip_evals"],
             save_checkpoints=flags["save_checkpoints"],
             keep_all_checkpoints=flags["save_intermediate_checkpoints"],

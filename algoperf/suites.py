@@ -5,8 +5,13 @@
     suite.targets("wmt").validation_target     # 30.8491
     suite.budget_sec("wmt", "self")            # 144453.0
 
-A suite is one file, `algoperf/suites/<name>.json`. This module imports the standard library only, so that the
-harness, the scoring and `--help` can use it at no cost.
+A suite is one file, `algoperf/suites/<name>.json`, or any other whose path is given instead of a name:
+
+    suite = suites.load("results/targets.json")
+
+A file that holds `targets` alone, as `set_targets.py` writes it, takes its rules from `mini`, or from `algoperf_v06` if
+it has a workload of full size. This module imports the standard library only, so that the harness, the scoring and
+`--help` can use it at no cost.
 """
 
 import dataclasses
@@ -199,16 +204,74 @@ def names() -> list[str]:
     return sorted(path.stem for path in SUITES_DIR.glob("*.json"))
 
 
-@functools.cache
+def is_file(name: str) -> bool:
+    """Whether a suite is given by the path of its file instead of its name.
+
+    >>> is_file("mini"), is_file("results/targets.json")
+    (False, True)
+    """
+    return name.endswith(".json")
+
+
+def default_name(workloads: Sequence[str]) -> str:
+    """The suite whose rules hold for runs on these workloads where none is named.
+
+    >>> default_name(["digits", "wmt_mini"]), default_name(["wmt_mini", "wmt"])
+    ('mini', 'algoperf_v06')
+    """
+    registry = importlib.import_module("algoperf.registry")  # Imported late, as below.
+    is_small = all(spec.is_mini or spec.family == "digits" for spec in map(registry.get, workloads))
+    return "mini" if is_small else "algoperf_v06"
+
+
 def load(name: str) -> Suite:
-    """The suite called `name`; `UsageError` names the choices where there is none."""
-    path = SUITES_DIR / f"{name}.json"
+    """The suite called `name`, or the one in the file of that path, which is then its name, made absolute.
+
+    Raises:
+      UsageError: names the choices where there is no such suite, and what is wrong with a file.
+    """
+    if is_file(name):
+        return _read(Path(name).expanduser().resolve())
     if name not in names():
         raise no_such("suite", name, names())
+    return _shipped(name)
+
+
+@functools.cache
+def _shipped(name: str) -> Suite:
+    return _read(SUITES_DIR / f"{name}.json")
+
+
+def _read(path: Path) -> Suite:
     try:
-        return from_json(json.loads(path.read_text()))
-    except (KeyError, TypeError, ValueError) as error:
+        content = json.loads(path.read_text())
+        if path.parent == SUITES_DIR:
+            return from_json(content)
+        return from_json({**_rules_for(content["targets"]), **content, "name": str(path)})
+    except OSError as error:
+        raise UsageError(
+            f"No suite file {str(path)!r} ({error.strerror}); give the path of one, or a name: {', '.join(names())}."
+        ) from None
+    except KeyError as error:
+        raise UsageError(
+            f"Suite file {path} lacks {error}: it needs what a file in {SUITES_DIR} has, or 'targets' alone."
+        ) from None
+    except (AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"Suite file {path} is not well formed: {error}.") from error
+
+
+def _rules_for(targets: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file of targets leaves out: all its workloads, under the rules for their size."""
+    rules = _shipped(default_name(list(targets)))
+    return {
+        "description": f"Targets under the rules of {rules.name}.",
+        "workloads": list(targets),
+        "held_out": {},
+        "rulesets": {name: dataclasses.asdict(ruleset) for name, ruleset in rules.rulesets.items()},
+        "r_max": rules.r_max,
+        "frugal": rules.frugal,
+        "variants": {},
+    }
 
 
 def from_json(content: Mapping[str, Any]) -> Suite:

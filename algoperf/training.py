@@ -55,6 +55,7 @@ class LoopOptions:
     eval_every_steps: int | None = None
     """Evaluates by step count instead: after step 1 and every multiple."""
     max_steps: int | None = None
+    run_past_targets: bool = False
     skip_evals: bool = False
 
 
@@ -141,7 +142,7 @@ class TrainingLoop:
 
     def _end_status(self) -> str | None:
         state, options = self.state, self.options
-        if state.validation_goal_reached and state.test_goal_reached:
+        if state.validation_goal_reached and state.test_goal_reached and not options.run_past_targets:
             return "target_reached"
         if state.has_diverged:
             return "diverged"

@@ -42,6 +42,7 @@ class TrialConfig:
     data_dir: str | None = None
     eval_every_steps: int | None = None
     max_steps: int | None = None
+    run_past_targets: bool = False
     skip_evals: bool = False
     save_checkpoints: bool = True
     keep_all_checkpoints: bool = False
@@ -67,6 +68,7 @@ class TrialConfig:
             "study": self.study,
             "trial": self.trial,
             "eval_every_steps": self.eval_every_steps,
+            "run_past_targets": self.run_past_targets,
             "hyperparameters": self.point,
         }
 
@@ -291,6 +293,7 @@ class Trial:
                 eval_period_sec=config.workload.eval_period_time_sec,
                 eval_every_steps=config.eval_every_steps,
                 max_steps=config.max_steps,
+                run_past_targets=config.run_past_targets,
                 skip_evals=config.skip_evals,
             ),
             wants_train_state=config.submission.wants_train_state,

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ class Job:
     folder: Path
     arguments: tuple[str, ...]
     """Of submission_runner.py."""
+    max_steps: int | None = None
+    """Updates after which it ends; None leaves that to targets and budget."""
+    run_past_targets: bool = False
 
     @property
     def key(self) -> str:
@@ -53,7 +57,7 @@ class Job:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Campaign:
-    """What run_benchmark.py was asked for; names as its flags."""
+    """What run_benchmark.py was asked for; names as its flags. Sweeps are campaigns, too."""
 
     experiment_dir: Path
     suite: str
@@ -61,12 +65,14 @@ class Campaign:
     submissions: tuple[str, ...]
     framework: str | None = None
     workloads: tuple[str, ...] = ()
+    first_study: int = 0
     num_studies: int | None = None
     num_trials: int | None = None
     rng_seed: int = 0
     data_dir: str | None = None
     tuning_search_space: str | None = None
     max_steps: int | None = None
+    run_past_targets: bool = False
     device: str = "auto"
     compare_to: str | None = None
     """Leaderboard among whose entries the scores place the submissions."""
@@ -119,20 +125,20 @@ def make_jobs(campaign: Campaign) -> list[Job]:
             )
         names[name] = submission
     jobs = []
-    for study in range(ruleset.num_studies):
+    for study in range(campaign.first_study, campaign.first_study + ruleset.num_studies):
         for workload in suite.scored_names():
             trials = [
                 list(_trials(campaign, submission, workload, study, ruleset.num_trials))
                 for submission in campaign.runs()
             ]
             # First trials of all submissions, then second ones: what one has reached may stop another early.
-            jobs += [job for row in _transposed(trials) for job in row]
+            jobs += in_turns(trials)
     return jobs
 
 
-def _transposed(rows: Sequence[Sequence[Job]]) -> list[list[Job]]:
-    """Columns of rows of different lengths."""
-    return [[row[i] for row in rows if i < len(row)] for i in range(max(map(len, rows)))]
+def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:
+    """The first job of each row, then the second ones, and so on; rows may differ in length."""
+    return [job for column in itertools.zip_longest(*rows) for job in column if job is not None]
 
 
 def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_trials: int) -> Iterator[Job]:
@@ -148,14 +154,18 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
         "rng_seed": campaign.rng_seed,
     }
     flags: dict[str, Any] = collections.defaultdict(lambda: None, given)  # All others are not given.
+    if campaign.ruleset == "external":
+        flags["num_tuning_trials"] = campaign.num_trials  # May be more than the suite's.
     config = runner.RunConfig.from_flags(flags)
     spec = config.workload
     common = {
         **given,
         "submission": str(config.submission_file),
         "framework": config.framework,
+        "suite": config.suite,
         "data_dir": campaign.data_dir,
         "max_global_steps": campaign.max_steps,
+        "run_past_targets": campaign.run_past_targets or None,
         "device": campaign.device,
     }
     workload_config = spec.config_hash()
@@ -173,4 +183,6 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
             budget_sec=spec.max_allowed_runtime_sec * config.budget_factor,
             folder=config.folder(trial),
             arguments=tuple(runner.as_arguments({**common, "trial": trial})),
+            max_steps=campaign.max_steps,
+            run_past_targets=campaign.run_past_targets,
         )

@@ -129,7 +129,8 @@ class Run:
         if self._store.summary(self.job) is None:
             self.job.folder.mkdir(parents=True, exist_ok=True)
             records.write_json(
-                self.job.folder / records.SUMMARY, {"status": "failed", "error": error, "exit_code": code}
+                self.job.folder / records.SUMMARY,
+                {"status": "failed", "error": error, "exit_code": code, "hyperparameters": self.job.point},
             )
 
 

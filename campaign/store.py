@@ -107,7 +107,6 @@ class Store:
 
     def __init__(self, campaign: Campaign):
         self.root = campaign.experiment_dir / FOLDER
-        self._max_steps = campaign.max_steps
 
     # ---- attempts ----------------------------------------------------------------------------------------------
 
@@ -179,7 +178,7 @@ class Store:
             self._check_same(job, summary)
             if summary["status"] == "stopped":
                 return State.STOPPED
-            if summary["status"] != "failed" and not self._goes_on(summary):
+            if summary["status"] != "failed" and not self._goes_on(job, summary):
                 return State.DONE
         if attempts:
             last = attempts[-1]
@@ -197,9 +196,10 @@ class Store:
         except (FileNotFoundError, ValueError):
             return None
 
-    def _goes_on(self, summary: dict[str, Any]) -> bool:
+    @staticmethod
+    def _goes_on(job: Job, summary: dict[str, Any]) -> bool:
         return summary["status"] == "max_steps" and (
-            self._max_steps is None or self._max_steps > summary["global_step"]
+            job.max_steps is None or job.max_steps > summary["global_step"]
         )
 
     @staticmethod
@@ -209,6 +209,7 @@ class Store:
             "workload_config": job.workload_config,
             "hyperparameters": job.point,
             "rng_seed": job.rng_seed,
+            "run_past_targets": job.run_past_targets,
         }
         for name, value in wanted.items():
             if name in identity and identity[name] != value:

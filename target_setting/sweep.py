@@ -253,7 +253,8 @@ def _notes(
     if cut:
         notes.append(
             f"Warning: {len(cut)} of {len(trials)} runs ended at the targets that the workload has now, as in "
-            f"{cut[0].place()}, so their best metrics are cut off. Run sweeps with targets that cannot be reached."
+            f"{cut[0].place()}, so their best metrics are cut off. Run sweeps with set_targets.py run, or with "
+            "--run_past_targets."
         )
     return notes
 

@@ -3,7 +3,8 @@
     {"targets": {<workload>: {metric_name, higher_is_better, validation_target, …}},
      "provenance": {<workload>: {algorithm, point, reruns with seeds and results, spread, probability, versions}}}
 
-`targets` is what a file in `algoperf/suites/` holds under that name, entry for entry.
+`targets` is what a file in `algoperf/suites/` holds under that name, entry for entry, and the path of the file can be
+given instead of a suite's name.
 """
 
 import dataclasses

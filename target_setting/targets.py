@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from algoperf.spec import UsageError
+from algoperf.workload import METRIC_RANGES
 from target_setting.results import (
     Metric,
     best_test,
@@ -268,7 +269,7 @@ def notes_on(setting: TargetSetting, best_trial: SweepTrial | None) -> list[str]
       setting: the targets.
       best_trial: of the sweep on this workload; None where the sweep has no trials on it.
     """
-    notes = []
+    notes = _notes_on_separation(setting)
     runs = [rerun.trial for rerun in setting.reruns]
     if best_trial is not None and (best_trial.algorithm, point_key(best_trial.point)) != (
         runs[0].algorithm,
@@ -282,3 +283,21 @@ def notes_on(setting: TargetSetting, best_trial: SweepTrial | None) -> list[str]
         if len({point_key({"": run.facts.get(name)}) for run in runs}) > 1:
             notes.append(f"{setting.workload}: reruns differ in {name}.")
     return notes
+
+
+def _notes_on_separation(setting: TargetSetting) -> list[str]:
+    """A warning about targets that tell good runs from very good ones no more."""
+    metric = setting.metric
+    perfect = METRIC_RANGES.get(metric.name, (0.0, np.inf))[metric.higher_is_better]
+    where, count = f"Warning: {setting.workload}: ", setting.validation.count
+    if setting.validation_target == perfect:
+        return [
+            f"{where}the validation target is {perfect:g}, the best {metric.name} there can be: runs that are better "
+            "than others cannot be told apart. Make the task harder, or its runs shorter."
+        ]
+    if count > 1 and setting.validation.quantiles[0] == setting.validation.quantiles[-1]:
+        return [
+            f"{where}all {count} reruns have the same best {metric.name}, {setting.validation_target:.6g}: the steps "
+            "of the metric are coarser than the noise between runs. Use more validation examples, or a harder task."
+        ]
+    return []

@@ -1,5 +1,6 @@
 """The command: wrong inputs, exit codes, kills and resumes, several trials, reproduction."""
 
+import dataclasses
 import json
 import random
 import signal
@@ -10,7 +11,7 @@ import time
 import pytest
 from harness import FRAMEWORKS, ROOT, SGD_FILES, assert_equal_params, command, finish, process
 
-from algoperf import backends, records, runner
+from algoperf import backends, records, runner, suites
 
 HELPERS = ROOT / "tests" / "helpers"
 EXTENSION = {"jax": "jax", "pytorch": "torch"}
@@ -106,6 +107,26 @@ def test_a_wrong_flag_is_one_clear_line(tmp_path, capsys, changes, words):
     code = command(tmp_path, **{**GOOD, **changes})
     one_error(capsys, code, *words)
     assert not (tmp_path / "experiments").exists(), "nothing was begun"
+
+
+def test_a_run_stops_at_the_targets_of_a_file_and_its_records_name_the_file(tmp_path, capsys):
+    path = tmp_path / "targets.json"
+    entry = dataclasses.asdict(suites.targets_from_registry("digits"))
+    entry.update(validation_target=0.999, test_target=0.998)
+    path.write_text(json.dumps({"targets": {"digits": entry}}))
+    given = {**GOOD, "max_global_steps": 3, "eval_every_steps": 1}
+    assert command(tmp_path, **given, suite=str(path)) == 0
+    folder = tmp_path / "experiments" / "sgd_jax" / "study_0" / "digits_jax" / "trial_1"
+    summary = records.read_json(folder / records.SUMMARY)
+    assert (summary["status"], summary["global_step"]) == ("target_reached", 1)
+    assert (summary["validation_target"], summary["test_target"]) == (0.999, 0.998)
+    assert summary["suite"] == str(path) == records.read_json(folder / records.flags_file(0))["suite"]
+    capsys.readouterr()
+    # The same folder under the workload's own targets is another run.
+    one_error(capsys, command(tmp_path, **given), "another workload_config")
+    one_error(
+        capsys, command(tmp_path, **{**given, "workload": "wmt_mini"}, suite=str(path)), "Choose from digits"
+    )
 
 
 def test_missing_data_are_one_line_with_the_folder_and_the_command(tmp_path, capsys):

@@ -526,3 +526,12 @@ def test_evaluations_by_time_come_after_the_first_step_and_then_by_the_period(tm
     assert (gaps >= 3).all(), steps
     assert (gaps <= 5).all(), steps
     assert summary["eval_every_steps"] is None
+
+
+def test_a_run_past_its_targets_records_that_it_reached_them_and_ends_by_steps(tmp_path, warm_framework):
+    easy = digits(validation_target_value=1.0, test_target_value=1.0)
+    summary = run_trial(tmp_path, warm_framework, workload=easy, run_past_targets=True)
+    assert (summary["status"], summary["global_step"]) == ("max_steps", 10)
+    assert summary["validation_target_reached"]["global_step"] == 1
+    with pytest.raises(UsageError, match="another run_past_targets"):
+        run_trial(tmp_path, warm_framework, workload=easy)

@@ -111,6 +111,21 @@ def test_wrong_input_is_named(tmp_path, changes, words):
         plan.make_jobs(campaign(tmp_path, **changes))
 
 
+def test_a_campaign_may_begin_with_a_later_study_and_run_past_targets(tmp_path):
+    jobs = plan.make_jobs(
+        campaign(tmp_path, first_study=4, num_studies=2, num_trials=1, run_past_targets=True)
+    )
+    assert [job.study for job in jobs] == [4, 4, 5, 5]
+    assert all("--run_past_targets=True" in job.arguments for job in jobs)
+    assert not any("past" in one for job in plan.make_jobs(campaign(tmp_path)) for one in job.arguments)
+
+
+def test_a_campaign_may_have_more_trials_than_its_suite(tmp_path):
+    jobs = plan.make_jobs(campaign(tmp_path, num_trials=7))
+    assert len(jobs) == 2 * 7
+    assert len({json.dumps(job.point) for job in jobs}) == 2 * 7
+
+
 def test_more_workers_than_cores_or_gpus_are_refused():
     with pytest.raises(UsageError, match="cores"):
         places(10_000)

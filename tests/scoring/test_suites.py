@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import subprocess
 import sys
 
@@ -74,6 +75,43 @@ def test_the_mini_suite_takes_its_numbers_from_the_registry():
 def test_an_unknown_suite_names_the_choices(name):
     with pytest.raises(UsageError, match="Choose from algoperf_v05, algoperf_v06,"):
         suites.load(name)
+
+
+def targets_file(tmp_path, *workloads, **more):
+    entries = {name: dataclasses.asdict(suites.targets_from_registry(name)) for name in workloads}
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps({"targets": entries, **more}))
+    return path
+
+
+def test_a_file_of_targets_is_a_suite_under_the_rules_for_the_size_of_its_workloads(tmp_path):
+    small = suites.load(str(targets_file(tmp_path, "wmt_mini", "digits")))
+    assert small.scored_names() == ("wmt_mini", "digits")
+    assert (small.rulesets, small.r_max) == (suites.load("mini").rulesets, suites.load("mini").r_max)
+    full = suites.load(str(targets_file(tmp_path, "wmt_mini", "wmt")))
+    assert full.rulesets == suites.load("algoperf_v06").rulesets, "the file is read anew"
+    own = {"rulesets": {"external": {"num_studies": 7, "num_trials": 9}}}
+    assert suites.load(str(targets_file(tmp_path, "digits", **own))).ruleset("external").num_trials == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "No suite file .*give the path of one, or a name: algoperf_v05"),
+        ("{", "not well formed"),
+        ("[]", "not well formed"),
+        ("{}", "lacks 'targets'"),
+        ('{"targets": {"digits": {"metric_name": "error_rate"}}}', "not well formed"),
+        ('{"targets": {"digitz": {}}}', "the nearest is 'digits'"),
+    ],
+)
+def test_a_suite_file_at_fault_is_named(tmp_path, text, words):
+    path = tmp_path / "own.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
+        suites.load(str(path))
+    assert str(path) in str(caught.value)
 
 
 def test_unknown_rulesets_and_workloads_name_the_nearest():

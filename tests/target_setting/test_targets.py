@@ -168,23 +168,23 @@ def test_reruns_that_are_not_of_the_best_point_or_differ_in_version_are_noted(tm
     ]
 
 
+def test_targets_that_separate_nothing_are_noted(tmp_path):
+    (perfect,) = notes_on(set_targets(reruns(tmp_path, [0.0, 0.0, 0.1], [0.1, 0.2, 0.3]), min_reruns=3), None)
+    assert "the validation target is 0, the best error_rate there can be" in perfect
+    equal = reruns(tmp_path / "equal", [0.2, 0.2, 0.2], [0.1, 0.2, 0.3])
+    (same,) = notes_on(set_targets(equal, min_reruns=3), None)
+    assert "all 3 reruns have the same best error_rate, 0.2" in same
+
+
 def test_a_suite_reads_the_target_file(tmp_path):
     sweep_folders.write_sweep(tmp_path, "adam", {"digits": [0.1, 0.05]})
     runs = reruns(tmp_path, [0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.6, 0.9, 0.1])
     content = target_file.content([set_targets(runs)], read_sweep(tmp_path).trials)
-    written = json.loads(json.dumps(content))
-    suite = suites.from_json(
-        {
-            "name": "own",
-            "description": "",
-            "r_max": 4,
-            "rulesets": {"self": {"num_studies": 3, "num_trials": 1}},
-            "workloads": ["digits"],
-            "held_out": {},
-            "variants": {},
-            "targets": written["targets"],
-        }
-    )
+    path = tmp_path / "targets.json"
+    path.write_text(json.dumps(content))
+    written, suite = json.loads(path.read_text()), suites.load(str(path))
+    assert (suite.name, suite.scored_names()) == (str(path), ("digits",))
+    assert suite.rulesets == suites.load("mini").rulesets
     targets, spec = suite.targets("digits"), registry.get("digits")
     assert (targets.validation_target, targets.test_target) == (0.3, 0.6)
     assert (targets.metric_name, targets.higher_is_better) == ("error_rate", False)

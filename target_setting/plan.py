@@ -1,0 +1,297 @@
+"""The runs of target setting as jobs of a campaign: N points of each algorithm, then K reruns of the best one.
+
+    <sweep_dir>/run.json                                  what was asked for, for --status
+    <sweep_dir>/suite.json                                step hints, budgets and today's targets: what all runs share
+    <sweep_dir>/points/<algorithm>.json                   its points, drawn once; point t is trial t on every workload
+    <sweep_dir>/reruns/points/<workload>_<framework>.json the best point
+
+and the trials in the layout of `sweep.py`. Everything that fixes a run is written before it starts, and once written
+it is not changed, so the same command goes on, also with more trials, reruns, algorithms or workloads.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from algoperf import backends, records, registry, runner, submission, suites, tuning
+from algoperf.spec import UsageError
+from campaign.plan import Campaign, Job, in_turns, make_jobs
+from campaign.store import Store
+from target_setting.results import point_key
+from target_setting.sweep import RERUNS, SweepTrial
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_ROOT = Path("target_setting_results")
+ALGORITHMS = ("adamw", "nadamw", "nesterov", "heavy_ball")
+"""Those of the paper."""
+SHARE = 0.75
+"""Of a submission's updates that target setting gets: https://arxiv.org/abs/2306.07179, section 4.1."""
+TIME_LIMIT_FACTOR = 20
+"""Times the workload's budget: updates end a run, on a slow or busy machine too, and time only one that hangs."""
+POINTS, SUITE, SAVED = "points", "suite.json", "run.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What `set_targets.py run` was asked for; names as its flags."""
+
+    sweep_dir: Path
+    workloads: tuple[str, ...]
+    algorithms: tuple[str, ...] = ALGORITHMS
+    framework: str
+    trials: int = 20
+    reruns: int = 5
+    max_steps: int | None = None
+    tuning_search_space: str | None = None
+    rng_seed: int = 0
+    data_dir: str | None = None
+    device: str = "auto"
+    min_reruns: int = 5
+    runtime_budget: str = "workload"
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "reruns", "max_steps", "min_reruns"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} must be at least 1, got {value}.")
+        if self.rng_seed < 0:
+            raise UsageError(f"--rng_seed must not be negative, got {self.rng_seed}.")
+        if self.reruns < self.min_reruns:
+            raise UsageError(
+                f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
+                "--min_reruns."
+            )
+        for name in self.workloads:
+            registry.get(name)
+        for name in ("workloads", "algorithms"):
+            given = getattr(self, name)
+            if len(set(given)) < len(given):
+                raise UsageError(f"--{name}={','.join(given)} names one twice.")
+
+    def submission(self, algorithm: str) -> tuple[Path, str]:
+        """File and name of an algorithm, given as a folder or by the name of one of ours."""
+        ours = ROOT / "reference_algorithms" / algorithm
+        is_ours = "/" not in algorithm and not Path(algorithm).exists() and ours.is_dir()
+        file, _ = submission.find(ours if is_ours else algorithm, self.framework)
+        return file, runner.submission_name(file)
+
+
+def default_framework() -> str:
+    """The one that is installed; JAX if both are, with which the public targets were set."""
+    return next((name for name in backends.BACKENDS if not backends.missing_packages(name)), "jax")
+
+
+def default_sweep_dir(workloads: Sequence[str], framework: str) -> Path:
+    """For one workload; several are asked to be given a place.
+
+    >>> str(default_sweep_dir(["digits"], "jax"))
+    'target_setting_results/digits_jax'
+    """
+    if len(workloads) != 1:
+        raise UsageError("Say where the sweep over several workloads is to lie: --sweep_dir=<folder>.")
+    return DEFAULT_ROOT / f"{workloads[0]}_{framework}"
+
+
+# ---- what is fixed before anything runs ---------------------------------------------------------------------------
+
+
+def sweep_suite(config: SweepConfig) -> dict[str, Any]:
+    """Content of suite.json: entries that are there stay, new workloads are added.
+
+    The step hint of a run is its number of updates, so that schedules end with it.
+
+    Raises:
+      UsageError: if a workload was swept with another number of updates.
+    """
+    stored = _stored(config.sweep_dir / SUITE)
+    targets = dict(stored["targets"]) if stored else {}
+    for name in config.workloads:
+        known = suites.load(suites.default_name([name])).known_targets.get(name)
+        known = known or suites.targets_from_registry(name)
+        if known.step_hint is None and config.max_steps is None:
+            raise UsageError(f"{name} has no step hint, of which {SHARE:.0%} are run: give --max_steps.")
+        steps = config.max_steps or int(SHARE * known.step_hint)
+        longer = max(1.0, steps / (known.step_hint or steps))
+        entry = dataclasses.asdict(known)
+        entry.update(
+            step_hint=steps, runtime_budget_sec=TIME_LIMIT_FACTOR * longer * known.runtime_budget_sec
+        )
+        if name in targets and config.max_steps and targets[name]["step_hint"] != steps:
+            raise UsageError(
+                f"{config.sweep_dir} holds runs of {name} with {targets[name]['step_hint']} updates, now --max_steps="
+                f"{steps}: use that number, or another --sweep_dir."
+            )
+        targets.setdefault(name, entry)
+    trials = max([config.trials, stored["rulesets"]["external"]["num_trials"] if stored else 0])
+    return {
+        "description": "What all runs of this sweep share; written by set_targets.py run.",
+        "rulesets": {"external": {"num_studies": 1, "num_trials": trials}},
+        "targets": targets,
+    }
+
+
+def draw_points(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
+    """Algorithm -> content of its points file: those asked for, or more if more are there.
+
+    Raises:
+      UsageError: if the sweep folder holds points of another search space or seed.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    for given in config.algorithms:
+        file, name = config.submission(given)
+        if name in found:
+            raise UsageError(f"{given!r} is the second algorithm called {name!r}: rename its folder.")
+        space, source = submission.search_space(file, config.tuning_search_space)
+        drawn = tuning.draw_points(space, config.trials, config.rng_seed)
+        path = config.sweep_dir / POINTS / f"{name}.json"
+        stored = _stored(path) or []
+        for number, (old, new) in enumerate(zip(stored, drawn), start=1):
+            if point_key(old) != point_key(new):
+                raise UsageError(
+                    f"Point {number} in {path} is {json.dumps(old)}, and {source} with --rng_seed={config.rng_seed} "
+                    f"gives {json.dumps(new)}: use the search space and seed of that time, or another --sweep_dir."
+                )
+        found[name] = drawn if len(drawn) > len(stored) else stored
+    return found
+
+
+def _stored(path: Path) -> Any:
+    """Content of a JSON file of ours, None where there is none."""
+    try:
+        return records.read_json(path)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is not readable as JSON ({error}): restore it, or use another --sweep_dir."
+        ) from None
+
+
+def prepare(config: SweepConfig, folder: Path) -> None:
+    """Writes down what fixes the runs of the sweep: into the sweep folder, or elsewhere for a plan."""
+    points, suite = draw_points(config), sweep_suite(config)
+    try:
+        (folder / POINTS).mkdir(parents=True, exist_ok=True)
+        for name, content in points.items():
+            records.write_json(folder / POINTS / f"{name}.json", content)
+        records.write_json(folder / SUITE, suite)
+        asked = {**dataclasses.asdict(config), "sweep_dir": str(config.sweep_dir)}
+        records.write_json(folder / SAVED, asked)
+    except OSError as error:
+        raise UsageError(f"Cannot write to {folder} ({error.strerror}): give another --sweep_dir.") from None
+
+
+def saved_config(sweep_dir: Path) -> SweepConfig:
+    """What was asked for in a folder.
+
+    Raises:
+      UsageError: if no sweep was started there.
+    """
+    content = _stored(sweep_dir / SAVED)
+    if content is None:
+        raise UsageError(
+            f"No sweep was started in {sweep_dir}: give its --sweep_dir, or start it with --workload=<name>."
+        )
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    return SweepConfig(**{**fields, "sweep_dir": sweep_dir})
+
+
+# ---- jobs ---------------------------------------------------------------------------------------------------------
+
+
+def sweep_jobs(config: SweepConfig, folder: Path | None = None) -> list[Job]:
+    """Every point of every algorithm on every workload, algorithms taking turns.
+
+    Args:
+      config: what was asked for.
+      folder: where `prepare` has written; the sweep folder by default.
+    """
+    folder = folder or config.sweep_dir
+    jobs: list[Job] = []
+    for workload in config.workloads:
+        rows = []
+        for given in config.algorithms:
+            file, name = config.submission(given)
+            own = {
+                "experiment_dir": config.sweep_dir,
+                "suite": folder / SUITE,
+                "tuning_search_space": folder / POINTS / f"{name}.json",
+                "num_trials": config.trials,
+            }
+            rows.append(_jobs(config, file, workload, own))
+        jobs += in_turns(rows)
+    return jobs
+
+
+def rerun_jobs(config: SweepConfig, best: Mapping[str, SweepTrial]) -> list[Job]:
+    """Reruns of the best point of each workload (workload -> trial of the sweep), as studies 1 … K.
+
+    Raises:
+      UsageError: if there are reruns of another point, which was the best when the sweep was smaller.
+    """
+    files = dict(config.submission(given)[::-1] for given in config.algorithms)
+    jobs: list[Job] = []
+    for workload, trial in best.items():
+        _check_reruns_of(config, trial)
+        if trial.algorithm not in files:
+            raise UsageError(
+                f"The best point on {workload} is of {trial.algorithm}, which --algorithms leaves out: name it too, to "
+                "rerun it."
+            )
+        path = config.sweep_dir / RERUNS / POINTS / f"{workload}_{config.framework}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        records.write_json(path, [trial.point])
+        own = {
+            "experiment_dir": config.sweep_dir / RERUNS,
+            "suite": config.sweep_dir / SUITE,
+            "tuning_search_space": path,
+            "first_study": 1,
+            "num_studies": config.reruns,
+            "num_trials": 1,
+        }
+        jobs += _jobs(config, files[trial.algorithm], workload, own)
+    return jobs
+
+
+def _check_reruns_of(config: SweepConfig, best: SweepTrial) -> None:
+    folder = f"{best.workload}_{config.framework}"
+    for path in sorted((config.sweep_dir / RERUNS).glob(f"*/study_*/{folder}/trial_*/{records.HPARAMS}")):
+        algorithm = path.relative_to(config.sweep_dir / RERUNS).parts[0]
+        if (algorithm, point_key(_stored(path))) != (best.algorithm, point_key(best.point)):
+            raise UsageError(
+                f"{path.parent} is a rerun of another point than {best.place()}, the best of the sweep as it is now: "
+                f"move the folders */study_*/{folder} out of {config.sweep_dir / RERUNS} to run this one instead."
+            )
+
+
+def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]) -> list[Job]:
+    """Those of one algorithm on one workload."""
+    fields = {
+        "ruleset": "external",
+        "submissions": (str(file),),
+        "framework": config.framework,
+        "workloads": (workload,),
+        "rng_seed": config.rng_seed,
+        "data_dir": config.data_dir,
+        "max_steps": suites.load(str(own["suite"])).targets(workload).step_hint,
+        "run_past_targets": True,
+        "device": config.device,
+        **own,
+        "suite": str(own["suite"]),
+        "tuning_search_space": str(own["tuning_search_space"]),
+    }
+    # For the plan: its share of the workload's budget in place of the limit for runs that hang.
+    return [
+        dataclasses.replace(job, budget_sec=job.budget_sec * SHARE / TIME_LIMIT_FACTOR)
+        for job in make_jobs(Campaign(**fields))
+    ]
+
+
+def store_of(config: SweepConfig, *, is_rerun: bool) -> Store:
+    """Where claims and attempts of the sweep's jobs, or those of the reruns, are."""
+    folder = config.sweep_dir / RERUNS if is_rerun else config.sweep_dir
+    return Store(
+        Campaign(experiment_dir=folder, suite="mini", ruleset="external", submissions=config.algorithms)
+    )

@@ -1,0 +1,147 @@
+"""What `set_targets.py run` does, below its flags: the sweep, the reruns, the targets."""
+
+import dataclasses
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from algoperf.progress import duration
+from algoperf.spec import UsageError
+from campaign import status
+from campaign.local import LocalEngine, places
+from campaign.plan import Job
+from campaign.process import TRIAL_COMMAND
+from campaign.store import Store
+from target_setting import command, plan
+from target_setting import targets as target_rules
+from target_setting.plan import SweepConfig
+from target_setting.sweep import SweepTrial, read_sweep
+
+PHASES = ("sweep", "reruns")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The flags that say how, and not what, to run."""
+
+    plan: bool = False
+    status: bool = False
+    workers: int = 1
+    gpus: tuple[str, ...] = ()
+    quiet: bool = False
+    output_dir: Path | None = None
+    trial_command: Sequence[str] = TRIAL_COMMAND
+    """Tests pass another program."""
+
+    def __post_init__(self) -> None:
+        if self.plan and self.status:
+            raise UsageError("Give --plan or --status, not both.")
+
+
+def run(config: SweepConfig, options: RunOptions) -> None:
+    """Runs what is left of the sweep and of the reruns, sets the targets and prints them; or plan or status.
+
+    Raises:
+      UsageError: for what the user can put right; finished trials stay.
+      Interrupted: after a signal; the same command continues.
+    """
+    workers = places(options.workers, options.gpus)
+    if options.status or options.plan:
+        print(status_text(config) if options.status else plan_text(config, options.workers))
+        return
+    plan.prepare(config, config.sweep_dir)
+    for phase in PHASES:
+        jobs = _jobs(config, phase)
+        store = _store(config, phase)
+        live = status.Live(jobs, store, options.workers, enabled=not options.quiet)
+        states = LocalEngine(store, jobs, workers, None, live, options.trial_command).run()
+        live.close()
+        lines = [f"{phase}: {len(jobs)} trials, {status.counts_text(states)}."]
+        lines += [*status.failures(jobs, states, store), *_cut_short(jobs, store)]
+        print("\n".join(lines), flush=True)
+    outcome = command.run(
+        command.Config(
+            procedure="targets",
+            sweep_dir=config.sweep_dir,
+            output_dir=options.output_dir,
+            workloads=config.workloads,
+            framework=config.framework,
+            min_reruns=config.min_reruns,
+            runtime_budget=config.runtime_budget,
+        )
+    )
+    folder = options.output_dir or config.sweep_dir / command.ANALYSIS
+    use = (
+        f"To use the targets: python submission_runner.py --suite={folder / 'targets.json'} "
+        f"--workload={config.workloads[0]} ..."
+    )
+    print(f"\n{outcome.text()}\n\n{use}")
+
+
+def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
+    """Workload -> the best trial of the sweep, over all that lie in the folder."""
+    sweep = read_sweep(config.sweep_dir, workloads=config.workloads, framework=config.framework)
+    found = {}
+    for workload in config.workloads:
+        trials = [trial for trial in sweep.trials if trial.workload == workload]
+        if not trials:
+            raise UsageError(f"No trial on {workload} in {config.sweep_dir} can be read: see --status.")
+        found[workload] = target_rules.best(trials)
+    return found
+
+
+def _jobs(config: SweepConfig, phase: str) -> list[Job]:
+    return plan.sweep_jobs(config) if phase == "sweep" else plan.rerun_jobs(config, best_points(config))
+
+
+def _store(config: SweepConfig, phase: str) -> Store:
+    return plan.store_of(config, is_rerun=phase == "reruns")
+
+
+def _cut_short(jobs: Sequence[Job], store: Store) -> list[str]:
+    """A warning about trials that time ended before their updates did."""
+    found = [job for job in jobs if (store.summary(job) or {}).get("status") == "budget_exhausted"]
+    if not found:
+        return []
+    return [
+        f"  warning: {len(found)} trials ended at their time limit before {found[0].max_steps} updates, as "
+        f"{found[0].key}: this machine is too slow, or they hung."
+    ]
+
+
+# ---- plan and status ------------------------------------------------------------------------------------------------
+
+
+def plan_text(config: SweepConfig, num_workers: int) -> str:
+    """Every trial of the sweep with its point and cost, and what the reruns will take; nothing is kept on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        plan.prepare(config, Path(folder))
+        jobs = plan.sweep_jobs(config, Path(folder))
+    store = _store(config, "sweep")
+    states = store.states(jobs)
+    expectations = status.Expectations(store, jobs, states)
+    lines = [status.plan_text(jobs, states, expectations, num_workers)]
+    for workload in config.workloads:
+        own = [job for job in jobs if job.workload == workload]
+        seconds = config.reruns * max(expectations.of(job).seconds for job in own)
+        lines.append(
+            f"{workload}: {own[0].max_steps:,} updates a run. Then {config.reruns} reruns of the best point, in about "
+            f"{duration(seconds / num_workers)}."
+        )
+    lines.append(f"All goes to {config.sweep_dir}.")
+    return "\n".join(lines)
+
+
+def status_text(config: SweepConfig) -> str:
+    """Where sweep and reruns stand, wherever they run."""
+    plan.saved_config(config.sweep_dir)  # Says so if there is nothing.
+    lines: list[str] = []
+    for phase in PHASES:
+        jobs, store = _jobs(config, phase), _store(config, phase)
+        states = store.states(jobs)
+        expectations = status.Expectations(store, jobs, states)
+        left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
+        lines.append(f"{phase}: {status.status_text(jobs, states, store, left)}")
+        if not all(state.is_final for state in states.values()):
+            break
+    return "\n".join(lines)

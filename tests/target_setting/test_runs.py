@@ -1,0 +1,272 @@
+"""`set_targets.py run` on pretended trials: from nothing to targets, killed, grown, refused; one run with real ones."""
+
+import collections
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from harness import ROOT
+
+from algoperf import records, suites, tuning
+from algoperf.spec import UsageError
+from target_setting import plan, run
+from target_setting.plan import SweepConfig
+from target_setting.run import RunOptions
+
+PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_sweep_trial.py"))
+QUIET = RunOptions(quiet=True, trial_command=PRETENDED)
+
+
+def sweep(folder, **changes):
+    fields = {
+        "sweep_dir": folder,
+        "workloads": ("digits",),
+        "algorithms": ("nadamw", "nesterov"),
+        "framework": "jax",
+        "trials": 3,
+        "reruns": 2,
+        "min_reruns": 2,
+    }
+    return SweepConfig(**{**fields, **changes})
+
+
+def starts(folder):
+    """Place of a trial -> what its starts came to."""
+    found = collections.defaultdict(list)
+    for line in (folder / "starts.log").read_text().splitlines():
+        what, place = line.split()
+        found[place].append(what)
+    return found
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished sweep, not to be changed, and what the command printed."""
+    folder = tmp_path_factory.mktemp("sweep")
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        run.run(sweep(folder), QUIET)
+    return folder, out.getvalue()
+
+
+# ---- what runs -----------------------------------------------------------------------------------------------------
+
+
+def test_from_nothing_to_a_target_file(finished):
+    folder, text = finished
+    log = starts(folder)
+    assert len(log) == 2 * 3 + 2
+    assert all(one == ["start", "end"] for one in log.values())
+    content = read(folder / "target_setting" / "targets.json")
+    made = content["provenance"]["digits"]
+    points = read(folder / "points" / f"{made['algorithm']}.json")
+    assert made["point"] in points
+    reruns = [read(path) for path in folder.glob("reruns/*/study_[12]/digits_jax/trial_1/meta_data_0.json")]
+    assert len({json.dumps(one["seeds"]) for one in reruns}) == 2
+    bests = sorted(one["best_validation"] for one in made["reruns"])
+    assert content["targets"]["digits"]["validation_target"] == pytest.approx(sum(bests) / 2)
+    for words in (
+        "sweep: 6 trials, 6 done.",
+        "reruns: 2 trials, 2 done.",
+        f"--suite={folder}/target_setting",
+    ):
+        assert words in text
+
+
+def test_points_are_those_of_the_algorithms_own_space_and_trial_t_is_point_t(finished):
+    folder, _ = finished
+    for name in ("nadamw", "nesterov"):
+        points = read(folder / "points" / f"{name}.json")
+        space = tuning.load_search_space(ROOT / "reference_algorithms" / name / "tuning_search_space.json")
+        assert points == tuning.draw_points(space, 3, seed=0)
+        for number, point in enumerate(points, start=1):
+            assert (
+                read(folder / name / "study_0" / "digits_jax" / f"trial_{number}" / "hparams.json") == point
+            )
+
+
+def test_runs_go_past_the_targets_for_three_quarters_of_the_step_hint_and_schedules_end_there(finished):
+    folder, _ = finished
+    jobs = plan.sweep_jobs(sweep(folder))
+    assert {job.max_steps for job in jobs} == {1500}
+    assert all({"--max_global_steps=1500", "--run_past_targets=True"} <= set(job.arguments) for job in jobs)
+    suite = suites.load(str(folder / "suite.json"))
+    own, full = suite.targets("digits"), suites.targets_from_registry("digits")
+    assert own.step_hint == 1500 == int(0.75 * full.step_hint)
+    assert own.runtime_budget_sec == 20 * full.runtime_budget_sec
+    assert own.validation_target == full.validation_target
+
+
+def test_the_same_command_again_runs_nothing_and_a_larger_one_the_rest(tmp_path, capsys):
+    small = sweep(tmp_path, algorithms=("nadamw",))
+    run.run(small, QUIET)
+    before, log = capsys.readouterr().out, (tmp_path / "starts.log").read_text()
+    run.run(small, QUIET)
+    assert capsys.readouterr().out == before
+    assert (tmp_path / "starts.log").read_text() == log
+    points = read(tmp_path / "points" / "nadamw.json")
+    run.run(dataclasses.replace(small, reruns=4), QUIET)
+    assert len(starts(tmp_path)) == 3 + 4
+    plan.prepare(dataclasses.replace(small, trials=5), tmp_path)
+    assert read(tmp_path / "points" / "nadamw.json")[:3] == points
+    plan.prepare(small, tmp_path)
+    assert len(read(tmp_path / "points" / "nadamw.json")) == 5, "what was drawn stays"
+    assert len(plan.sweep_jobs(small)) == 3
+
+
+def test_several_workloads_share_the_points_and_have_best_points_of_their_own(tmp_path):
+    both = sweep(tmp_path, workloads=("digits", "digits_batch_norm"), algorithms=("nadamw",), trials=2)
+    run.run(both, QUIET)
+    assert sorted(read(tmp_path / "target_setting" / "targets.json")["targets"]) == [
+        "digits",
+        "digits_batch_norm",
+    ]
+    assert len(starts(tmp_path)) == 2 * 2 + 2 * 2
+
+
+def test_reruns_of_a_point_that_is_no_longer_the_best_are_named(tmp_path):
+    config = sweep(tmp_path, algorithms=("nadamw",))
+    run.run(config, QUIET)
+    (old,) = tmp_path.glob("reruns/nadamw/study_1/digits_jax/trial_1/hparams.json")
+    old.write_text(json.dumps({**read(old), "learning_rate": 0.5}))
+    with pytest.raises(UsageError, match=r"a rerun of another point than nadamw/study_0.*move the folders"):
+        run.run(config, QUIET)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {helpers!r}, {here!r}]
+from pathlib import Path
+import test_runs as t
+t.run.run(t.sweep(Path({folder!r})), t.QUIET)
+"""
+
+
+def test_a_sweep_killed_in_both_phases_ends_with_every_trial_exactly_once(tmp_path):
+    (tmp_path / "slow.txt").write_text("0.3")
+    paths = {"root": str(ROOT), "helpers": str(ROOT / "tests/helpers"), "here": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", SCRIPT.format(folder=str(tmp_path), **paths)]
+    log = tmp_path / "starts.log"
+    for number in (2, 8):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as started:
+            end = time.monotonic() + 500
+            while not (log.exists() and log.read_text().count("start ") >= number):
+                assert started.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            os.killpg(started.pid, signal.SIGKILL)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+    assert "reruns: 2 trials, 2 done." in done.stdout, done.stderr
+    found = starts(tmp_path)
+    assert len(found) == 8
+    assert all(one.count("end") == 1 for one in found.values())
+    assert sum(one.count("start") for one in found.values()) <= 8 + 2
+
+
+def test_points_that_crash_have_no_result_and_say_why_even_if_all_do(tmp_path, capsys):
+    config = sweep(tmp_path, algorithms=("nadamw",), trials=2)
+    crashing = dataclasses.replace(QUIET, trial_command=(sys.executable, "-c", "raise ValueError('boom')"))
+    with pytest.raises(UsageError, match="None of the 2 trials on digits has a finite error_rate"):
+        run.run(config, crashing)
+    assert capsys.readouterr().out.count("ValueError: boom") == 2
+    summary = read(tmp_path / "nadamw" / "study_0" / "digits_jax" / "trial_1" / records.SUMMARY)
+    assert summary["hyperparameters"] == read(tmp_path / "points" / "nadamw.json")[0]
+
+
+# ---- plan and status -----------------------------------------------------------------------------------------------
+
+
+def test_a_plan_shows_points_and_cost_and_leaves_nothing(tmp_path, capsys):
+    config = sweep(tmp_path / "new")
+    run.run(config, RunOptions(plan=True))
+    text = capsys.readouterr().out
+    for words in (
+        "nesterov/study_0/digits_jax/trial_3",
+        "6 trials: 6 waiting",
+        "1,500 updates",
+        "Then 2 reruns",
+    ):
+        assert words in text
+    assert not (tmp_path / "new").exists()
+
+
+def test_status_needs_the_folder_alone(finished, tmp_path, capsys):
+    folder, _ = finished
+    config = plan.saved_config(folder)
+    assert config == sweep(folder)
+    run.run(config, RunOptions(status=True))
+    text = capsys.readouterr().out
+    assert "sweep: 6 trials: 6 done" in text
+    assert "reruns: 2 trials: 2 done" in text
+    with pytest.raises(UsageError, match="No sweep was started"):
+        run.run(sweep(tmp_path), RunOptions(status=True))
+
+
+# ---- wrong input ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"trials": 0}, "--trials must be at least 1, got 0"),
+        ({"reruns": 1}, "--reruns=1 is below the 2"),
+        ({"rng_seed": -1}, "--rng_seed"),
+        ({"workloads": ("digit",)}, "the nearest is 'digits'"),
+        ({"workloads": ("digits", "digits")}, "--workloads=digits,digits names one twice"),
+        ({"algorithms": ("nono",)}, "No submission at 'nono'"),
+        ({"tuning_search_space": "/nono.json"}, "No search space at /nono.json"),
+    ],
+)
+def test_wrong_input_is_named_before_anything_runs(tmp_path, changes, words):
+    with pytest.raises(UsageError, match=words):
+        run.run(sweep(tmp_path / "new", **changes), QUIET)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rng_seed": 1}, "Point 1 in .*nadamw.json is .* with --rng_seed=1"),
+        ({"max_steps": 100}, "with 1500 updates, now --max_steps=100"),
+        ({"tuning_search_space": str(ROOT / "tests/helpers/tuning_search_space.json")}, "Point 1 in"),
+    ],
+)
+def test_a_sweep_goes_on_with_the_same_settings_only(finished, changes, words):
+    with pytest.raises(UsageError, match=words):
+        run.run(sweep(finished[0], **changes), QUIET)
+
+
+def test_several_workloads_are_asked_for_a_folder():
+    with pytest.raises(UsageError, match="--sweep_dir"):
+        plan.default_sweep_dir(["digits", "wmt_mini"], "jax")
+
+
+# ---- real trials ---------------------------------------------------------------------------------------------------
+
+
+def test_the_command_with_real_trials_and_a_run_that_uses_its_targets(tmp_path):
+    command = [sys.executable, str(ROOT / "set_targets.py"), "--workload=digits", "--trials=1", "--reruns=1"]
+    command += ["--min_reruns=1", "--max_steps=4", "--algorithms=nadamw", "--framework=pytorch", "--quiet"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "target_setting_results" / "digits_pytorch"
+    for place in ("nadamw/study_0", "reruns/nadamw/study_1"):
+        summary = read(folder / place / "digits_pytorch" / "trial_1" / records.SUMMARY)
+        assert (summary["status"], summary["global_step"]) == ("max_steps", 4)
+        assert summary["suite"] == str(folder / "suite.json")
+        assert summary["identity"]["run_past_targets"] is True
+    suite = suites.load(str(folder / "target_setting" / "targets.json"))
+    assert suite.scored_names() == ("digits",)
+    assert suite.targets("digits").validation_target < 1
