@@ -44,9 +44,22 @@ flags.DEFINE_bool("plan", False, "Only print the table of trials, with what is d
 flags.DEFINE_bool(
     "status", False, "Only print where a campaign stands, wherever it runs; needs --experiment_dir alone."
 )
-flags.DEFINE_string("engine", "local", "local: workers on this machine.")
-flags.DEFINE_integer("workers", 1, "Trials at a time, each on its share of the cores or its own GPU.")
-flags.DEFINE_list("gpus", [], "GPUs of the workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
+flags.DEFINE_string("engine", "local", "local: workers on this machine; ray: tasks of a running Ray cluster.")
+flags.DEFINE_integer(
+    "workers",
+    None,
+    "Trials at a time, each on its share of the cores or its own GPU; by default 1, and all that a Ray cluster holds.",
+)
+flags.DEFINE_list("gpus", [], "GPUs of local workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
+flags.DEFINE_string(
+    "ray_address", None, "host:port of the cluster's head; $RAY_ADDRESS, else this machine's."
+)
+flags.DEFINE_integer(
+    "cpus_per_trial", None, "CPUs of a Ray task; by default all of the smallest node, or its share for a GPU."
+)
+flags.DEFINE_integer(
+    "gpus_per_trial", None, "GPUs of a Ray task; by default 1 if the cluster has any, else 0."
+)
 flags.DEFINE_bool(
     "frugal",
     None,
@@ -89,6 +102,9 @@ def main(argv: Sequence[str]) -> int:
         engine=FLAGS.engine,
         workers=FLAGS.workers,
         gpus=tuple(FLAGS.gpus),
+        ray_address=FLAGS.ray_address,
+        cpus_per_trial=FLAGS.cpus_per_trial,
+        gpus_per_trial=FLAGS.gpus_per_trial,
         frugal=FLAGS.frugal,
         quiet=FLAGS.quiet,
     )

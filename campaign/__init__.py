@@ -5,7 +5,10 @@
     frugal.py    which running trials can no longer change a score
     process.py   one attempt at one job: the child process, its log, its end
     launch.py    becomes that process: its cores, its end with its parent
+    engine.py    what all engines have in common: their turns
     local.py     engine: a pool of workers on this machine
+    ray_engine.py  engine: tasks of a Ray cluster
+    cores.py     cores that trials on one machine take for themselves
     status.py    tables and the live line
     command.py   what run_benchmark.py does, below its flags
 

@@ -15,7 +15,7 @@ from scoring import command as scoring_command
 from scoring import published
 from scoring.records import AXES
 
-ENGINES = ("local",)
+ENGINES = ("local", "ray")
 SAVED = "campaign.json"
 EXIT_FAILED = 1
 
@@ -27,8 +27,12 @@ class Config:
     plan: bool = False
     status: bool = False
     engine: str = "local"
-    workers: int = 1
+    workers: int | None = None
+    """Trials at a time; None: one, and as many as a Ray cluster has room for."""
     gpus: tuple[str, ...] = ()
+    ray_address: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: int | None = None
     frugal: bool | None = None
     """None: as the suite says."""
     quiet: bool = False
@@ -38,6 +42,18 @@ class Config:
             raise no_such("engine", self.engine, ENGINES)
         if self.plan and self.status:
             raise UsageError("Give --plan or --status, not both.")
+        least = {"workers": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise UsageError(f"--{name} must be at least {lowest}, got {value}.")
+        if self.engine == "ray" and self.gpus:
+            raise UsageError(
+                "--gpus is for --engine=local: Ray deals out GPUs, --gpus_per_trial to each trial."
+            )
+        for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
+            if self.engine == "local" and getattr(self, name) is not None:
+                raise UsageError(f"--{name} is for --engine=ray; the local engine has --workers and --gpus.")
 
 
 def run(campaign: Campaign, config: Config) -> int:
@@ -56,7 +72,7 @@ def run(campaign: Campaign, config: Config) -> int:
     if config.plan or config.status:
         expectations = status.Expectations(store, jobs, states)
         if config.plan:
-            print(status.plan_text(jobs, states, expectations, config.workers))
+            print(status.plan_text(jobs, states, expectations, config.workers or 1))
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
@@ -66,9 +82,7 @@ def run(campaign: Campaign, config: Config) -> int:
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
-    live = status.Live(jobs, store, config.workers, enabled=not config.quiet)
-    states = LocalEngine(store, jobs, places(config.workers, config.gpus), limits, live).run()
-    live.close()
+    states = _run_jobs(campaign, config, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     print(scores_text(campaign, jobs))
@@ -80,6 +94,27 @@ def check_comparison(campaign: Campaign) -> None:
     if campaign.compare_to:
         for axis in AXES:
             published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)
+
+
+def _run_jobs(
+    campaign: Campaign, config: Config, store: Store, jobs: list[Job], limits: Limits | None
+) -> dict[str, State]:
+    """Runs the jobs with the engine that is asked for."""
+    if config.engine == "ray":
+        from campaign import ray_engine  # Imports Ray, an extra.
+
+        with ray_engine.connected(config.ray_address) as nodes:
+            share = ray_engine.Share.choose(
+                nodes, config.cpus_per_trial, config.gpus_per_trial, campaign.device
+            )
+            live = status.Live(jobs, store, config.workers or share.room(nodes), enabled=not config.quiet)
+            states = ray_engine.RayEngine(store, jobs, share, config.workers, limits, live).run()
+    else:
+        num_workers = config.workers or 1
+        live = status.Live(jobs, store, num_workers, enabled=not config.quiet)
+        states = LocalEngine(store, jobs, places(num_workers, config.gpus), limits, live).run()
+    live.close()
+    return states
 
 
 def scores_text(campaign: Campaign, jobs: list[Job]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from algoperf import records, runner
 from campaign.plan import ROOT, Job
-from campaign.store import HEARTBEAT_SEC, MAX_CRASHES, Attempt, Outcome, Store, identity_of_process
+from campaign.store import HEARTBEAT_SEC, Attempt, Outcome, Store, identity_of_process
 
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
 TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
@@ -51,6 +51,7 @@ class Run:
       attempt: its claim.
       place: where.
       command: before the job's arguments; tests pass another program.
+      keep_open: file descriptors that the process holds, too.
     """
 
     def __init__(
@@ -60,8 +61,9 @@ class Run:
         attempt: Attempt,
         place: Place,
         command: Sequence[str] = TRIAL_COMMAND,
+        keep_open: Sequence[int] = (),
     ):
-        self.job, self.attempt, self._store = job, attempt, store
+        self.job, self.attempt, self.place, self._store = job, attempt, place, store
         self.started = self._last_beat = time.monotonic()
         self.is_stopping = False
         with open(attempt.log, "wb") as log:
@@ -71,6 +73,7 @@ class Run:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=place.environment(),
+                pass_fds=keep_open,
             )
         attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
 
@@ -79,6 +82,8 @@ class Run:
         code = self.process.poll()
         if code is None:
             if time.monotonic() - self._last_beat > HEARTBEAT_SEC:
+                if self.attempt.is_lost():
+                    self.kill()  # Somebody took us for dead; the trial may run elsewhere by now.
                 self.attempt.beat()
                 self._last_beat = time.monotonic()
             return None
@@ -99,6 +104,8 @@ class Run:
         self.process.kill()
 
     def _ended(self, code: int) -> Outcome:
+        if self.attempt.is_lost():
+            return Outcome.LOST
         summary = self._store.summary(self.job)
         error = None
         if code == 0 and summary is not None:
@@ -110,28 +117,12 @@ class Run:
         else:
             outcome = Outcome.CRASHED
             error = summary["error"] if summary is not None and summary.get("error") else self._log_tail()
-        self.attempt.update(
-            outcome=outcome,
-            exit_code=code,
-            seconds=round(time.monotonic() - self.started, 3),
-            **({} if error is None else {"error": error}),
-        )
-        crashes = sum(one.outcome is Outcome.CRASHED for one in self._store.attempts(self.job))
-        if outcome is Outcome.REFUSED or crashes >= MAX_CRASHES:
-            self._record_failure(code, error)
+        seconds = round(time.monotonic() - self.started, 3)
+        self._store.end(self.job, self.attempt, outcome, error, exit_code=code, seconds=seconds)
         return outcome
 
     def _log_tail(self) -> str:
         return self.attempt.log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
-
-    def _record_failure(self, code: int, error: str | None) -> None:
-        """A summary for a process that could not write one, so that scoring says what happened."""
-        if self._store.summary(self.job) is None:
-            self.job.folder.mkdir(parents=True, exist_ok=True)
-            records.write_json(
-                self.job.folder / records.SUMMARY,
-                {"status": "failed", "error": error, "exit_code": code, "hyperparameters": self.job.point},
-            )
 
 
 def last_evaluation(folder: Path) -> tuple[float, float]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from algoperf.progress import duration
+from campaign.engine import Running
 from campaign.plan import Job
-from campaign.process import Run, last_evaluation
+from campaign.process import last_evaluation
 from campaign.store import State, Store
 from scoring.text import table
 
@@ -192,7 +193,7 @@ class Live:
         self._known: dict[str, State] = {}
         self._left = 0.0
 
-    def __call__(self, states: Mapping[str, State], runs: Mapping[str, Run]) -> None:
+    def __call__(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> None:
         if not self._enabled:
             return
         changed = [key for key, state in states.items() if self._known.get(key) is not state]
@@ -209,7 +210,7 @@ class Live:
             self._last_print = now
             self._print(self._line(states, runs))
 
-    def _line(self, states: Mapping[str, State], runs: Mapping[str, Run]) -> str:
+    def _line(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> str:
         total = len(states)
         final = sum(state.is_final for state in states.values())
         filled = round(20 * final / max(total, 1))

@@ -55,6 +55,8 @@ class Outcome(enum.StrEnum):
     """Wrong input: trying again is of no use."""
     INTERRUPTED = "interrupted"
     """The campaign was stopped; the trial goes on from its checkpoint."""
+    LOST = "lost"
+    """Its holder is gone, which is no fault of the trial: it goes on from its checkpoint elsewhere."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,10 @@ class Attempt:
     def beat(self) -> None:
         """A sign of life."""
         os.utime(self.path)
+
+    def is_lost(self) -> bool:
+        """Whether somebody else has written it down as lost."""
+        return json.loads(self.path.read_text()).get("outcome") == Outcome.LOST
 
 
 def identity_of_process(pid: int) -> dict[str, Any]:
@@ -124,8 +130,13 @@ class Store:
                 found.append(Attempt(number, path, {}))
         return found
 
-    def claim(self, job: Job) -> Attempt | None:
-        """A new attempt that belongs to this process; None if somebody else was faster or it is not wanted."""
+    def claim(self, job: Job, **facts: Any) -> Attempt | None:
+        """A new attempt that belongs to this process; None if somebody else was faster or it is not wanted.
+
+        Args:
+          job: what to claim.
+          facts: written down with it.
+        """
         seen = self.attempts(job)
         if self._state(job, seen) is not State.WAITING:
             return None
@@ -138,8 +149,39 @@ class Store:
             return None
         attempt = Attempt(number, path, {})
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        attempt.update(host=socket.gethostname(), holders=[identity_of_process(os.getpid())], started=now)
+        holders = [identity_of_process(os.getpid())]
+        attempt.update(host=socket.gethostname(), holders=holders, started=now, **facts)
         return attempt
+
+    def end(
+        self, job: Job, attempt: Attempt, outcome: Outcome, error: str | None = None, **facts: Any
+    ) -> None:
+        """Writes down how an attempt ended; a trial that is not tried again gets a summary, for scoring to read."""
+        attempt.update(outcome=outcome, **facts, **({} if error is None else {"error": error}))
+        crashes = sum(one.outcome is Outcome.CRASHED for one in self.attempts(job))
+        if (outcome is Outcome.REFUSED or crashes >= MAX_CRASHES) and self.summary(job) is None:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            exit_code = facts.get("exit_code")
+            content = {
+                "status": "failed",
+                "error": error,
+                "exit_code": exit_code,
+                "hyperparameters": job.point,
+            }
+            records.write_json(job.folder / records.SUMMARY, content)
+
+    def lose(self, attempt: Attempt) -> bool:
+        """Ends an attempt whose holder is known to be gone, without waiting for its silence to last.
+
+        Where the holder is of this machine, that is seen rather than believed: its process may yet write a checkpoint.
+
+        Returns:
+          Whether that ended it.
+        """
+        if attempt.outcome is not None or self._runs_here(attempt):
+            return False
+        attempt.update(outcome=Outcome.LOST)
+        return True
 
     def _folder(self, job: Job) -> Path:
         return self.root / "attempts" / job.key
@@ -149,8 +191,14 @@ class Store:
         is_fresh = self._age_sec(attempt.path) < STALE_AFTER_SEC
         if attempt.content.get("host") != socket.gethostname():
             return is_fresh
-        # A trial may outlive the command that started it.
-        return any(map(is_alive, attempt.content["holders"]))
+        return self._runs_here(attempt)
+
+    @staticmethod
+    def _runs_here(attempt: Attempt) -> bool:
+        """Whether a holder lives on this machine; a trial may outlive the command that started it."""
+        return attempt.content.get("host") == socket.gethostname() and any(
+            map(is_alive, attempt.content["holders"])
+        )
 
     def _age_sec(self, path: Path) -> float:
         """Seconds since the last sign of life, on the clock of the file system, which all machines share."""

@@ -16,9 +16,9 @@ from harness import ROOT
 from algoperf import records, runner
 from algoperf.spec import UsageError
 from algoperf.training import Interrupted
-from campaign import command, frugal, plan, process, status
+from campaign import command, cores, frugal, plan, process, status
 from campaign.local import LocalEngine, places
-from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
+from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_trial.py"))
 QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]
@@ -182,6 +182,45 @@ def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state)
         assert store.state(job) is State.RUNNING
 
 
+def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    for number in range(1, MAX_CRASHES + 2):
+        attempt = store.claim(job)
+        assert attempt.number == number
+        store.lose(attempt)
+        assert store.state(job) is State.RUNNING, "its process lives on this machine"
+        attempt.update(host=socket.gethostname() + "-other")
+        assert store.state(job) is State.RUNNING
+        store.lose(attempt)
+        assert store.state(job) is State.WAITING
+
+
+def test_a_trial_that_was_given_up_ends_and_leaves_the_record_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    run = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
+    wait_for(lambda: num_lines(tmp_path, "start ") == 1)
+    records.write_json(run.attempt.path, {**run.attempt.content, "outcome": Outcome.LOST})
+    wait_for(lambda: run.poll() is not None)
+    assert run.poll() is Outcome.LOST
+    assert num_lines(tmp_path, "end ") == 0
+    assert store.attempts(job)[0].outcome is Outcome.LOST
+
+
+def test_a_core_is_free_when_the_process_that_inherited_it_has_ended(tmp_path):
+    lease = cores.take(1, [0], tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=lease.files)
+    lease.close()
+    assert cores.take(1, [0], tmp_path) is None
+    child.communicate(b"\n")
+    again = cores.take(1, [0], tmp_path)
+    assert again.cores == (0,)
+    again.close()
+
+
 def test_a_folder_with_another_trial_is_refused(tmp_path):
     found = campaign(tmp_path)
     job = plan.make_jobs(found)[0]
@@ -312,7 +351,7 @@ def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
 
 
 def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("campaign.local.CHECK_SEC", 0.05)
+    monkeypatch.setattr("campaign.engine.CHECK_SEC", 0.05)
     found = campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
     first, second = (job.key for job in plan.make_jobs(found))
     hopeless = [{"evaluations": [[0.6 * i, 6 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]

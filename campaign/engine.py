@@ -1,0 +1,152 @@
+"""What all engines have in common: the turns in which jobs are started, looked after, stopped and taken in."""
+
+import abc
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from algoperf.training import Interrupted
+from campaign.frugal import Limits
+from campaign.plan import Job
+from campaign.process import last_evaluation
+from campaign.store import State, Store
+
+POLL_SEC = 0.05
+CHECK_SEC = 1.0
+"""Between looks at what running trials have evaluated, and at what other machines do."""
+
+
+class Running(Protocol):
+    """A trial that an engine has started."""
+
+    started: float
+    """On time.monotonic."""
+
+    def stop(self, reason: str | None = None) -> None:
+        """Asks for a checkpoint and the end; with a reason the trial is not to go on later."""
+
+    def kill(self) -> None:
+        """Ends it at once; it goes on from its last checkpoint."""
+
+
+Report = Callable[[Mapping[str, State], Mapping[str, Running]], None]
+
+
+class Engine(abc.ABC):
+    """Runs jobs until none is left that could be claimed here or elsewhere.
+
+    Args:
+      store: of the campaign.
+      jobs: all of them.
+      limits: what may be stopped; None lets every trial run to its end.
+      report: is told states and runs from time to time.
+    """
+
+    def __init__(self, store: Store, jobs: Sequence[Job], limits: Limits | None, report: Report):
+        self._store, self._limits, self._report = store, limits, report
+        self._jobs = {job.key: job for job in jobs}
+        self.states = store.states(jobs)
+        self._runs: dict[str, Running] = {}
+        self._stop_signal, self._is_urgent = 0, False
+        for key in self.states:
+            self._take_in(key)
+
+    # ---- what engines differ in --------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def _has_room(self) -> bool:
+        """Whether one more job can be started now."""
+
+    @abc.abstractmethod
+    def _launch(self, job: Job) -> Running | None:
+        """Starts a job; None if somebody else has claimed it."""
+
+    @abc.abstractmethod
+    def _ended(self) -> list[str]:
+        """Keys of runs that have ended since the last turn, once their outcome is on disk."""
+
+    # ---- one turn ----------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, State]:
+        """Runs the jobs; returns the state of each.
+
+        Raises:
+          Interrupted: after SIGINT or SIGTERM, when all trials have written their checkpoints.
+        """
+        checked = 0.0
+        with self._signals():
+            while True:
+                for key in self._ended():
+                    del self._runs[key]
+                    self._refresh(key)
+                if self._stop_signal:
+                    if not self._runs:
+                        raise Interrupted(self._stop_signal)
+                    for run in self._runs.values():
+                        run.kill() if self._is_urgent else run.stop()
+                else:
+                    self._start()
+                if time.monotonic() - checked > CHECK_SEC:
+                    self._check()
+                    checked = time.monotonic()
+                    running = {
+                        key: run for key, run in self._runs.items() if self.states[key] is State.RUNNING
+                    }
+                    self._report(self.states, running)
+                if not self._runs and all(state.is_final for state in self.states.values()):
+                    return self.states
+                time.sleep(POLL_SEC)
+
+    def _start(self) -> None:
+        """Starts jobs in their order while there is room."""
+        for key, state in self.states.items():
+            if not self._has_room():
+                return
+            if state is not State.WAITING or key in self._runs:
+                continue
+            run = self._launch(self._jobs[key])
+            if run is not None:
+                self._runs[key] = run
+            self._refresh(key)
+
+    def _check(self) -> None:
+        """Looks after jobs that run elsewhere or have yet to begin, and stops what cannot matter any more."""
+        for key, state in self.states.items():
+            if (state is State.RUNNING) != (key in self._runs):
+                self._refresh(key)
+        if self._limits is None:
+            return
+        for key, run in self._runs.items():
+            if self.states[key] is not State.RUNNING:
+                continue
+            reason = self._limits.why_stop(self._jobs[key], last_evaluation(self._jobs[key].folder))
+            if reason is not None:
+                run.stop(f"{reason.rule}: {reason.text}")
+
+    def _refresh(self, key: str) -> None:
+        self.states[key] = self._store.state(self._jobs[key])
+        self._take_in(key)
+
+    def _take_in(self, key: str) -> None:
+        if self._limits is not None and self.states[key].is_final:
+            summary = self._store.summary(self._jobs[key]) or {}
+            self._limits.finished(self._jobs[key], summary.get("validation_target_reached"))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM asks all trials for a checkpoint, a second SIGINT ends them at once."""
+
+        def ask(number: int, frame: Any) -> None:
+            # Only noted: the next turn acts, outside of whatever this has interrupted.
+            del frame
+            self._is_urgent |= bool(self._stop_signal) and number == signal.SIGINT
+            self._stop_signal = number
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,191 @@
+"""The Ray engine on a real cluster of two nodes on this machine, with pretended trials."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import test_campaign as local
+from harness import ROOT
+
+from algoperf.spec import UsageError
+from algoperf.training import Interrupted
+from campaign import command, frugal, plan, ray_engine
+from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
+
+# Ray's own processes outlive the objects that started them.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+
+SHARE = ray_engine.Share(cpus=1, gpus=0)
+NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
+LONG = [{"evaluations": [[1.0, 10, 0.1]] * 200, "sleep": 0.1}]
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A cluster of one node, to which tests add others."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    head = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    found = Cluster(initialize_head=True, head_node_args={**NODE, **head})
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
+def second_node(cluster):
+    """A node that a test may kill."""
+    node = cluster.add_node(**NODE)
+    yield node
+    if node in cluster.worker_nodes:
+        cluster.remove_node(node, allow_graceful=False)
+
+
+@contextlib.contextmanager
+def engine(found, address, jobs=None, limits=None):
+    with ray_engine.connected(address):
+        jobs = jobs or plan.make_jobs(found)
+        yield ray_engine.RayEngine(Store(found), jobs, SHARE, None, limits, lambda *_: None, local.PRETENDED)
+
+
+def attempts(found):
+    """Job -> its attempts."""
+    return {job.key: Store(found).attempts(job) for job in plan.make_jobs(found)}
+
+
+def test_a_node_dies_and_its_trial_goes_on_at_once_on_another(tmp_path, cluster, second_node):
+    local.scripts(tmp_path, [{"evaluations": [[0.5 * i, i, i / 10] for i in range(1, 10)], "sleep": 0.2}])
+    found = local.campaign(tmp_path, num_trials=1)  # A third might wait long for the dead node.
+    jobs, killed_at = plan.make_jobs(found), []
+
+    def is_at_work_there():
+        open_ones = [one.content for job in jobs for one in Store(found).attempts(job) if one.outcome is None]
+        return any(one.get("node") == second_node.node_id and len(one["holders"]) == 2 for one in open_ones)
+
+    def kill():
+        local.wait_for(is_at_work_there)
+        cluster.remove_node(second_node, allow_graceful=False)
+        killed_at.append(time.monotonic())
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with engine(found, cluster.address) as own:
+        states = own.run()
+    killer.join()
+    assert set(states.values()) == {State.DONE}
+    assert time.monotonic() - killed_at[0] < STALE_AFTER_SEC
+    log = local.log_of(tmp_path)
+    assert [one.count("end") for one in log.values()] == [1] * 2
+    outcomes = {key: [attempt.outcome for attempt in found] for key, found in attempts(found).items()}
+    lost = [key for key, of_job in outcomes.items() if of_job == [Outcome.LOST, Outcome.DONE]]
+    assert len(lost) == 1, outcomes
+    assert all(of_job == [Outcome.DONE] for key, of_job in outcomes.items() if key not in lost)
+    before, after = (attempt.content["node"] for attempt in attempts(found)[lost[0]])
+    assert before == second_node.node_id != after
+
+
+def test_sigterm_asks_every_task_for_a_checkpoint_and_leaves_no_request(tmp_path, cluster, second_node):
+    local.scripts(tmp_path, LONG)
+    found = local.campaign(tmp_path)
+
+    def interrupt():
+        local.wait_for(lambda: local.num_lines(tmp_path, "start ") == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    with engine(found, cluster.address) as own, pytest.raises(Interrupted):
+        own.run()
+    assert local.num_lines(tmp_path, "interrupted ") == 2
+    outcomes = [attempt.outcome for of_job in attempts(found).values() for attempt in of_job]
+    assert outcomes == [Outcome.INTERRUPTED] * 2
+    assert set(Store(found).states(plan.make_jobs(found)).values()) == {State.WAITING}
+    assert list((Store(found).root / "requests").iterdir()) == []
+
+
+def test_a_trial_that_cannot_win_its_study_any_more_is_stopped_on_its_node(tmp_path, cluster):
+    found = local.campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
+    jobs = plan.make_jobs(found)
+    first, second = (job.key for job in jobs)
+    hopeless = [{"evaluations": [[0.6 * i, 6 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]
+    local.scripts(tmp_path, **{second: hopeless})
+    limits = frugal.Limits(jobs, found.cut_suite(), 1)
+    with engine(found, cluster.address, jobs, limits) as own:
+        assert own.run() == {first: State.DONE, second: State.STOPPED}
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = [{root!r}, {helpers!r}, {here!r}]
+from pathlib import Path
+import test_ray_engine as t
+with t.engine(t.local.campaign(Path({folder!r})), {address!r}) as own:
+    own.run()
+"""
+
+
+def test_trials_of_a_killed_command_end_and_the_next_command_continues(tmp_path, cluster):
+    local.scripts(tmp_path, LONG)
+    paths = {"root": str(ROOT), "helpers": str(ROOT / "tests/helpers"), "here": str(ROOT / "tests/campaign")}
+    code = SCRIPT.format(folder=str(tmp_path), address=cluster.address, **paths)
+    started = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, start_new_session=True)
+    local.wait_for(lambda: local.num_lines(tmp_path, "start ") == 1)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.wait()
+    found = local.campaign(tmp_path)
+    jobs = plan.make_jobs(found)
+    local.wait_for(lambda: set(Store(found).states(jobs).values()) == {State.WAITING})
+    local.scripts(tmp_path)
+    with engine(found, cluster.address) as own:
+        assert set(own.run().values()) == {State.DONE}
+    assert [one.count("end") for one in local.log_of(tmp_path).values()] == [1] * 4
+
+
+# ---- refusals ----------------------------------------------------------------------------------------------
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(ray_engine, "ray", None)
+    with pytest.raises(UsageError, match=r"\[ray\]"), ray_engine.connected(None):
+        pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "nono"])
+def test_an_address_without_a_cluster_is_refused_at_once(address):
+    pytest.importorskip("ray")
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=address), ray_engine.connected(address):
+        pass
+    assert time.monotonic() - began < 2 * ray_engine.ANSWER_SEC
+
+
+@pytest.mark.parametrize(
+    ("cpus", "gpus", "device"), [(9, None, "cpu"), (None, 1, "auto"), (None, None, "gpu")]
+)
+def test_a_trial_for_which_no_node_has_room_is_refused(cpus, gpus, device):
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 8.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    with pytest.raises(UsageError, match="8 CPUs and 0 GPUs"):
+        ray_engine.Share.choose(nodes, cpus, gpus, device)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"engine": "ray", "gpus": ("0",)}, "--gpus_per_trial"),
+        ({"cpus_per_trial": 2}, "--engine=ray"),
+        ({"ray_address": "a:1"}, "--engine=ray"),
+        ({"engine": "ray", "cpus_per_trial": 0}, "at least 1"),
+        ({"engine": "ray", "gpus_per_trial": -1}, "at least 0"),
+        ({"engine": "rya"}, "nearest is 'ray'"),
+    ],
+)
+def test_settings_of_another_engine_are_refused(settings, words):
+    with pytest.raises(UsageError, match=words):
+        command.Config(**settings)
