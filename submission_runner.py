@@ -66,6 +66,12 @@ flags.DEFINE_integer("eval_every_steps", None, "Evaluate by step count instead o
 flags.DEFINE_bool("skip_evals", False, "Train without evaluating (for measurements).")
 flags.DEFINE_bool("torch_compile", None, "Compile PyTorch models; by default on a GPU only.")
 flags.DEFINE_string("device", "auto", "auto, cpu or gpu; a missing GPU is an error, not a silent fallback.")
+flags.DEFINE_string(
+    "coordinator", None, "JAX on several hosts: host:port of host 0, or auto (Slurm, Open MPI, TPU pods)."
+)
+flags.DEFINE_integer("num_hosts", None, "With --coordinator=host:port: how many hosts take part.")
+flags.DEFINE_integer("host_id", None, "With --coordinator=host:port: number of this host, from 0.")
+flags.DEFINE_integer("hosts_timeout_sec", 300, "How long to wait for the other hosts at the start.")
 flags.DEFINE_string("reproduce", None, "Folder of a stored trial: run it again from its own record.")
 flags.DEFINE_bool("quiet", False, "Print only the result.")
 

@@ -24,7 +24,15 @@ def pytorch_init(use_ddp: bool, rank: int, profiler: object = None) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(rank)
     # Gloo beside NCCL: small host objects (clock readings, metrics) are exchanged without touching the GPU.
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    found = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    store, index, count = next(dist.rendezvous("env://"))
+    store = dist.PrefixStore(process_group_name(), store)
+    dist.init_process_group(found, store=store, rank=index, world_size=count)
+
+
+def process_group_name() -> str:
+    """Keeps the process groups of trials apart that one torchrun starts one after the other."""
+    return os.environ.get("ALGOPERF_PROCESS_GROUP", "algoperf")
 
 
 def sync_ddp_time(time: float, device: torch.device | None = None) -> float:

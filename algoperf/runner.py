@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 import signal
 import subprocess
 import sys
@@ -9,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, clock, records, registry, suites, summaries, trial, tuning
+from algoperf import backends, clock, processes, records, registry, suites, summaries, trial, tuning
 from algoperf import submission as submissions
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec, check_target
 
 RULESETS = ("external", "self")
-EXIT_FAILED, EXIT_USAGE = 1, 2
+EXIT_FAILED, EXIT_USAGE = processes.EXIT_FAILED, processes.EXIT_USAGE
 EXIT_SIGNAL_BASE = 128  # Interrupted by signal n: 128 + n, as shells do.
 
 
@@ -34,6 +35,7 @@ class RunConfig:
     experiment_name: str
     submission_file: Path
     framework: str
+    hosts: processes.Hosts | None
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any]) -> "RunConfig":
@@ -65,6 +67,8 @@ class RunConfig:
         workload = with_suite(workload, suite)
         file, framework = submissions.find(given, flags["framework"])
         backends.check_installed(framework)
+        names = ("coordinator", "num_hosts", "host_id", "hosts_timeout_sec")
+        hosts = processes.Hosts.from_flags(*(flags[name] for name in names))
         points = cls._points(flags, suite, ruleset, file)
         name = flags["experiment_name"] or f"{submission_name(file)}/study_{flags['study']}"
         if flags["append_timestamp"]:
@@ -80,6 +84,7 @@ class RunConfig:
             experiment_name=name,
             submission_file=file,
             framework=framework,
+            hosts=hosts,
         )
 
     @staticmethod
@@ -169,14 +174,21 @@ def run(flags: Mapping[str, Any], ledger: clock.Ledger) -> int:
     if len(config.trials) > 1:
         return _run_each(config)
     number = config.trials[0]
+    if config.hosts is not None:
+        backends.join_hosts(config.framework, config.hosts)
     summary = run_trial(config, number, ledger)
-    if summary is not None:
+    backend = backends.get_backend(config.framework)
+    if backend.process_index == 0:
         print(summaries.describe(summary, config.folder(number)))
-    return EXIT_FAILED if summary is not None and summary["status"] == "failed" else 0
+    if summary["status"] != "failed":
+        return 0
+    if backend.num_processes > 1:
+        processes.leave(backend, EXIT_FAILED)
+    return EXIT_FAILED
 
 
-def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str, Any] | None:
-    """Runs one trial in this process; None on processes of a distributed run other than the first."""
+def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str, Any]:
+    """Runs one trial in this process, which may be one of several."""
     flags = config.flags
     submission = submissions.load(config.submission_file, config.framework)
     if not flags["quiet"]:
@@ -189,7 +201,7 @@ def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str,
                 + (f", {point}" if point else ""),
                 file=sys.stderr,
             )
-    summary = trial.run(
+    return trial.run(
         trial.TrialConfig(
             workload=config.workload,
             framework=config.framework,
@@ -217,7 +229,6 @@ def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str,
         ),
         ledger,
     )
-    return summary if backends.get_backend(config.framework).process_index == 0 else None
 
 
 def _torch_compile(flag: bool | None, framework: str) -> bool:
@@ -232,7 +243,8 @@ def _run_each(config: RunConfig) -> int:
     worst = 0
     shared = {**config.flags, "experiment_name": config.experiment_name, "append_timestamp": False}
     for number in config.trials:
-        code = _run_process([sys.executable, sys.argv[0], *as_arguments({**shared, "trial": number})])
+        command = [sys.executable, sys.argv[0], *as_arguments({**shared, "trial": number})]
+        code = _run_process(command, {"ALGOPERF_PROCESS_GROUP": f"trial_{number}"})
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
         worst = max(worst, code)
@@ -241,9 +253,9 @@ def _run_each(config: RunConfig) -> int:
     return worst
 
 
-def _run_process(command: list[str]) -> int:
+def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
     """Exit code of a trial in a process of its own, which is given the time to write its checkpoint on signals."""
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, env={**os.environ, **environment}) as process:
 
         def pass_on(number: int, frame: Any) -> None:
             del frame
@@ -282,6 +294,7 @@ def reproduced_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
             "as <experiment_dir>/<submission>/study_0/<workload>_<framework>/trial_1."
         ) from None
     own = ("experiment_dir", "experiment_name", "reproduce", "data_dir", "quiet", "overwrite", "device")
+    own += ("coordinator", "num_hosts", "host_id", "hosts_timeout_sec")
     merged = {**flags, **{key: stored[key] for key in flags if key in stored and key not in own}}
     merged["submission"] = stored["submission_file"]
     if (

@@ -187,7 +187,8 @@ class TrainingLoop:
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
         # Only locals hold the arrays while the submission runs: it may donate them.
         state.params = state.model_state = state.optimizer_state = None
-        step, distributed = state.global_step, backend.num_processes > 1
+        step = state.global_step
+        agreement = _Agreement(backend, step) if backend.num_processes > 1 else None
         by_time = self.options.eval_every_steps is None and not self.options.skip_evals
         eval_ns = self._next_eval_ns if by_time else math.inf
         eval_step = self._next_eval_step()
@@ -228,17 +229,22 @@ class TrainingLoop:
                 train_state["last_step_end_time"] = now * 1e-9 + wall_offset_sec
                 if step == 1:
                     self._model.check_update(params, model_state)
-                is_due = now >= check_ns or step >= eval_step or state.training_complete or self.stop_signal
-                if is_due or distributed:
+                if agreement is None:
+                    is_due = now >= check_ns or self.stop_signal
+                else:
+                    is_due = step >= agreement.next_step
+                if is_due or step >= eval_step or state.training_complete:
+                    if agreement is not None:
+                        self._wait(clock.UPDATE)  # Comparing waits as well, but on nobody's clock.
+                        now = ledger.enter("other")
                     if step >= eval_step or now >= eval_ns or state.training_complete:
                         due = EVALUATION_DUE
                     elif self.stop_signal or ledger.submission_ns >= self._budget_ns:
                         due = END_DUE
                     else:
                         due = PROGRESS_DUE if now >= progress_ns else NOTHING_DUE
-                    if distributed:
-                        # Processes read their clocks at different moments; what is most urgent for one counts.
-                        due = int(backend.latest(float(due)))
+                    if agreement is not None:
+                        due = agreement.on(due, step, now, check_ns)
                     if due >= END_DUE:
                         return due == EVALUATION_DUE and not self.options.skip_evals
                     if due == PROGRESS_DUE:
@@ -346,6 +352,31 @@ class TrainingLoop:
         del returned
         self._wait(clock.PREPARE_FOR_EVAL)
         self._model.check_update(state.params, state.model_state)
+
+
+class _Agreement:
+    """When the processes of a distributed run compare what is due, as their clocks differ; the same steps for all.
+
+    Comparing waits for the device. So the next time is half as far away as whatever is due next would be at the speed
+    so far, and at most twice as many steps as the last time: in a second of 10 ms steps about ten times, not a hundred.
+    """
+
+    def __init__(self, backend: Any, step: int):
+        self._backend = backend
+        self._step, self._num_steps, self._since_ns = step, 1, None
+        self.next_step = step + 1
+
+    def on(self, due: int, step: int, now_ns: int, check_ns: float) -> int:
+        """What is most urgent for any process, which counts for all."""
+        wanted = 1
+        if self._since_ns is not None and check_ns > now_ns:
+            step_ns = (now_ns - self._since_ns) / (step - self._step)
+            wanted = int(min(2 * self._num_steps, max(1, (check_ns - now_ns) / (2 * step_ns))))
+        # One message: what is due or, below 0, how many steps may pass.
+        answer = int(self._backend.latest(float(due if due > NOTHING_DUE else -wanted)))
+        self._num_steps = max(1, -answer)
+        self._step, self._since_ns, self.next_step = step, now_ns, step + self._num_steps
+        return max(answer, NOTHING_DUE)
 
 
 def _no_triple(function: str, returned: Any) -> SubmissionError:

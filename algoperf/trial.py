@@ -12,7 +12,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, checkpoint, clock, machine, progress, random_utils, records, summaries, tuning
+from algoperf import (
+    backends,
+    checkpoint,
+    clock,
+    machine,
+    processes,
+    progress,
+    random_utils,
+    records,
+    summaries,
+    tuning,
+)
 from algoperf import submission as submissions
 from algoperf.data.queue import TrainingQueue
 from algoperf.spec import UsageError
@@ -84,22 +95,22 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
       UsageError: for what the user can put right, before training starts.
       Interrupted: after SIGINT or SIGTERM; a checkpoint was written.
     """
-    finished = _finished_summary(config)
-    if finished is not None:
-        return finished
-    trial = Trial(config, ledger)
-    trial.set_up()
-    return trial.train()
+    backend = backends.get_backend(config.framework)
+    with processes.ending_together(backend) as together:
+        # Only process 0 reads and writes the folder, so hosts need not share it.
+        finished = processes.from_first(backend, lambda: _finished_summary(config))
+        if finished is not None:
+            return finished
+        trial = Trial(config, ledger, together)
+        trial.set_up()
+        return trial.train()
 
 
 def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
     """The summary of a trial that is done already; clears the folder where the user said so."""
     folder = config.folder
     if config.overwrite:
-        backend = backends.get_backend(config.framework)
-        if backend.process_index == 0:
-            clear(folder)
-        backend.latest(0.0)  # The other processes of a distributed run wait until that is done.
+        clear(folder)
     path = folder / records.SUMMARY
     if not path.exists():
         return None
@@ -135,10 +146,11 @@ class Trial:
     Args:
       config: what to run.
       ledger: open time ledger.
+      together: tells the other processes of a distributed run when this one fails.
     """
 
-    def __init__(self, config: TrialConfig, ledger: clock.Ledger):
-        self.config, self.ledger = config, ledger
+    def __init__(self, config: TrialConfig, ledger: clock.Ledger, together: processes.Together):
+        self.config, self.ledger, self.together = config, ledger, together
         self.warnings: list[str] = []
         self.preemption_count = 0
         self._can_checkpoint = True
@@ -212,16 +224,24 @@ class Trial:
     def _restore(self) -> dict[str, Any] | None:
         """Continues from the newest checkpoint; returns the position of the training queue."""
         config, backend = self.config, self.backend
-        saved = checkpoint.load(config.folder)
+
+        def load() -> dict[str, Any] | None:
+            found = checkpoint.load(config.folder)
+            if found is not None:
+                _check_same(found["identity"], config.identity(), config.folder)
+            return found
+
+        saved = processes.from_first(backend, load)
         if saved is None:
             return None
-        _check_same(saved["identity"], config.identity(), config.folder)
         state = self.state
         restored = backend.restore(saved["training"], state.params, state.model_state, state.optimizer_state)
         state.params, state.model_state, state.optimizer_state = restored
         for name, value in saved["progress"].items():
             setattr(state, name, value)
-        backend.set_random_state(saved["random_state"])
+        states = [saved["random_state"], *saved.get("other_random_states", ())]
+        has_own = len(states) == backend.num_processes
+        backend.set_random_state(states[backend.process_index if has_own else 0], has_own)
         self.ledger.add_earlier(saved["ledger"])
         self.preemption_count = saved["preemption_count"] + 1
         read = type(self.hyperparameters)._read if self.hyperparameters is not None else set()
@@ -239,6 +259,7 @@ class Trial:
         )
         if not self.is_main:
             return
+        self.together.record = self._record_failure_elsewhere
         config.folder.mkdir(parents=True, exist_ok=True)
         for left in (records.SUMMARY, records.STOP):  # Of a run that goes on now.
             (config.folder / left).unlink(missing_ok=True)
@@ -279,7 +300,7 @@ class Trial:
         """Runs the loop to its end and writes the summary; a crash of the submission is a status, not an exception."""
         config = self.config
         if self.set_up_error is not None:
-            return self._finish("failed", self.set_up_error)
+            return self._finish("failed", self.together.announce(self.set_up_error))
         loop = TrainingLoop(
             self.workload,
             config.submission.module,
@@ -305,7 +326,7 @@ class Trial:
             with _signals_to(loop):
                 status = loop.run()
         except Interrupted:
-            if (config.folder / records.STOP).exists():
+            if processes.from_first(self.backend, (config.folder / records.STOP).exists):
                 return self._finish("stopped", None)
             self._save_checkpoint()
             self._close()
@@ -318,6 +339,8 @@ class Trial:
                 self.warnings.append(
                     "The device ran out of memory; use a smaller batch size or a larger device."
                 )
+        if error_text is not None:
+            error_text = self.together.announce(error_text)
         return self._finish(status, error_text)
 
     def _after_evaluation(self, state: TrialState, metrics: dict[str, float]) -> None:
@@ -344,16 +367,23 @@ class Trial:
 
     def _save_checkpoint(self) -> None:
         ledger, state = self.ledger, self.state
-        if not (self.config.save_checkpoints and self.is_main and self._can_checkpoint):
+        if not self.config.save_checkpoints:
             return
         ledger.enter(clock.CHECKPOINT)
+        training = self._saved_training()  # All processes have a part in what is saved.
+        random_states = [self.backend.random_state()]
+        if self.backend.exchange is not None:
+            random_states = self.backend.exchange.gather(random_states[0])
+        if not (self.is_main and self._can_checkpoint):
+            return
         skipped = ("params", "model_state", "optimizer_state")
         saved_fields = [field.name for field in dataclasses.fields(TrialState) if field.name not in skipped]
         content = {
-            "training": self._saved_training(),
+            "training": training,
             "progress": {name: getattr(state, name) for name in saved_fields},
             "queue": self.queue.state(),
-            "random_state": self.backend.random_state(),
+            "random_state": random_states[0],
+            "other_random_states": random_states[1:],
             "ledger": ledger.state(),
             "preemption_count": self.preemption_count,
             "identity": self.config.identity(),
@@ -397,7 +427,17 @@ class Trial:
             self._close()
         except UsageError as error:  # Something that the submission logged after the last evaluation.
             status, error_text = "failed", error_text or str(error)
-        balance = ledger.summary()
+        except Exception:
+            if not self.together.has_failed:  # Values may depend on a process that is gone.
+                raise
+        return self._write_summary(status, error_text)
+
+    def _record_failure_elsewhere(self, reason: str) -> None:
+        """In the thread that heard of it: this process may wait for ever, so no device is asked for anything."""
+        self._write_summary("failed", reason)
+
+    def _write_summary(self, status: str, error_text: str | None) -> dict[str, Any]:
+        balance = self.ledger.summary()
         if not balance["balanced"]:
             self.warnings.append(
                 f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s."

@@ -4,6 +4,7 @@ import functools
 import importlib
 import importlib.util
 import os
+from typing import Any
 
 from algoperf.backends.base import Backend
 from algoperf.spec import UsageError, no_such
@@ -48,6 +49,17 @@ def get_backend(name: str) -> Backend:
     name = canonical(name)
     check_installed(name)
     return importlib.import_module(f"algoperf.backends.{BACKENDS[name]}").make()
+
+
+def join_hosts(name: str, hosts: Any) -> None:
+    """Meets the other hosts of a run (`algoperf.processes.Hosts`), before anything that uses a device.
+
+    Raises:
+      UsageError: if they do not come, or the framework has a launcher of its own.
+    """
+    name = canonical(name)
+    check_installed(name)
+    importlib.import_module(f"algoperf.backends.{BACKENDS[name]}").join(hosts)
 
 
 def has_nvidia_gpu() -> bool:

@@ -1,5 +1,6 @@
 """The interface between neutral code and a framework. Trees, keys and device batches are opaque to the caller."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -51,6 +52,28 @@ class BoundModel(Protocol):
         """Whether every parameter is finite."""
 
 
+class Exchange(Protocol):
+    """What the processes of a distributed run tell each other; the first three are called by all at once."""
+
+    def latest(self, seconds: float) -> float:
+        """The largest value over all processes."""
+
+    def broadcast(self, value: Any) -> Any:
+        """Process 0's value, which `pickle` can write, on every process."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all processes, in their order, on every process."""
+
+    def announce_failure(self, reason: str) -> str:
+        """Tells the others, whatever they are doing, that this process ends; returns the reason that came first."""
+
+    def failure(self) -> str | None:
+        """The reason that came first, if any process has failed."""
+
+    def count_farewell(self, more: int = 1) -> int:
+        """Counts this process as gone after a failure; returns how many are."""
+
+
 class Backend(Protocol):
     """What the harness asks of a framework."""
 
@@ -58,6 +81,8 @@ class Backend(Protocol):
     """'jax' or 'pytorch'."""
     process_index: int
     num_processes: int
+    exchange: Exchange | None
+    """None with one process."""
     unsaved: Sequence[str]
     """Entries of the optimizer state that the last `save` had to leave out."""
 
@@ -94,7 +119,7 @@ class Backend(Protocol):
     def output_activation(self, logits: Any, loss_type: LossType) -> Any: ...
 
     def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
-        """A copy in host memory that `pickle` can write."""
+        """A copy in host memory that `pickle` can write; called by all processes, and process 0's counts."""
 
     def restore(
         self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
@@ -102,9 +127,10 @@ class Backend(Protocol):
         """(params, model_state, optimizer_state) as saved; the arguments are freshly initialised ones."""
 
     def random_state(self) -> Any:
-        """State of the framework's own global generators, for `pickle`."""
+        """State of this process's global generators, for `pickle`."""
 
-    def set_random_state(self, state: Any) -> None: ...
+    def set_random_state(self, state: Any, is_own: bool = True) -> None:
+        """`is_own` is false for process 0's state, in a run that goes on with another number of processes."""
 
     def device_memory(self) -> dict[str, int]:
         """Peak bytes per device, where the framework knows them."""
@@ -116,6 +142,11 @@ class Backend(Protocol):
         """A one-element device array or number as Python float."""
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+
+def describe_cpus(num_processes: int) -> str:
+    """'cpu (2 cores)'; with several processes also their number, the cores being those of this host."""
+    return f"cpu ({os.cpu_count()} cores)" + (f", {num_processes} processes" if num_processes > 1 else "")
 
 
 def rows_of_process(batch: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """JAX behind the neutral interface: keys, transfers, waiting, checkpoints."""
 
+import collections
 import functools
-import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,15 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf import jax_sharding_utils, machine, random_utils
-from algoperf.backends.base import rows_of_process
+from algoperf.backends.base import describe_cpus, rows_of_process
 from algoperf.backends.jax_model import JaxModel
 from algoperf.data.batch import map_arrays
-from algoperf.spec import LossType
+from algoperf.spec import LossType, UsageError
 
 
 @jax.jit
 def _increment(marker: jax.Array) -> jax.Array:
     return marker + 1
+
+
+def _replicated_copy(array: jax.Array) -> jax.Array:
+    """The same on every device of all processes, which have to call this together."""
+    return jax.jit(lambda array: array, out_shardings=jax_sharding_utils.get_replicate_sharding())(array)
 
 
 class FunctionLeaf:
@@ -38,6 +43,8 @@ class SavedArray:
     @classmethod
     def of(cls, leaf: jax.Array) -> "SavedArray":
         is_split = not leaf.is_fully_replicated  # A leading device axis, in submissions for `jax.pmap`.
+        if is_split and not leaf.is_fully_addressable:
+            leaf = _replicated_copy(leaf)
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # A key made by `jax.random.key`.
             return cls(np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf)), is_split)
         return cls(np.asarray(leaf), None, is_split)
@@ -54,6 +61,16 @@ class JaxBackend:
             machine.keep_freed_memory()
         self.process_index = jax.process_index()
         self.num_processes = jax.process_count()
+        self.exchange = None
+        if self.num_processes > 1:
+            from algoperf.backends.jax_processes import JaxExchange
+
+            counts = collections.Counter(device.process_index for device in jax.devices())
+            if len(set(counts.values())) > 1:
+                raise UsageError(
+                    f"Hosts must have equally many devices; they have {sorted(counts.values())}."
+                )
+            self.exchange = JaxExchange()
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
         self._replicated = jax_sharding_utils.get_replicate_sharding()
         self._markers = [jax.device_put(np.zeros((), np.float32), device) for device in jax.local_devices()]
@@ -68,6 +85,10 @@ class JaxBackend:
         if per_device:
             from algoperf.backends import jax_per_device
 
+            if self.num_processes > 1:
+                raise UsageError(
+                    "Submissions for jax.pmap run in one process: start them on one host, without --coordinator."
+                )
             jax_per_device.prepare_jax()
             return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
@@ -96,11 +117,7 @@ class JaxBackend:
         jax.block_until_ready([_increment(marker) for marker in self._markers])
 
     def latest(self, seconds: float) -> float:
-        if self.num_processes == 1:
-            return seconds
-        from jax.experimental import multihost_utils
-
-        return float(np.max(multihost_utils.process_allgather(np.float64(seconds))))
+        return seconds if self.exchange is None else self.exchange.latest(seconds)
 
     def root_key(self, seed: int) -> jax.Array:
         return jax.random.PRNGKey(seed)
@@ -156,7 +173,8 @@ class JaxBackend:
     def random_state(self) -> Any:
         return {"numpy": np.random.get_state(), "python": random.getstate()}
 
-    def set_random_state(self, state: Any) -> None:
+    def set_random_state(self, state: Any, is_own: bool = True) -> None:
+        del is_own
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
 
@@ -172,7 +190,7 @@ class JaxBackend:
 
     def describe_device(self) -> str:
         if self.platform() == "cpu":
-            return f"cpu ({os.cpu_count()} cores)"
+            return describe_cpus(self.num_processes)
         return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
 
     def to_float(self, value: Any) -> float:
@@ -180,6 +198,13 @@ class JaxBackend:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return "RESOURCE_EXHAUSTED" in str(error)
+
+
+def join(hosts: Any) -> None:
+    """Meets the other hosts (`algoperf.processes.Hosts`); before the backend is made."""
+    from algoperf.backends import jax_processes
+
+    jax_processes.join(hosts)
 
 
 def make() -> JaxBackend:

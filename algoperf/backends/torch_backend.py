@@ -1,6 +1,5 @@
 """PyTorch behind the neutral interface: keys, transfers, waiting, checkpoints, processes."""
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,10 +9,11 @@ import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
-from algoperf.backends.base import rows_of_process
+from algoperf.backends.base import describe_cpus, rows_of_process
 from algoperf.backends.torch_model import TorchModel
+from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
-from algoperf.spec import LossType
+from algoperf.spec import LossType, UsageError
 
 # Optimizer-state entries that can be saved as they are, because no live object hangs on them.
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
@@ -42,6 +42,8 @@ class TorchBackend:
             machine.keep_freed_memory()
         self.process_index = dist.get_rank() if self.use_ddp else 0
         self.num_processes = dist.get_world_size() if self.use_ddp else 1
+        self.exchange = TorchExchange() if self.num_processes > 1 else None
+        self.masks: MaskGenerator | None = None
 
     def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> TorchModel:
         assert not per_device  # A layout of JAX.
@@ -66,7 +68,7 @@ class TorchBackend:
             torch.cuda.synchronize()
 
     def latest(self, seconds: float) -> float:
-        return pytorch_utils.sync_ddp_time(seconds) if self.num_processes > 1 else seconds
+        return seconds if self.exchange is None else self.exchange.latest(seconds)
 
     def root_key(self, seed: int) -> np.ndarray:
         return random_utils.PRNGKey(seed)
@@ -89,6 +91,8 @@ class TorchBackend:
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
     def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+        if self.process_index:
+            return None
         entries = {}
         for key, value in optimizer_state.items():
             if hasattr(value, "state_dict"):
@@ -116,14 +120,18 @@ class TorchBackend:
         state = {"numpy": np.random.get_state(), "python": random.getstate(), "torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state()
+        if self.masks is not None:
+            state["masks"] = self.masks.state
         return state
 
-    def set_random_state(self, state: Any) -> None:
+    def set_random_state(self, state: Any, is_own: bool = True) -> None:
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
         torch.set_rng_state(state["torch"])
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"])
+        if self.masks is not None and is_own:
+            self.masks.state = state["masks"]
 
     # ---- about the machine -------------------------------------------------------------------------------------
 
@@ -135,7 +143,7 @@ class TorchBackend:
     def describe_device(self) -> str:
         if self.device.type == "cuda":
             return f"{max(1, self.num_processes)} x {torch.cuda.get_device_name()}"
-        return f"cpu ({os.cpu_count()} cores)"
+        return describe_cpus(self.num_processes)
 
     def to_float(self, value: Any) -> float:
         return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)
@@ -174,6 +182,18 @@ def _to_device(tree: Any, device: torch.device) -> Any:
     if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
         return type(tree)(_to_device(value, device) for value in tree)
     return tree
+
+
+def join(hosts: Any) -> None:
+    """PyTorch's processes meet through torchrun.
+
+    Raises:
+      UsageError: always.
+    """
+    raise UsageError(
+        f"--coordinator={hosts.coordinator} is for JAX. Start PyTorch on several hosts with `torchrun --nnodes=<hosts> "
+        "--nproc_per_node=<GPUs> --rdzv_backend=c10d --rdzv_endpoint=<host:port> submission_runner.py …`."
+    )
 
 
 def make() -> TorchBackend:

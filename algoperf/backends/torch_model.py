@@ -1,5 +1,6 @@
 """A workload's PyTorch module as the functions of the API."""
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch.distributed as dist
 
 from algoperf import param_utils, registry
 from algoperf.backends.base import SubmissionError
+from algoperf.backends.torch_processes import MaskGenerator
 from algoperf.losses import torch_losses
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
 
@@ -45,6 +47,9 @@ class TorchModel:
             on_gpu = self._backend.device.type == "cuda"
             device_ids = [self._backend.rank] if on_gpu else None
             module = torch.nn.parallel.DistributedDataParallel(module, device_ids=device_ids)
+            self._backend.masks = MaskGenerator(
+                int(rng[0]), self._backend.process_index, self._backend.device
+            )
         if self._torch_compile:
             module = torch.compile(module)
         return module, None
@@ -73,9 +78,11 @@ class TorchModel:
         if not params.training:
             params.train()
         args = self._call_args(batch, train=True)
+        masks = self._backend.masks or contextlib.nullcontext()
         if update_batch_norm:
-            return params(**args, dropout_rate=dropout_rate), None
-        with FrozenRunningStatistics(batch_norm_layers(params)):
+            with masks:
+                return params(**args, dropout_rate=dropout_rate), None
+        with masks, FrozenRunningStatistics(batch_norm_layers(params)):
             return params(**args, dropout_rate=dropout_rate), None
 
     def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:

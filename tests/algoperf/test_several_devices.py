@@ -1,27 +1,22 @@
-"""Runs on several devices: virtual ones in JAX, processes in PyTorch. One process (group) each for all checks."""
+"""Runs on several devices and hosts: virtual devices and processes. One start for all checks of a layout."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from harness import POINT, ROOT, finish, run_trial
+import two_devices
+from harness import POINT, run_trial
 
 SETTINGS = {"max_steps": 10, "eval_every_steps": 5, "point": {**POINT, "dropout_rate": 0.0}}
 
-SCRIPT = """
-import json, random, sys, time
-from pathlib import Path
+BODY = """
+import json, random, time
+from harness import digits, run_trial, sgd, submission
 
-sys.path[:0] = [{root!r}, {helpers!r}]
-from harness import backends, digits, run_trial, submission
-
-framework, settings, folder = {framework!r}, {settings!r}, Path({folder!r})
-backend = backends.get_backend(framework)
-assert backend.num_devices() == 2, backend.num_devices()
+settings = {settings!r}
 rng = random.Random(backend.process_index)
+# Each process has a folder of its own, as hosts may that share no disk: only the first one's is used.
+folder = folder / f"process_{{backend.process_index}}"
 
 
 def uneven(workload, queue, *rest):
@@ -32,6 +27,7 @@ def uneven(workload, queue, *rest):
 results = [
     run_trial(folder / "steps", framework, **settings),
     run_trial(folder / "parts", framework, **{{**settings, "max_steps": 5}}),
+    run_trial(folder / "parts", framework, **settings),
     run_trial(folder / "parts", framework, **settings),
     run_trial(folder / "parts", framework, **{{**settings, "max_steps": 1, "overwrite": True}}),
     # Evaluations and the end by time, on processes that do not keep step.
@@ -45,39 +41,54 @@ results = [
 ]
 kept = ["status", "error", "last", "global_step", "preemption_count", "submission_time_sec", "num_evaluations"]
 results = [{{key: result[key] for key in kept}} for result in results]
-path = folder / f"process_{{backend.process_index}}.json"
-path.write_text(json.dumps(results))
+folder.mkdir(exist_ok=True)
+(folder / "results.json").write_text(json.dumps(results))
+
+
+def fails_on_the_last(*arguments, **keywords):
+    if keywords["global_step"] == 3 and backend.process_index == backend.num_processes - 1:
+        raise RuntimeError("out of luck")
+    return sgd(framework).update_params(*arguments, **keywords)
+
+
+summary = run_trial(folder / "fails", framework, submission(framework, update_params=fails_on_the_last), **settings)
+assert summary["status"] == "failed", summary
+if backend.num_processes > 1:
+    from algoperf import processes
+
+    processes.leave(backend, 1)
+sys.exit(1)
 """
 
 
 @pytest.fixture(scope="module")
 def on_two_devices(tmp_path_factory):
-    """framework -> summaries of the trials of SCRIPT, a list for each process."""
+    """layout -> (folder, exit codes, stderr) of BODY."""
     done = {}
 
-    def get(framework):
-        if framework not in done:
-            folder = tmp_path_factory.mktemp(f"two_{framework}")
-            script = folder / "script.py"
-            names = {"root": str(ROOT), "helpers": str(ROOT / "tests" / "helpers"), "folder": str(folder)}
-            script.write_text(SCRIPT.format(framework=framework, settings=SETTINGS, **names))
-            command = [sys.executable, str(script)]
-            if framework == "pytorch":
-                command[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-            started = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            code, _, err = finish(started, timeout=300)
-            assert code == 0, err
-            done[framework] = [json.loads(path.read_text()) for path in sorted(folder.glob("process_*.json"))]
-        return done[framework]
+    def get(layout):
+        if layout not in done:
+            folder = tmp_path_factory.mktemp(layout)
+            codes, err = two_devices.run(layout, folder, BODY.format(settings=SETTINGS))
+            done[layout] = folder, codes, err
+        return done[layout]
 
     return get
+
+
+@pytest.fixture
+def processes(on_two_devices, layout):
+    """The summaries of BODY's trials, a list for each process."""
+    folder, _, err = on_two_devices(layout)
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("process_*/results.json"))]
+    assert len(found) == two_devices.num_processes(layout), err
+    return found
+
+
+@pytest.fixture(params=two_devices.LAYOUTS)
+def layout(request):
+    """Each way to have two devices."""
+    return request.param
 
 
 def assert_same_metrics(found, wanted):
@@ -87,27 +98,43 @@ def assert_same_metrics(found, wanted):
         np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=0.013, err_msg=name)
 
 
-def test_a_run_on_two_devices_finds_the_metrics_of_a_run_on_one(tmp_path, on_two_devices, framework):
-    one = run_trial(tmp_path, framework, **SETTINGS)
-    for process in on_two_devices(framework):
+def test_a_run_on_two_devices_finds_the_metrics_of_a_run_on_one(tmp_path, processes, layout):
+    one = run_trial(tmp_path, two_devices.framework_of(layout), **SETTINGS)
+    for process in processes:
         found = process[0]
         assert (found["status"], found["error"], found["num_evaluations"]) == ("max_steps", None, 3)
         assert_same_metrics(found["last"], one["last"])
 
 
-def test_a_run_on_two_devices_goes_on_where_it_was(on_two_devices, framework):
-    for process in on_two_devices(framework):
-        whole, _, resumed, overwritten, _ = process
+def test_a_run_on_two_devices_goes_on_where_it_was(processes):
+    for process in processes:
+        whole, _, resumed, again, overwritten, _ = process
         assert resumed["preemption_count"] == 1
-        assert resumed["last"] == whole["last"]
+        assert resumed["last"] == again["last"] == whole["last"]
         assert (overwritten["preemption_count"], overwritten["global_step"]) == (0, 1)
 
 
-def test_processes_that_do_not_keep_step_evaluate_and_end_together(on_two_devices, framework):
-    ends = [process[-1] for process in on_two_devices(framework)]
-    assert len(ends) == {"jax": 1, "pytorch": 2}[framework]
+def test_only_the_first_process_writes_records_and_checkpoints(on_two_devices, processes, layout):
+    folder, _, _ = on_two_devices(layout)
+    assert (folder / "process_0" / "steps" / "trial_1" / "checkpoint_10").exists()
+    assert [path.name for path in folder.glob("process_1/*")] == ["results.json"] * (len(processes) - 1)
+
+
+def test_processes_that_do_not_keep_step_evaluate_and_end_together(processes):
+    ends = [process[-1] for process in processes]
     for end in ends:
         assert end["error"] is None
         assert end["status"] == "budget_exhausted"
         assert end["num_evaluations"] > 3
         assert end == ends[0], "the slowest process counts for all"
+
+
+def test_a_failure_in_one_process_ends_all_and_is_recorded(on_two_devices, layout):
+    folder, codes, err = on_two_devices(layout)
+    assert codes == [1] * len(codes), err
+    summary = json.loads((folder / "process_0" / "fails" / "trial_1" / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "RuntimeError: out of luck" in summary["error"]
+    if two_devices.num_processes(layout) == 2:
+        assert summary["error"].startswith("process 1: ")
+        assert "error: process 1: RuntimeError: out of luck" in err

@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+import two_devices
 from bound_workloads import few
-from harness import POINT, ROOT, finish, trial_config
+from harness import POINT, ROOT, trial_config
 
 from algoperf import clock, trial
 
@@ -28,17 +26,12 @@ SETTINGS = {
     "point": {**POINT, "learning_rate": 0.01, "dropout_rate": 0.0},
 }
 
-SCRIPT = """
-import json, sys
-from pathlib import Path
+BODY = """
+import json
 
-sys.path[:0] = [{root!r}, {helpers!r}, {here!r}]
+sys.path.insert(0, {here!r})
 from test_two_devices import NAMES, metrics
 
-framework, folder = {framework!r}, Path({folder!r})
-from algoperf import backends
-backend = backends.get_backend(framework)
-assert backend.num_devices() == 2, backend.num_devices()
 found = {{name: metrics(name, framework, folder / name, {data_dir!r}) for name in NAMES}}
 (folder / f"process_{{backend.process_index}}.json").write_text(json.dumps(found))
 """
@@ -57,28 +50,15 @@ def metrics(name, framework, folder, data_dir):
     return summary["last"]
 
 
-@pytest.mark.parametrize("framework", ["jax", "pytorch"])
-def test_two_devices_find_the_metrics_of_one(tmp_path, data_dir, framework):
+@pytest.mark.parametrize("layout", ["jax_devices", "pytorch_processes"])
+def test_two_devices_find_the_metrics_of_one(tmp_path, data_dir, layout):
+    framework = two_devices.framework_of(layout)
     wanted = {name: metrics(name, framework, tmp_path / f"one_{name}", data_dir) for name in NAMES}
-    script = tmp_path / "script.py"
-    helpers, here = str(ROOT / "tests" / "helpers"), str(ROOT / "tests" / "workloads")
-    paths = {"root": str(ROOT), "helpers": helpers, "here": here, "folder": str(tmp_path)}
-    script.write_text(SCRIPT.format(framework=framework, data_dir=str(data_dir), **paths))
-    command = [sys.executable, str(script)]
-    if framework == "pytorch":
-        command[1:1] = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    started = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    code, _, err = finish(started, timeout=300)
-    assert code == 0, err
+    here = str(ROOT / "tests" / "workloads")
+    codes, err = two_devices.run(layout, tmp_path, BODY.format(here=here, data_dir=str(data_dir)))
+    assert codes == [0], err
     processes = sorted(tmp_path.glob("process_*.json"))
-    assert len(processes) == {"jax": 1, "pytorch": 2}[framework]
+    assert len(processes) == two_devices.num_processes(layout)
     for path in processes:
         found = json.loads(path.read_text())
         for name in NAMES:

@@ -1,0 +1,74 @@
+"""What PyTorch processes tell each other: by Gloo while all listen, by the store of torchrun at any time."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from algoperf import pytorch_utils
+
+
+class TorchExchange:
+    """See `algoperf.backends.base.Exchange`; the process group exists already."""
+
+    def __init__(self) -> None:
+        # A connection of its own, because another thread uses it.
+        store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        self._store = dist.PrefixStore(f"{pytorch_utils.process_group_name()}/exchange", store)
+
+    def latest(self, seconds: float) -> float:
+        return pytorch_utils.sync_ddp_time(seconds)
+
+    def broadcast(self, value: Any) -> Any:
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * dist.get_world_size()
+        dist.all_gather_object(values, value)
+        return values
+
+    def announce_failure(self, reason: str) -> str:
+        return self._store.compare_set("failure", "", reason).decode()
+
+    def failure(self) -> str | None:
+        return self._store.get("failure").decode() if self._store.check(["failure"]) else None
+
+    def count_farewell(self, more: int = 1) -> int:
+        return self._store.add("farewell", more)
+
+
+class MaskGenerator:
+    """Random masks of training passes in one of several processes: its rows get draws of their own.
+
+    Outside of passes the global generator is the same on every process, as are a submission's own draws. As a
+    context manager it lends the generator a state that is kept from pass to pass.
+
+    Args:
+      seed: of the trial's weights.
+      process_index: of this process.
+      device: whose generator draws the masks.
+    """
+
+    def __init__(self, seed: int, process_index: int, device: torch.device):
+        drawn = np.random.SeedSequence(seed, spawn_key=(process_index,)).generate_state(1, np.uint64)[0]
+        self._device = device
+        self.state = torch.Generator(device).manual_seed(int(drawn >> np.uint64(1))).get_state()
+
+    def _swap(self) -> None:
+        if self._device.type == "cuda":
+            before = torch.cuda.get_rng_state(self._device)
+            torch.cuda.set_rng_state(self.state, self._device)
+        else:
+            before = torch.get_rng_state()
+            torch.set_rng_state(self.state)
+        self.state = before
+
+    def __enter__(self) -> None:
+        self._swap()
+
+    def __exit__(self, *_: object) -> None:
+        self._swap()

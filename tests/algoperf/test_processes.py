@@ -1,0 +1,188 @@
+"""Flags of runs on several hosts, what process 0 decides for all, and when processes compare what is due."""
+
+import itertools
+import threading
+import types
+
+import pytest
+import two_devices
+from harness import SGD_FILES, command, finish, process
+
+from algoperf import processes, training
+from algoperf.spec import UsageError
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"coordinator": "node0"}, "must be host:port of host 0"),
+        ({"coordinator": "node0:http"}, "must be host:port of host 0"),
+        ({"coordinator": "node0:1234"}, "needs --num_hosts and --host_id"),
+        ({"coordinator": "node0:1234", "num_hosts": 2, "host_id": 2}, "--host_id=2 must be one of 0 to 1"),
+        ({"coordinator": "node0:1234", "num_hosts": 2, "host_id": -1}, "--host_id=-1 must be one of 0 to 1"),
+        ({"coordinator": "auto", "num_hosts": 2}, "leave out --num_hosts and --host_id"),
+        ({"coordinator": "auto", "hosts_timeout_sec": 0}, "--hosts_timeout_sec must be at least 1, got 0"),
+        ({"host_id": 1}, "--host_id=1 needs --coordinator=<host:port of host 0>"),
+    ],
+)
+def test_flags_of_hosts_that_do_not_fit_together_are_refused(tmp_path, capsys, given, message):
+    run = {"workload": "digits", "submission": str(SGD_FILES["jax"]), "framework": "jax"}
+    assert command(tmp_path, **run, **given) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_pytorch_refuses_a_coordinator_and_names_torchrun(tmp_path, capsys):
+    hosts = {"coordinator": "node0:1234", "num_hosts": 2, "host_id": 0}
+    run = {"workload": "digits", "submission": str(SGD_FILES["pytorch"]), "framework": "pytorch"}
+    assert command(tmp_path, **run, **hosts) == 2
+    assert "torchrun --nnodes=<hosts>" in capsys.readouterr().err
+
+
+def hosts(port, *numbers, timeout_sec=60):
+    """(exit code, stderr) of a run of `digits` in JAX on hosts, each given as (host_id, num_hosts)."""
+    run = ["--workload=digits", f"--submission={SGD_FILES['jax']}", "--framework=jax", "--quiet"]
+    run += [f"--coordinator=localhost:{port}", f"--hosts_timeout_sec={timeout_sec}"]
+    started = [process(*run, f"--host_id={host}", f"--num_hosts={count}") for host, count in numbers]
+    return [(code, err) for code, _, err in map(finish, started)]
+
+
+def test_hosts_that_were_told_different_numbers_are_refused():
+    for code, err in hosts(two_devices.free_port(), (0, 2), (1, 3)):
+        assert code == 2, err
+        assert "with --num_hosts=" in err
+
+
+def test_a_host_that_waits_in_vain_ends_with_the_next_step():
+    ((code, err),) = hosts(two_devices.free_port(), (0, 2), timeout_sec=2)
+    assert code == 2, err
+    assert "error: Host 0 of 2 did not meet the others" in err
+    assert "Start the same command on every host" in err
+
+
+class Shared:
+    """Exchanges of `count` threads that stand for processes."""
+
+    def __init__(self, count):
+        self.count, self.reason, self.gone = count, None, 0
+        self.values, self.barrier = [None] * count, threading.Barrier(count)
+
+    def backend(self, index):
+        exchange = types.SimpleNamespace(
+            broadcast=lambda value: self._all(index, value)[0],
+            latest=lambda value: max(self._all(index, value)),
+            announce_failure=self._announce,
+            failure=lambda: self.reason,
+            count_farewell=lambda more=1: self.count,
+        )
+        backend = types.SimpleNamespace(process_index=index, num_processes=self.count, exchange=exchange)
+        backend.latest = exchange.latest
+        return backend
+
+    def _all(self, index, value):
+        self.barrier.wait(10)
+        self.values[index] = value
+        self.barrier.wait(10)
+        return list(self.values)
+
+    def _announce(self, reason):
+        self.reason = self.reason or reason
+        return self.reason
+
+    def run(self, function):
+        """[function(backend)] of all processes; exceptions are results."""
+        found = [None] * self.count
+
+        def call(index):
+            try:
+                found[index] = function(self.backend(index))
+            except Exception as error:
+                found[index] = error
+
+        threads = [threading.Thread(target=call, args=(index,)) for index in range(self.count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        return found
+
+
+def test_what_process_0_finds_counts_for_all():
+    calls = []
+
+    def make():
+        calls.append(1)
+        return "found"
+
+    assert Shared(3).run(lambda backend: processes.from_first(backend, make)) == ["found"] * 3
+    assert len(calls) == 1
+
+
+def test_wrong_input_that_process_0_finds_is_an_error_on_all():
+    def make():
+        raise UsageError("another seed")
+
+    errors = Shared(2).run(lambda backend: processes.from_first(backend, make))
+    assert [(type(error), str(error)) for error in errors] == [(UsageError, "another seed")] * 2
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """Exit codes with which processes would end."""
+    codes = []
+    monkeypatch.setattr(processes.os, "_exit", codes.append)
+    monkeypatch.setattr(processes, "POLL_SEC", 0.01)
+    return codes
+
+
+def test_a_process_that_waits_ends_with_the_reason_of_the_one_that_failed(exits, capsys):
+    shared = Shared(2)
+    waiting = processes.Together(shared.backend(0))
+    recorded = []
+    waiting.record = recorded.append
+    with processes.ending_together(shared.backend(1)):
+        raise RuntimeError("out of luck")
+    waiting._watch.join(10)
+    assert exits == [1, 1]
+    assert len(recorded) == 1
+    assert recorded[0].startswith("process 1: Traceback")
+    assert "error: process 1: RuntimeError: out of luck" in capsys.readouterr().err
+
+
+def test_wrong_input_on_one_host_ends_all_and_is_told_once_by_it(exits, capsys):
+    shared = Shared(2)
+    for index in range(2):
+        with processes.ending_together(shared.backend(index)):
+            raise UsageError("No prepared data here.")
+    assert exits == [2, 2]
+    assert capsys.readouterr().err.count("No prepared data here.") == 1
+
+
+def test_an_interruption_and_a_single_process_raise_as_ever():
+    with pytest.raises(training.Interrupted), processes.ending_together(Shared(2).backend(0)):
+        raise training.Interrupted(15)
+    with pytest.raises(KeyError), processes.ending_together(Shared(1).backend(0)):
+        raise KeyError("x")
+
+
+def test_processes_compare_what_is_due_seldom_and_in_time():
+    step_ns, due_ns = 10_000_000, 1_000_000_000  # 10 ms a step; something is due after 1 s, again and again.
+
+    def steps_compared(backend):
+        agreement, compared, overrun_ns, check_ns = training._Agreement(backend, 0), [], 0, due_ns
+        clock_ns = (backend.process_index + 1) * 3_000_000  # Clocks differ.
+        for step in itertools.count(1):
+            clock_ns += step_ns
+            if step > 500:
+                return compared, overrun_ns
+            if step < agreement.next_step:
+                continue
+            compared.append(step)
+            due = training.PROGRESS_DUE if clock_ns >= check_ns else training.NOTHING_DUE
+            if agreement.on(due, step, clock_ns, check_ns) == training.PROGRESS_DUE:
+                overrun_ns = max(overrun_ns, clock_ns - check_ns)
+                check_ns = clock_ns + due_ns
+
+    first, second = Shared(2).run(steps_compared)
+    assert first[0] == second[0], "the same steps on all processes"
+    assert len(first[0]) < 100
+    assert max(first[1], second[1]) <= 2 * step_ns
