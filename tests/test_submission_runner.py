@@ -467,7 +467,8 @@ def arguments_of(commands, name):
 def test_several_trials_run_in_processes_of_their_own_under_one_name(tmp_path, monkeypatch):
     commands, codes = [], [0, 1, 0]
 
-    def run_process(arguments):
+    def run_process(arguments, environment):
+        del environment
         commands.append(arguments)
         return codes[len(commands) - 1]
 
@@ -485,14 +486,14 @@ def test_several_trials_run_in_processes_of_their_own_under_one_name(tmp_path, m
 @pytest.mark.parametrize(("code", "wanted"), [(2, 2), (143, 143), (130, 130), (-9, 137)])
 def test_wrong_input_or_a_signal_ends_a_study_of_several_trials(tmp_path, monkeypatch, code, wanted):
     commands = []
-    monkeypatch.setattr(runner, "_run_process", lambda arguments: commands.append(arguments) or code)
+    monkeypatch.setattr(runner, "_run_process", lambda arguments, _: commands.append(arguments) or code)
     assert command(tmp_path, **GOOD, num_tuning_trials=3) == wanted
     assert len(commands) == 1
 
 
 def test_a_range_of_trials_is_run_as_algoperf_counts_them(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(runner, "_run_process", lambda arguments: commands.append(arguments) or 0)
+    monkeypatch.setattr(runner, "_run_process", lambda arguments, _: commands.append(arguments) or 0)
     assert command(tmp_path, **GOOD, hparam_start_index=1, hparam_end_index=4) == 0
     assert arguments_of(commands, "trial") == ["2", "3", "4"]
 
