@@ -104,8 +104,10 @@ def _load_v05(ruleset: str, axis: str) -> Published:
 def _load_mini(ruleset: str, suite: Suite) -> Published:
     path = DATA_DIR / f"{MINI}_{ruleset}.tar.xz"
     if not path.is_file():
+        others = [name for name in suite.rulesets if (DATA_DIR / f"{MINI}_{name}.tar.xz").is_file()]
+        advice = f"use --ruleset={others[0]}, or leave out" if others else "leave out"
         raise UsageError(
-            f"{MINI} has no results under the {ruleset} ruleset; use the other one, or leave out --compare_to."
+            f"No results of {MINI} under the {ruleset} ruleset ship with this version; {advice} --compare_to."
         )
     with archive.unpacked(path) as folder:
         found = read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})

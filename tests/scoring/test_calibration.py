@@ -132,5 +132,7 @@ def test_calibration_needs_a_leaderboard_with_a_reference():
 
 
 def test_a_ruleset_without_results_is_named(mini_leaderboard):
-    with pytest.raises(UsageError, match="mini has no results under the external ruleset"):
+    with pytest.raises(
+        UsageError, match="under the external ruleset ship with this version; use --ruleset=self"
+    ):
         command.run(dataclasses.replace(mini_leaderboard, ruleset="external"))
