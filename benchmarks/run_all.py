@@ -49,6 +49,7 @@ def main(argv: list[str]) -> None:
                 _run("step_time.py", f"--workload={workload}", f"--framework={framework}")
     installed = [name for name, package in PACKAGE.items() if importlib.util.find_spec(package)]
     _run("optimizer_step.py", f"--frameworks={','.join(installed)}")
+    _run("campaign_overhead.py")
     if FLAGS.leaderboard:
         _run("scoring_time.py", FLAGS.leaderboard)
     else:
