@@ -18,7 +18,10 @@ from campaign import command, frugal, plan, ray_engine
 from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
 
 # Ray's own processes outlive the objects that started them.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+# Ray leaves sockets and processes to the garbage collector, which may come in a later test.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::FutureWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 SHARE = ray_engine.Share(cpus=1, gpus=0)
 NODE = {"num_cpus": 1, "object_store_memory": 80_000_000}
