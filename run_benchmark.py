@@ -7,7 +7,6 @@ Killed or stopped, the same command goes on where it was; on several machines ov
 trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 128 + n stopped by signal n.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,8 +68,6 @@ flags.DEFINE_bool("quiet", False, "Print only the end.")
 
 
 def main(argv: Sequence[str]) -> int:
-    from algoperf.runner import EXIT_SIGNAL_BASE
-    from algoperf.training import Interrupted
     from campaign import command, plan
 
     if len(argv) > 1:
@@ -108,11 +105,7 @@ def main(argv: Sequence[str]) -> int:
         frugal=FLAGS.frugal,
         quiet=FLAGS.quiet,
     )
-    try:
-        return command.run(campaign, config)
-    except Interrupted as stop:
-        print("Stopped; the same command continues from here.", file=sys.stderr)
-        return EXIT_SIGNAL_BASE + stop.signal_number
+    return commands.continuable(lambda: command.run(campaign, config))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ reruns/<algorithm>/study_<k>/..., rerun k of the best point. Each procedure prin
 input, 128 + n stopped by signal n.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -162,8 +161,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _run() -> int:
     from algoperf import backends
-    from algoperf.runner import EXIT_SIGNAL_BASE
-    from algoperf.training import Interrupted
     from target_setting import plan, run
 
     workloads = (*FLAGS.workloads, *([FLAGS.workload] if FLAGS.workload else []))
@@ -192,12 +189,7 @@ def _run() -> int:
         quiet=FLAGS.quiet,
         output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
     )
-    try:
-        run.run(config, options)
-    except Interrupted as stop:
-        print("Stopped; the same command continues from here.", file=sys.stderr)
-        return EXIT_SIGNAL_BASE + stop.signal_number
-    return 0
+    return commands.continuable(lambda: run.run(config, options))
 
 
 def _listed(names: Sequence[str]) -> str:

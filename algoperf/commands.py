@@ -17,6 +17,18 @@ def run(main: Callable[[Sequence[str]], Any]) -> None:
     app.run(_guarded(main), flags_parser=_guarded(flags.FLAGS))
 
 
+def continuable(function: Callable[[], int | None]) -> int:
+    """The exit code of a command that can be stopped by a signal and run again."""
+    from algoperf.runner import EXIT_SIGNAL_BASE
+    from algoperf.training import Interrupted
+
+    try:
+        return function() or 0
+    except Interrupted as stop:
+        print("Stopped; the same command continues from here.", file=sys.stderr)
+        return EXIT_SIGNAL_BASE + stop.signal_number
+
+
 def _guarded(function: Callable[[Sequence[str]], Any]) -> Callable[[Sequence[str]], Any]:
     def call(argv: Sequence[str]) -> Any:
         try:
