@@ -47,9 +47,10 @@ def bottom_dense(features: int) -> nn.Dense:
     return nn.Dense(features, kernel_init=initializers.glorot_uniform(), bias_init=bias_init)
 
 
-def top_dense(features: int, fan_in: int) -> nn.Dense:
+def top_dense(features: int, fan_in: int, bias_stddev: float | None = None) -> nn.Dense:
     kernel_init = normal((2 / (fan_in + features)) ** 0.5)
-    return nn.Dense(features, kernel_init=kernel_init, bias_init=normal(features**-0.5))
+    bias_init = normal(features**-0.5 if bias_stddev is None else bias_stddev)
+    return nn.Dense(features, kernel_init=kernel_init, bias_init=bias_init)
 
 
 def dot_interaction(vectors_BFD: jax.Array) -> jax.Array:
@@ -73,6 +74,7 @@ class Dlrm(nn.Module):
     embed_dim: int
     use_layer_norm: bool
     use_resnet: bool
+    output_bias_stddev: float
     embedding_init_multiplier: float | None
 
     @nn.compact
@@ -120,7 +122,7 @@ class Dlrm(nn.Module):
             if index == len(hidden_dims) - 1:
                 hidden_BH = Dropout()(hidden_BH, rate=dropout_rate, train=train)
             x = x + hidden_BH if self.use_resnet and index else hidden_BH
-        return top_dense(num_logits, x.shape[1])(x)
+        return top_dense(num_logits, x.shape[1], self.output_bias_stddev)(x)
 
 
 def make_model(spec: WorkloadSpec) -> Dlrm:

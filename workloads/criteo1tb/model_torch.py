@@ -92,16 +92,19 @@ class Dlrm(nn.Module):
         *hidden_dims, num_logits = model.mlp_top_dims
         self.top_mlp = Mlp(top_in, tuple(hidden_dims), num_logits, model.use_layer_norm, model.use_resnet)
         multiplier = model.embedding_init_multiplier
-        self._initialise(model.vocab_size**-0.5 if multiplier is None else multiplier)
+        self._initialise(
+            model.vocab_size**-0.5 if multiplier is None else multiplier, model.output_bias_stddev
+        )
 
     @torch.no_grad()
-    def _initialise(self, embedding_factor: float) -> None:
+    def _initialise(self, embedding_factor: float, output_bias_stddev: float) -> None:
         for linear in self.bot_mlp.linears():
             nn.init.xavier_uniform_(linear.weight)
         for linear in self.top_mlp.linears():
             nn.init.normal_(linear.weight, std=(2 / (linear.in_features + linear.out_features)) ** 0.5)
         for linear in (*self.bot_mlp.linears(), *self.top_mlp.linears()):
             nn.init.normal_(linear.bias, std=linear.out_features**-0.5)
+        self.top_mlp.linears()[-1].bias.mul_(output_bias_stddev)
         nn.init.uniform_(self.embedding_table.weight, 0.0, embedding_factor)
 
     def forward(self, inputs: Tensor, *, dropout_rate: float) -> Tensor:

@@ -79,7 +79,7 @@ FAMILY = Family(
             **MINI_TARGETS,
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 1_000,
+            "step_hint": 800,
             "default_batch_size": 8,
             "output_params": {"jax": ("Conv_0",), "pytorch": ("up_conv.2.1.weight", "up_conv.2.1.bias")},
         },

@@ -86,7 +86,7 @@ FAMILY = Family(
             "test_target_value": 0.82,
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 1_000,
+            "step_hint": 600,
             "default_batch_size": 128,
         },
     ),

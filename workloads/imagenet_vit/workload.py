@@ -81,7 +81,7 @@ FAMILY = Family(
             "test_target_value": 0.42,
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 1_800,
+            "step_hint": 1_600,
             "default_batch_size": 64,
         },
     ),

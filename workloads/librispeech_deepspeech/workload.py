@@ -71,7 +71,7 @@ FAMILY = Family(
             **facts.targets(0.19, 0.21),
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 1_000,
+            "step_hint": 900,
             "default_batch_size": 16,
         },
     ),

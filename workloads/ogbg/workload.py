@@ -80,7 +80,7 @@ FAMILY = Family(
             **_targets(0.75, 0.73),
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 1_500,
+            "step_hint": 1_200,
             "default_batch_size": 64,
             "output_params": {"jax": ("Dense_9",), "pytorch": ("decoder.weight", "decoder.bias")},
         },
