@@ -8,6 +8,7 @@ r"""Target setting: runs sweeps; targets, variant tests, search spaces, OptLists
 
   run             a sweep from its first run to the targets; killed or stopped, the same command goes on
   targets         validation and test targets from reruns of the best point, with provenance
+  calibration     how well targets tell good choices from bad ones, beside the noise of reruns
   variants        whether variants are distinct from their bases (rank transfer) and trainable (10 percent rule)
   narrow          a narrow search space from the best point of each workload
   optlist         a list of points that together do well on all workloads
@@ -15,10 +16,10 @@ r"""Target setting: runs sweeps; targets, variant tests, search spaces, OptLists
   degradation     worst-case degradation of one point over all workloads
   expected_best   expected best result over the number of trials, with intervals
 
-The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, point t of the sweep, and
-reruns/<algorithm>/study_<k>/..., rerun k of the best point. Each procedure prints a table and writes
-<procedure>.json and <procedure>.html. Formulas and sources are in docs/target_setting.md. Exit codes: 0 done, 2 wrong
-input, 128 + n stopped by signal n.
+The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, point t of the sweep,
+reruns/<algorithm>/study_<k>/..., rerun k of the best point, and weak/... with the same at a tenth of its learning rate.
+Each procedure prints a table and writes <procedure>.json and <procedure>.html. Formulas and sources are in
+docs/target_setting.md. Exit codes: 0 done, 2 wrong input, 128 + n stopped by signal n.
 """
 
 from collections.abc import Sequence
@@ -49,6 +50,9 @@ flags.DEFINE_string(
 flags.DEFINE_string("workload", None, "run: another name of --workloads, for one.")
 flags.DEFINE_integer("trials", 20, "run: points of each algorithm, the same on every workload.")
 flags.DEFINE_integer("reruns", 5, "run: runs of the best point with new seeds.")
+flags.DEFINE_integer(
+    "weak_runs", 0, "run: runs of the best point at a tenth of its learning rate, for calibration."
+)
 flags.DEFINE_integer(
     "max_steps",
     None,
@@ -105,6 +109,7 @@ OWN_FLAGS = {
             "workload",
             "trials",
             "reruns",
+            "weak_runs",
             "max_steps",
             "tuning_search_space",
             "rng_seed",
@@ -114,6 +119,7 @@ OWN_FLAGS = {
         *("plan", "status", "workers", "gpus", "quiet", "min_reruns", "runtime_budget"),
     ),
     "targets": ("min_reruns", "runtime_budget"),
+    "calibration": ("min_reruns",),
     "variants": ("tolerance",),
     "narrow": ("widen", "fix_beta1", "outlier_tolerance", "outlier_factor"),
     "optlist": ("size",),
@@ -171,7 +177,10 @@ def _run() -> int:
     elif not workloads:
         raise UsageError("Say what to set targets for: --workload=<name>, or --workloads=<name>,<name>, ...")
     else:
-        names = ("trials", "reruns", "max_steps", "tuning_search_space", "rng_seed", "data_dir", "device")
+        names = (
+            *("trials", "reruns", "weak_runs", "max_steps"),
+            *("tuning_search_space", "rng_seed", "data_dir", "device"),
+        )
         config = plan.SweepConfig(
             sweep_dir=sweep_dir or plan.default_sweep_dir(workloads, framework).resolve(),
             workloads=workloads,

@@ -13,6 +13,8 @@ from scoring.text import paragraph, terminal_width
 from target_setting import plots, report, target_file
 from target_setting import targets as target_rules
 from target_setting.budgets import simulate_budgets
+from target_setting.calibration import calibrate
+from target_setting.calibration import notes_on as calibration_notes
 from target_setting.degradation import worst_case_degradation
 from target_setting.expected_best import expected_best
 from target_setting.narrow import narrow
@@ -151,10 +153,17 @@ def tables(sweep: Sweep, config: Config, *, complete: bool = True) -> tuple[list
     return made, tuple(notes)
 
 
-def do_targets(sweep: Sweep, config: Config) -> Outcome:
-    """The target file, from the reruns; without named workloads, of those that have reruns."""
+def on(workload: str, trials: Sequence[SweepTrial]) -> list[SweepTrial]:
+    """Those on one workload."""
+    return [trial for trial in trials if trial.workload == workload]
+
+
+def set_all(
+    sweep: Sweep, config: Config
+) -> tuple[list[target_rules.TargetSetting], dict[str, SweepTrial], list[str]]:
+    """Targets of all workloads with reruns (or of those named), best trials by workload, and notes on both."""
     swept_on, rerun_on = names(sweep.trials)[1], names(sweep.reruns)[1]
-    found = {name: target_rules.best([t for t in sweep.trials if t.workload == name]) for name in swept_on}
+    found = {name: target_rules.best(on(name, sweep.trials)) for name in swept_on}
     missing = [name for name in config.workloads or swept_on if name not in rerun_on]
     if missing and (config.workloads or not rerun_on):
         best = found.get(missing[0])
@@ -163,15 +172,26 @@ def do_targets(sweep: Sweep, config: Config) -> Outcome:
             f"Too few reruns of {missing[0]}: none finished, at least {config.min_reruns} wanted.{advice}"
         )
     notes = [f"{name}: no reruns, so no targets." for name in missing]
-    settings, chosen = [], []
+    settings = []
     for workload in config.workloads or rerun_on:
-        reruns = [run for run in sweep.reruns if run.workload == workload]
-        setting = target_rules.set_targets(reruns, min_reruns=config.min_reruns)
+        setting = target_rules.set_targets(on(workload, sweep.reruns), min_reruns=config.min_reruns)
         settings.append(setting)
         notes += target_rules.notes_on(setting, found.get(workload))
-        if workload in found:
-            num_trials = sum(trial.workload == workload for trial in sweep.trials)
-            chosen.append((found[workload], best_validation(found[workload], setting.metric), num_trials))
+    return settings, found, notes
+
+
+def do_targets(sweep: Sweep, config: Config) -> Outcome:
+    """The target file, from the reruns; without named workloads, of those that have reruns."""
+    settings, found, notes = set_all(sweep, config)
+    chosen = [
+        (
+            found[one.workload],
+            best_validation(found[one.workload], one.metric),
+            len(on(one.workload, sweep.trials)),
+        )
+        for one in settings
+        if one.workload in found
+    ]
     text = report.targets(settings)
     if chosen:
         text = f"{report.best_points(chosen)}\n\n{text}"
@@ -181,6 +201,24 @@ def do_targets(sweep: Sweep, config: Config) -> Outcome:
         panels=plots.targets(settings),
         title="Reruns of the best point, and the targets set from them",
         notes=tuple(notes),
+    )
+
+
+def do_calibration(sweep: Sweep, config: Config) -> Outcome:
+    """How well every workload with reruns tells choices apart."""
+    settings, _, notes = set_all(sweep, config)
+    found = [calibrate(one, on(one.workload, sweep.trials), on(one.workload, sweep.weak)) for one in settings]
+    without = [one.setting.workload for one in found if one.weak is None]
+    if without:
+        notes.append(
+            f"No runs of a weak choice on {', '.join(without)}: make them with set_targets.py run … --weak_runs=2."
+        )
+    return Outcome(
+        table=report.calibrations(found),
+        content=report.calibrations_content(found),
+        panels=plots.calibrations(found),
+        title="Best validation metric of every run, and the target",
+        notes=(*notes, *(note for one in found for note in calibration_notes(one))),
     )
 
 
@@ -334,6 +372,7 @@ def single(sweep: Sweep, config: Config) -> list[tuple[report.Row, Any]]:
 
 PROCEDURES: dict[str, Callable[[Sweep, Config], Outcome]] = {
     "targets": do_targets,
+    "calibration": do_calibration,
     "variants": do_variants,
     "narrow": do_narrow,
     "optlist": do_optlist,

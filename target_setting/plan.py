@@ -4,6 +4,7 @@
     <sweep_dir>/suite.json                                step hints, budgets and today's targets: what all runs share
     <sweep_dir>/points/<algorithm>.json                   its points, drawn once; point t is trial t on every workload
     <sweep_dir>/reruns/points/<workload>_<framework>.json the best point
+    <sweep_dir>/weak/points/<workload>_<framework>.json   the same at a tenth of its learning rate
 
 and the trials in the layout of `sweep.py`. Everything that fixes a run is written before it starts, and once written
 it is not changed, so the same command goes on, also with more trials, reruns, algorithms or workloads.
@@ -20,7 +21,7 @@ from algoperf.spec import UsageError
 from campaign.plan import Campaign, Job, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
-from target_setting.sweep import RERUNS, SweepTrial
+from target_setting.sweep import RERUNS, Point, SweepTrial, part_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_ROOT = Path("target_setting_results")
@@ -30,6 +31,8 @@ SHARE = 0.75
 """Of a submission's updates that target setting gets: https://arxiv.org/abs/2306.07179, section 4.1."""
 TIME_LIMIT_FACTOR = 20
 """Times the workload's budget: updates end a run, on a slow or busy machine too, and time only one that hangs."""
+WEAK_FACTOR = 0.1
+"""Learning rate of the weak choice over that of the best point."""
 POINTS, SUITE, SAVED = "points", "suite.json", "run.json"
 
 
@@ -43,6 +46,7 @@ class SweepConfig:
     framework: str
     trials: int = 20
     reruns: int = 5
+    weak_runs: int = 0
     max_steps: int | None = None
     tuning_search_space: str | None = None
     rng_seed: int = 0
@@ -56,8 +60,9 @@ class SweepConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} must be at least 1, got {value}.")
-        if self.rng_seed < 0:
-            raise UsageError(f"--rng_seed must not be negative, got {self.rng_seed}.")
+        for name in ("rng_seed", "weak_runs"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"--{name} must not be negative, got {getattr(self, name)}.")
         if self.reruns < self.min_reruns:
             raise UsageError(
                 f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
@@ -225,44 +230,68 @@ def sweep_jobs(config: SweepConfig, folder: Path | None = None) -> list[Job]:
     return jobs
 
 
-def rerun_jobs(config: SweepConfig, best: Mapping[str, SweepTrial]) -> list[Job]:
-    """Reruns of the best point of each workload (workload -> trial of the sweep), as studies 1 … K.
+def best_point_jobs(config: SweepConfig, part: str, best: Mapping[str, SweepTrial]) -> list[Job]:
+    """Runs of the best point of each workload with new seeds, or of its weak version, as studies 1, 2, …
+
+    Args:
+      config: what was asked for.
+      part: `RERUNS` or `WEAK`.
+      best: workload -> trial of the sweep.
 
     Raises:
-      UsageError: if there are reruns of another point, which was the best when the sweep was smaller.
+      UsageError: if there are runs of another point, which was the best when the sweep was smaller; if the point
+        has no learning rate to weaken.
     """
     files = dict(config.submission(given)[::-1] for given in config.algorithms)
+    folder = config.sweep_dir / part
     jobs: list[Job] = []
     for workload, trial in best.items():
-        _check_reruns_of(config, trial)
         if trial.algorithm not in files:
             raise UsageError(
                 f"The best point on {workload} is of {trial.algorithm}, which --algorithms leaves out: name it too, to "
                 "rerun it."
             )
-        path = config.sweep_dir / RERUNS / POINTS / f"{workload}_{config.framework}.json"
+        point = trial.point if part == RERUNS else weak_point(trial)
+        _check_runs_of(config, part, trial, point)
+        path = folder / POINTS / f"{workload}_{config.framework}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(path, [trial.point])
+        records.write_json(path, [point])
         own = {
-            "experiment_dir": config.sweep_dir / RERUNS,
+            "experiment_dir": folder,
             "suite": config.sweep_dir / SUITE,
             "tuning_search_space": path,
             "first_study": 1,
-            "num_studies": config.reruns,
+            "num_studies": config.reruns if part == RERUNS else config.weak_runs,
             "num_trials": 1,
         }
         jobs += _jobs(config, files[trial.algorithm], workload, own)
     return jobs
 
 
-def _check_reruns_of(config: SweepConfig, best: SweepTrial) -> None:
+def weak_point(trial: SweepTrial) -> dict[str, Any]:
+    """The point of a trial at a tenth of its learning rate: a choice that a good workload punishes.
+
+    Raises:
+      UsageError: if the point has none.
+    """
+    rate = trial.point.get("learning_rate")
+    if not isinstance(rate, (int, float)):
+        raise UsageError(
+            f"--weak_runs take a tenth of the best point's learning_rate, and that of {trial.place()} has none: leave "
+            "them out."
+        )
+    return {**trial.point, "learning_rate": WEAK_FACTOR * rate}
+
+
+def _check_runs_of(config: SweepConfig, part: str, best: SweepTrial, point: Point) -> None:
     folder = f"{best.workload}_{config.framework}"
-    for path in sorted((config.sweep_dir / RERUNS).glob(f"*/study_*/{folder}/trial_*/{records.HPARAMS}")):
-        algorithm = path.relative_to(config.sweep_dir / RERUNS).parts[0]
-        if (algorithm, point_key(_stored(path))) != (best.algorithm, point_key(best.point)):
+    root = config.sweep_dir / part
+    for path in sorted(root.glob(f"*/study_*/{folder}/trial_*/{records.HPARAMS}")):
+        algorithm = path.relative_to(root).parts[0]
+        if (algorithm, point_key(_stored(path))) != (best.algorithm, point_key(point)):
             raise UsageError(
-                f"{path.parent} is a rerun of another point than {best.place()}, the best of the sweep as it is now: "
-                f"move the folders */study_*/{folder} out of {config.sweep_dir / RERUNS} to run this one instead."
+                f"{path.parent} is a run of another point than {best.place()}, the best of the sweep as it is now: "
+                f"move the folders */study_*/{folder} out of {root} to run this one instead."
             )
 
 
@@ -289,9 +318,9 @@ def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]
     ]
 
 
-def store_of(config: SweepConfig, *, is_rerun: bool) -> Store:
-    """Where claims and attempts of the sweep's jobs, or those of the reruns, are."""
-    folder = config.sweep_dir / RERUNS if is_rerun else config.sweep_dir
+def store_of(config: SweepConfig, part: str) -> Store:
+    """Where claims and attempts of the jobs of a part of the sweep are."""
+    folder = part_folder(config.sweep_dir, part)
     return Store(
         Campaign(experiment_dir=folder, suite="mini", ruleset="external", submissions=config.algorithms)
     )

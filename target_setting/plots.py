@@ -11,6 +11,7 @@ import numpy as np
 
 from scoring.plot import INSTALL, is_available
 from target_setting.budgets import QUANTILES, SimulatedBudget
+from target_setting.calibration import Calibration
 from target_setting.degradation import Degradation
 from target_setting.expected_best import ExpectedBest
 from target_setting.narrow import Narrowed
@@ -80,6 +81,34 @@ def targets(settings: Collection[TargetSetting]) -> list[Panel]:
         return setting.workload, f"best validation {name}", f"best test {name}", traces
 
     return [panel(setting) for setting in settings]
+
+
+def calibrations(found: Collection[Calibration]) -> list[Panel]:
+    """Best validation metric of each run by kind of choice, with the target as a line."""
+
+    def panel(one: Calibration) -> Panel:
+        setting = one.setting
+        groups = [("reruns", [rerun.best_validation for rerun in setting.reruns])]
+        groups += [
+            (choice.name, choice.values) for choice in (*one.algorithms, *([one.weak] if one.weak else []))
+        ]
+
+        def traces(go: Any) -> list[Any]:
+            points = [
+                go.Scatter(x=[name] * len(values), y=list(values), mode="markers", name=name)
+                for name, values in groups
+            ]
+            target = go.Scatter(
+                x=[groups[0][0], groups[-1][0]],
+                y=[setting.validation_target] * 2,
+                mode="lines",
+                line={"dash": "dash", "color": "gray"},
+            )
+            return [*points, target]
+
+        return setting.workload, "", f"best validation {setting.metric.name}", traces
+
+    return [panel(one) for one in found]
 
 
 def _ends(values: np.ndarray, target: float) -> list[float]:

@@ -1,5 +1,6 @@
 """The procedures' results as tables for the terminal and as plain JSON types."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from scoring.report import count, number
 from scoring.text import table
 from target_setting.budgets import QUANTILES, SimulatedBudget
+from target_setting.calibration import Calibration, Choice
 from target_setting.degradation import Degradation
 from target_setting.expected_best import LUCK, ExpectedBest
 from target_setting.narrow import Narrowed
@@ -79,6 +81,87 @@ def best_points(trials: Sequence[tuple[SweepTrial, float, int]]) -> str:
     return "Best points of the sweep\n" + table(
         ["workload", "algorithm", "trial", "best validation", "of trials"], rows, num_left=2
     )
+
+
+def calibrations(found: Collection[Calibration]) -> str:
+    """Targets and how surely and when they are reached; then what other choices come to."""
+    header = ["workload", "metric", "targets", "hit both", "left out", "updates to both", "seconds to both"]
+    names = ["workload", "choice", "runs", "hit both", "first at update", "best", "gap", "median gap"]
+    rows, choices = [], []
+    for one in found:
+        setting = one.setting
+        rows.append(
+            [
+                setting.workload,
+                setting.metric.name,
+                f"{metric_value(setting.validation_target)}, {metric_value(setting.test_target)}",
+                f"{round(setting.probability_both * len(setting.reruns))} of {len(setting.reruns)}",
+                percent(setting.probability_left_out),
+                median_and_range(setting.steps_to_both),
+                median_and_range(setting.time_to_both),
+            ]
+        )
+        choices += [[setting.workload, *choice_cells(choice)] for choice in one.algorithms]
+        if one.weak:
+            best = setting.reruns[0].trial.algorithm
+            choices.append([setting.workload, f"{best}, best point, 0.1 x rate", *choice_cells(one.weak)[1:]])
+    return (
+        "Reruns of the best point: median (least - most) to both targets\n"
+        + table(header, rows, num_left=3)
+        + "\n\nPoints of the sweep and the weak choice; gaps of best and median run to the target, in standard "
+        "deviations of reruns\n" + table(names, choices, num_left=2)
+    )
+
+
+def choice_cells(choice: Choice) -> list[str]:
+    first = min((hit.global_step for hit in choice.hits), default=np.nan)
+    return [
+        choice.name,
+        str(choice.num_runs),
+        str(len(choice.hits)),
+        "-" if np.isnan(first) else f"{first:,.0f}",
+        metric_value(choice.best),
+        number(choice.gap, 1),
+        number(choice.median_gap, 1),
+    ]
+
+
+def median_and_range(spread: Spread) -> str:
+    if not spread.count:
+        return "-"
+    least, _, middle, _, most = spread.quantiles
+    return f"{middle:,.0f} ({least:,.0f} - {most:,.0f})"
+
+
+def calibrations_content(found: Collection[Calibration]) -> list[dict[str, Any]]:
+    return [
+        {
+            "workload": one.setting.workload,
+            "framework": one.setting.framework,
+            "metric_name": one.setting.metric.name,
+            "validation_target": one.setting.validation_target,
+            "test_target": one.setting.test_target,
+            "num_reruns": len(one.setting.reruns),
+            "probability_both": one.setting.probability_both,
+            "probability_left_out": one.setting.probability_left_out,
+            "steps_to_both": list(one.setting.steps_to_both.quantiles),
+            "seconds_to_both": list(one.setting.time_to_both.quantiles),
+            "noise": one.noise,
+            "algorithms": {choice.name: choice_content(choice) for choice in one.algorithms},
+            "weak": choice_content(one.weak) if one.weak else None,
+        }
+        for one in found
+    ]
+
+
+def choice_content(choice: Choice) -> dict[str, Any]:
+    return {
+        "num_runs": choice.num_runs,
+        "hits": [dataclasses.asdict(hit) for hit in choice.hits],
+        "best_validation": choice.best,
+        "gap": choice.gap,
+        "median_gap": choice.median_gap,
+    }
 
 
 def variants(tests: Collection[VariantTest]) -> str:

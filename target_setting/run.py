@@ -1,4 +1,4 @@
-"""What `set_targets.py run` does, below its flags: the sweep, the reruns, the targets."""
+"""What `set_targets.py run` does, below its flags: the sweep, the reruns, weak runs, the targets."""
 
 import dataclasses
 import tempfile
@@ -15,9 +15,7 @@ from campaign.store import Store
 from target_setting import command, plan
 from target_setting import targets as target_rules
 from target_setting.plan import SweepConfig
-from target_setting.sweep import SweepTrial, read_sweep
-
-PHASES = ("sweep", "reruns")
+from target_setting.sweep import RERUNS, SWEEP, WEAK, SweepTrial, read_sweep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +37,7 @@ class RunOptions:
 
 
 def run(config: SweepConfig, options: RunOptions) -> None:
-    """Runs what is left of the sweep and of the reruns, sets the targets and prints them; or plan or status.
+    """Runs what is left of the sweep, the reruns and the weak runs, sets and prints the targets; or plan or status.
 
     Raises:
       UsageError: for what the user can put right; finished trials stay.
@@ -50,13 +48,12 @@ def run(config: SweepConfig, options: RunOptions) -> None:
         print(status_text(config) if options.status else plan_text(config, options.workers))
         return
     plan.prepare(config, config.sweep_dir)
-    for phase in PHASES:
-        jobs = _jobs(config, phase)
-        store = _store(config, phase)
+    for part in parts(config):
+        jobs, store = _jobs(config, part), plan.store_of(config, part)
         live = status.Live(jobs, store, options.workers, enabled=not options.quiet)
         states = LocalEngine(store, jobs, workers, None, live, options.trial_command).run()
         live.close()
-        lines = [f"{phase}: {len(jobs)} trials, {status.counts_text(states)}."]
+        lines = [f"{part}: {len(jobs)} trials, {status.counts_text(states)}."]
         lines += [*status.failures(jobs, states, store), *_cut_short(jobs, store)]
         print("\n".join(lines), flush=True)
     outcome = command.run(
@@ -90,12 +87,15 @@ def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
     return found
 
 
-def _jobs(config: SweepConfig, phase: str) -> list[Job]:
-    return plan.sweep_jobs(config) if phase == "sweep" else plan.rerun_jobs(config, best_points(config))
+def parts(config: SweepConfig) -> tuple[str, ...]:
+    """Of the sweep folder, in the order in which they run."""
+    return (SWEEP, RERUNS, WEAK) if config.weak_runs else (SWEEP, RERUNS)
 
 
-def _store(config: SweepConfig, phase: str) -> Store:
-    return plan.store_of(config, is_rerun=phase == "reruns")
+def _jobs(config: SweepConfig, part: str) -> list[Job]:
+    return (
+        plan.sweep_jobs(config) if part == SWEEP else plan.best_point_jobs(config, part, best_points(config))
+    )
 
 
 def _cut_short(jobs: Sequence[Job], store: Store) -> list[str]:
@@ -117,31 +117,32 @@ def plan_text(config: SweepConfig, num_workers: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         plan.prepare(config, Path(folder))
         jobs = plan.sweep_jobs(config, Path(folder))
-    store = _store(config, "sweep")
+    store = plan.store_of(config, SWEEP)
     states = store.states(jobs)
     expectations = status.Expectations(store, jobs, states)
     lines = [status.plan_text(jobs, states, expectations, num_workers)]
     for workload in config.workloads:
         own = [job for job in jobs if job.workload == workload]
-        seconds = config.reruns * max(expectations.of(job).seconds for job in own)
+        seconds = (config.reruns + config.weak_runs) * max(expectations.of(job).seconds for job in own)
+        weak = f" and {config.weak_runs} of its weak version" if config.weak_runs else ""
         lines.append(
-            f"{workload}: {own[0].max_steps:,} updates a run. Then {config.reruns} reruns of the best point, in about "
-            f"{duration(seconds / num_workers)}."
+            f"{workload}: {own[0].max_steps:,} updates a run. Then {config.reruns} reruns of the best point{weak}, in "
+            f"about {duration(seconds / num_workers)}."
         )
     lines.append(f"All goes to {config.sweep_dir}.")
     return "\n".join(lines)
 
 
 def status_text(config: SweepConfig) -> str:
-    """Where sweep and reruns stand, wherever they run."""
+    """Where the parts of the sweep stand, wherever they run."""
     plan.saved_config(config.sweep_dir)  # Says so if there is nothing.
     lines: list[str] = []
-    for phase in PHASES:
-        jobs, store = _jobs(config, phase), _store(config, phase)
+    for part in parts(config):
+        jobs, store = _jobs(config, part), plan.store_of(config, part)
         states = store.states(jobs)
         expectations = status.Expectations(store, jobs, states)
         left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
-        lines.append(f"{phase}: {status.status_text(jobs, states, store, left)}")
+        lines.append(f"{part}: {status.status_text(jobs, states, store, left)}")
         if not all(state.is_final for state in states.values()):
             break
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
     <sweep_dir>/<algorithm>/study_0/<workload>_<framework>/trial_<t>/            point t of the sweep
     <sweep_dir>/reruns/<algorithm>/study_<k>/<workload>_<framework>/trial_<t>/   rerun k = 1, 2, … of the best point
+    <sweep_dir>/weak/<algorithm>/study_<k>/<workload>_<framework>/trial_<t>/     it at a tenth of its learning rate
 
 Trial folders are those of `algoperf.records`. Only finished trials are read (their summary.json is there);
 everything else becomes a note.
@@ -21,7 +22,8 @@ from algoperf.spec import UsageError, no_such
 from scoring import evaluations, reading
 from scoring.records import FRAMEWORKS, Finding, Kind
 
-RERUNS = "reruns"
+SWEEP, RERUNS, WEAK = "sweep", "reruns", "weak"
+"""The three parts of a sweep folder."""
 ANALYSIS = "target_setting"
 """Subfolder for results of the procedures, unless the user names another."""
 LAYOUT = "<algorithm>/study_0/<workload>_<framework>/trial_<t>/"
@@ -38,7 +40,7 @@ class SweepTrial:
     workload: str
     framework: str
     study: int
-    """0 in the sweep, 1, 2, … for reruns of the best point."""
+    """0 in the sweep, 1, 2, … for reruns of the best point and its weak version."""
     trial: int
     """From 1; in the sweep the number of the point, the same on every workload."""
     point: Point
@@ -58,7 +60,7 @@ class SweepTrial:
     """What its record says about seeds, versions, commit and hardware."""
 
     def place(self) -> str:
-        """Where it lies, relative to the sweep folder (or to `reruns/` in it)."""
+        """Where it lies, relative to the sweep folder (or to `reruns/` or `weak/` in it)."""
         return f"{self.algorithm}/study_{self.study}/{self.workload}_{self.framework}/trial_{self.trial}"
 
 
@@ -68,8 +70,14 @@ class Sweep:
 
     trials: tuple[SweepTrial, ...]
     reruns: tuple[SweepTrial, ...]
+    weak: tuple[SweepTrial, ...] = ()
     notes: tuple[str, ...] = ()
     """Oddities, as sentences."""
+
+
+def part_folder(root: Path, part: str) -> Path:
+    """Where a part of the sweep lies: the sweep itself in the folder, the others in one of their own."""
+    return root if part == SWEEP else root / part
 
 
 def read_sweep(
@@ -97,8 +105,8 @@ def read_sweep(
         raise no_such("framework", framework, FRAMEWORKS)
     for name in workloads:
         registry.get(name)
-    sources = _algorithm_folders(root), _algorithm_folders(root / RERUNS)
-    known = sorted({*sources[0], *sources[1]})
+    sources = {part: _algorithm_folders(part_folder(root, part)) for part in (SWEEP, RERUNS, WEAK)}
+    known = sorted({name for folders in sources.values() for name in folders})
     if not known:
         raise UsageError(f"No trials below {str(root)!r}: expected {LAYOUT}. Is it the sweep folder?")
     for name in algorithms:
@@ -107,20 +115,20 @@ def read_sweep(
     findings: list[Finding] = []
     unfinished: list[str] = []
     parts = []
-    for folders, is_rerun in zip(sources, (False, True)):
+    for part, folders in sources.items():
         found: list[SweepTrial] = []
         for name, folder in folders.items():
             if not algorithms or name in algorithms:
-                _read_algorithm(name, folder, is_rerun, workloads, framework, found, findings, unfinished)
+                _read_algorithm(name, folder, part, workloads, framework, found, findings, unfinished)
         parts.append(tuple(sorted(found, key=lambda t: (t.workload, t.algorithm, t.study, t.trial))))
-    both = (*parts[0], *parts[1])
-    if not both:
+    everything = tuple(trial for part in parts for trial in part)
+    if not everything:
         wanted = f" of {', '.join(workloads)}" if workloads else ""
         hint = f" {len(unfinished)} not finished, such as {unfinished[0]}." if unfinished else ""
         raise UsageError(f"No finished trials{wanted} below {str(root)!r}.{hint}")
-    check_frameworks(both)
-    check_keys(both)
-    return Sweep(*parts, notes=tuple(_notes(both, findings, unfinished)))
+    check_frameworks(everything)
+    check_keys(everything)
+    return Sweep(*parts, notes=tuple(_notes(everything, findings, unfinished)))
 
 
 def _algorithm_folders(root: Path) -> dict[str, str]:
@@ -136,7 +144,7 @@ def _algorithm_folders(root: Path) -> dict[str, str]:
 def _read_algorithm(
     algorithm: str,
     folder: str,
-    is_rerun: bool,
+    part: str,
     workloads: Collection[str],
     framework: str | None,
     trials: list[SweepTrial],
@@ -145,8 +153,8 @@ def _read_algorithm(
 ) -> None:
     """Appends the trials of one algorithm, findings on them, and the places of unfinished ones."""
     for study, study_folder in reading.numbered(algorithm, "", folder, reading.STUDY, findings):
-        if is_rerun != (study > 0):
-            where = f"study_{study}" + (f" of {RERUNS}" if is_rerun else "")
+        if (part == SWEEP) != (study == 0):
+            where = f"study_{study}" + ("" if part == SWEEP else f" of {part}")
             findings.append(Finding(algorithm, "", Kind.STRAY_FOLDER, where))
             continue
         for entry, workload_folder in reading.subfolders(study_folder).items():

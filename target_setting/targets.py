@@ -160,7 +160,7 @@ def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetS
             what = f"those that meet the validation target {target:.6g} have no finite test {metric.name}"
         raise UsageError(f"No target for {reruns[0].workload} from these reruns: {what}.")
     seen = [
-        Rerun(run, v, t, *_hits(run, metric, target, test_target))
+        Rerun(run, v, t, *hits(run, metric, target, test_target))
         for run, v, t in zip(reruns, validation.tolist(), test.tolist())
     ]
     num_both = sum(run.both_hit is not None for run in seen)
@@ -208,7 +208,7 @@ def check_reruns(reruns: Sequence[SweepTrial], min_reruns: int) -> None:
                 raise UsageError(f"{other.place()} and {run.place()} have the same seeds: one run, not two.")
 
 
-def _hits(
+def hits(
     run: SweepTrial, metric: Metric, validation_target: float, test_target: float
 ) -> tuple[Hit | None, Hit | None]:
     """First evaluation that met the validation target, and the first by which both were met."""

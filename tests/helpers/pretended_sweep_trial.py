@@ -12,7 +12,7 @@ from pathlib import Path
 
 flags = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
 root = Path(flags["experiment_dir"])
-sweep_dir = root.parent if root.name == "reruns" else root
+sweep_dir = root.parent if root.name in ("reruns", "weak") else root
 algorithm = Path(flags["submission"]).parent.name
 trial, study, rng_seed = (int(flags[name]) for name in ("trial", "study", "rng_seed"))
 point = json.loads(Path(flags["tuning_search_space"]).read_text())[trial - 1]

@@ -100,13 +100,14 @@ def write_reruns(
     test: Sequence[float],
     *,
     point: Mapping[str, Any] | None = None,
+    part: str = "reruns",
     **options: Any,
 ) -> None:
     """Reruns 1, 2, … of one point: best validation and test metric of each, at the second of two evaluations."""
     worse = 1.0 if not registry.get(workload).higher_is_better else 0.0
     for study, (on_validation, on_test) in enumerate(zip(validation, test, strict=True), start=1):
         write_trial(
-            root / "reruns",
+            root / part,
             algorithm,
             workload,
             1,

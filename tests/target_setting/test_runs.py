@@ -17,9 +17,10 @@ from harness import ROOT
 
 from algoperf import records, suites, tuning
 from algoperf.spec import UsageError
-from target_setting import plan, run
+from target_setting import command, plan, run
 from target_setting.plan import SweepConfig
 from target_setting.run import RunOptions
+from target_setting.sweep import SweepTrial
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_sweep_trial.py"))
 QUIET = RunOptions(quiet=True, trial_command=PRETENDED)
@@ -141,8 +142,37 @@ def test_reruns_of_a_point_that_is_no_longer_the_best_are_named(tmp_path):
     run.run(config, QUIET)
     (old,) = tmp_path.glob("reruns/nadamw/study_1/digits_jax/trial_1/hparams.json")
     old.write_text(json.dumps({**read(old), "learning_rate": 0.5}))
-    with pytest.raises(UsageError, match=r"a rerun of another point than nadamw/study_0.*move the folders"):
+    with pytest.raises(UsageError, match=r"a run of another point than nadamw/study_0.*move the folders"):
         run.run(config, QUIET)
+
+
+def test_weak_runs_take_a_tenth_of_the_best_learning_rate_and_enter_the_calibration_alone(tmp_path, capsys):
+    config = sweep(tmp_path, algorithms=("nadamw",), weak_runs=2)
+    run.run(config, QUIET)
+    text = capsys.readouterr().out
+    assert "weak: 2 trials, 2 done." in text
+    (best,) = read(tmp_path / "reruns" / "points" / "digits_jax.json")
+    for study in (1, 2):
+        point = read(tmp_path / f"weak/nadamw/study_{study}/digits_jax/trial_1/hparams.json")
+        assert point == {**best, "learning_rate": pytest.approx(0.1 * best["learning_rate"])}
+    assert len(starts(tmp_path)) == 3 + 2 + 2
+    content = read(tmp_path / "target_setting" / "targets.json")
+    assert len(content["provenance"]["digits"]["reruns"]) == 2
+    assert "weak: 2 trials: 2 done" in run.status_text(config)
+    config = command.Config(procedure="calibration", sweep_dir=tmp_path, min_reruns=2)
+    assert "nadamw, best point, 0.1 x rate" in command.run(config).table
+
+
+def test_a_weak_choice_needs_a_learning_rate(tmp_path):
+    space = tmp_path / "space.json"
+    space.write_text(json.dumps({"rate": {"min": 0.1, "max": 1.0, "scaling": "log"}}))
+    config = sweep(tmp_path, algorithms=("nadamw",), tuning_search_space=str(space), weak_runs=1)
+    trial = SweepTrial(
+        algorithm="nadamw", workload="digits", framework="jax", study=0, trial=1, point={"rate": 0.5},
+        status="max_steps", **dict.fromkeys(("step", "submission_time_sec", "validation", "test", "train"), ()),
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="trial_1 has none: leave them out"):
+        plan.best_point_jobs(config, "weak", {"digits": trial})
 
 
 SCRIPT = """
@@ -222,6 +252,7 @@ def test_status_needs_the_folder_alone(finished, tmp_path, capsys):
     [
         ({"trials": 0}, "--trials must be at least 1, got 0"),
         ({"reruns": 1}, "--reruns=1 is below the 2"),
+        ({"weak_runs": -1}, "--weak_runs must not be negative, got -1"),
         ({"rng_seed": -1}, "--rng_seed"),
         ({"workloads": ("digit",)}, "the nearest is 'digits'"),
         ({"workloads": ("digits", "digits")}, "--workloads=digits,digits names one twice"),

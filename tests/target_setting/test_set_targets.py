@@ -16,6 +16,7 @@ from target_setting.command import PROCEDURES, Config
 SCRIPT = Path(__file__).resolve().parents[2] / "set_targets.py"
 FILES = {
     "targets": [],
+    "calibration": [],
     "variants": [],
     "narrow": ["nadamw_search_space.json"],
     "optlist": ["nadamw_optlist.json"],
