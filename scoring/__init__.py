@@ -1,7 +1,7 @@
 """From results on disk to times, ratios, performance profiles, scores and reports.
 
 One pure function per rule; the rules themselves are in `RULES.md` and `scoring/README.md`. Nothing here
-imports a framework, and nothing heavier than numpy (plotly only when a plot is drawn).
+imports a framework, and nothing heavier than numpy (plotly and matplotlib only when a plot is drawn).
 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two

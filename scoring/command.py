@@ -197,13 +197,21 @@ def stray_notes(board: Leaderboard) -> list[str]:
 
 def write(scored: Scored, folder: Path) -> Scored:
     """Writes the files; `scored` with a note on what was written or left out."""
-    paths = output.write_all(folder, scored.board, scored.findings, scored.differences, scored.notes)
-    if plot.is_available():
-        plot.write_profile_plot(scored.board, folder / output.PROFILE)
-        note = f"Written to {folder}: {', '.join(path.name for path in paths)}, {output.PROFILE}."
-    else:
-        note = (
-            f"Written to {folder}: {', '.join(path.name for path in paths)}. The performance-profile plot "
-            f"needs plotly: {plot.INSTALL}, and run again."
-        )
+    names = [
+        path.name
+        for path in output.write_all(folder, scored.board, scored.findings, scored.differences, scored.notes)
+    ]
+    missing = []
+    for name, package, is_available, draw in (
+        (output.PROFILE, "plotly", plot.is_available, plot.write_profile_plot),
+        (output.PICTURE, "matplotlib", plot.is_picture_available, plot.write_profile_picture),
+    ):
+        if is_available():
+            draw(scored.board, folder / name)
+            names.append(name)
+        else:
+            missing.append(f"{name} needs {package}")
+    note = f"Written to {folder}: {', '.join(names)}."
+    if missing:
+        note += f" Left out: {', '.join(missing)}. {plot.INSTALL}, and run again."
     return dataclasses.replace(scored, notes=(*scored.notes, note))

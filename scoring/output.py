@@ -20,6 +20,7 @@ SCORES_JSON = "scores.json"
 TIMES = "time_to_target.csv"
 TIMES_JSON = "time_to_target.json"
 PROFILE = "performance_profile.html"
+PICTURE = "performance_profile.svg"
 
 
 def write_all(

@@ -101,12 +101,29 @@ def test_the_plot_is_drawn_in_right_continuous_steps(score, tmp_path):
 
 
 @pytest.mark.usefixtures("two_submissions")
-def test_without_plotly_all_other_files_are_written_and_a_line_says_what_to_install(
+def test_the_picture_is_the_same_file_each_time(score, tmp_path):
+    pytest.importorskip("matplotlib")
+    pages = []
+    for name in ("a", "b"):
+        score(output_dir=tmp_path / name)
+        pages.append((tmp_path / name / output.PICTURE).read_text())
+    assert pages[0] == pages[1]
+    assert "slow (0.3333)" in pages[0]
+
+
+@pytest.mark.usefixtures("two_submissions")
+def test_without_the_plotting_libraries_all_other_files_are_written_and_a_line_says_what_to_install(
     score, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(plot, "is_available", lambda: False)
+    for name in ("is_available", "is_picture_available"):
+        monkeypatch.setattr(plot, name, lambda: False)
     scored = score(output_dir=tmp_path / "out")
-    assert "pip install" in scored.notes[-1]
+    for words in (
+        "performance_profile.html needs plotly",
+        "performance_profile.svg needs matplotlib",
+        "pip install",
+    ):
+        assert words in scored.notes[-1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "scores.csv",
         "scores.json",
