@@ -14,6 +14,7 @@ from absl import flags
 
 from algoperf import commands
 from algoperf.spec import UsageError
+from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -39,32 +40,12 @@ flags.DEFINE_bool(
     False,
     "Run the leaderboard's reference algorithm in turn with yours, to carry times over to its machine.",
 )
-flags.DEFINE_bool("plan", False, "Only print the table of trials, with what is done and what the rest takes.")
-flags.DEFINE_bool(
-    "status", False, "Only print where a campaign stands, wherever it runs; needs --experiment_dir alone."
-)
-flags.DEFINE_string("engine", "local", "local: workers on this machine; ray: tasks of a running Ray cluster.")
-flags.DEFINE_integer(
-    "workers",
-    None,
-    "Trials at a time, each on its share of the cores or its own GPU; by default 1, and all that a Ray cluster holds.",
-)
-flags.DEFINE_list("gpus", [], "GPUs of local workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
-flags.DEFINE_string(
-    "ray_address", None, "host:port of the cluster's head; $RAY_ADDRESS, else this machine's."
-)
-flags.DEFINE_integer(
-    "cpus_per_trial", None, "CPUs of a Ray task; by default all of the smallest node, or its share for a GPU."
-)
-flags.DEFINE_integer(
-    "gpus_per_trial", None, "GPUs of a Ray task; by default 1 if the cluster has any, else 0."
-)
 flags.DEFINE_bool(
     "frugal",
     None,
     "Stop trials that can no longer change a score; by default on for mini suites, off for official ones.",
 )
-flags.DEFINE_bool("quiet", False, "Print only the end.")
+campaign_flags.define(needs="experiment_dir")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,18 +74,7 @@ def main(argv: Sequence[str]) -> int:
             compare_to=FLAGS.compare_to,
             calibrate=FLAGS.calibrate,
         )
-    config = command.Config(
-        plan=FLAGS.plan,
-        status=FLAGS.status,
-        engine=FLAGS.engine,
-        workers=FLAGS.workers,
-        gpus=tuple(FLAGS.gpus),
-        ray_address=FLAGS.ray_address,
-        cpus_per_trial=FLAGS.cpus_per_trial,
-        gpus_per_trial=FLAGS.gpus_per_trial,
-        frugal=FLAGS.frugal,
-        quiet=FLAGS.quiet,
-    )
+    config = command.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
     return commands.continuable(lambda: command.run(campaign, config))
 
 

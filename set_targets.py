@@ -29,6 +29,7 @@ from absl import flags
 
 from algoperf import commands
 from algoperf.spec import UsageError, no_such
+from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -64,15 +65,7 @@ flags.DEFINE_string(
 flags.DEFINE_integer("rng_seed", 0, "run: fixes points, data order, initialisation and submissions.")
 flags.DEFINE_string("data_dir", None, "run: root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
 flags.DEFINE_string("device", "auto", "run: auto, cpu or gpu.")
-flags.DEFINE_bool(
-    "plan", False, "run: only print the table of trials, with what is done and what the rest takes."
-)
-flags.DEFINE_bool(
-    "status", False, "run: only print where a sweep stands, wherever it runs; needs --sweep_dir alone."
-)
-flags.DEFINE_integer("workers", 1, "run: trials at a time, each on its share of the cores or its own GPU.")
-flags.DEFINE_list("gpus", [], "run: GPUs of the workers, one each, as CUDA_VISIBLE_DEVICES counts them.")
-flags.DEFINE_bool("quiet", False, "run: print only the end.")
+campaign_flags.define(needs="sweep_dir", prefix="run: ")
 flags.DEFINE_integer("min_reruns", 5, "run, targets: fewest reruns that targets are set from.")
 flags.DEFINE_string(
     "runtime_budget",
@@ -116,7 +109,8 @@ OWN_FLAGS = {
             "data_dir",
             "device",
         ),
-        *("plan", "status", "workers", "gpus", "quiet", "min_reruns", "runtime_budget"),
+        *campaign_flags.NAMES,
+        *("min_reruns", "runtime_budget"),
     ),
     "targets": ("min_reruns", "runtime_budget"),
     "calibration": ("min_reruns",),
@@ -191,11 +185,7 @@ def _run() -> int:
             **{name: FLAGS[name].value for name in names},
         )
     options = run.RunOptions(
-        plan=FLAGS.plan,
-        status=FLAGS.status,
-        workers=FLAGS.workers,
-        gpus=tuple(FLAGS.gpus),
-        quiet=FLAGS.quiet,
+        **campaign_flags.values(),
         output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
     )
     return commands.continuable(lambda: run.run(config, options))

@@ -8,6 +8,8 @@
     engine.py    what all engines have in common: their turns
     local.py     engine: a pool of workers on this machine
     ray_engine.py  engine: tasks of a Ray cluster
+    run.py       runs jobs with the engine that is asked for
+    flags.py     the flags of that
     cores.py     cores that trials on one machine take for themselves
     status.py    tables and the live line
     command.py   what run_benchmark.py does, below its flags

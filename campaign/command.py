@@ -5,55 +5,26 @@ import json
 from typing import Any
 
 from algoperf import records
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import UsageError
 from campaign import status
 from campaign.frugal import Limits
-from campaign.local import LocalEngine, places
 from campaign.plan import Campaign, Job, make_jobs
+from campaign.run import Options, run_jobs
 from campaign.store import FOLDER, State, Store
 from scoring import command as scoring_command
 from scoring import published
 from scoring.records import AXES
 
-ENGINES = ("local", "ray")
 SAVED = "campaign.json"
 EXIT_FAILED = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Options):
     """The flags of run_benchmark.py beside those of the campaign."""
 
-    plan: bool = False
-    status: bool = False
-    engine: str = "local"
-    workers: int | None = None
-    """Trials at a time; None: one, and as many as a Ray cluster has room for."""
-    gpus: tuple[str, ...] = ()
-    ray_address: str | None = None
-    cpus_per_trial: int | None = None
-    gpus_per_trial: int | None = None
     frugal: bool | None = None
     """None: as the suite says."""
-    quiet: bool = False
-
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise no_such("engine", self.engine, ENGINES)
-        if self.plan and self.status:
-            raise UsageError("Give --plan or --status, not both.")
-        least = {"workers": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise UsageError(f"--{name} must be at least {lowest}, got {value}.")
-        if self.engine == "ray" and self.gpus:
-            raise UsageError(
-                "--gpus is for --engine=local: Ray deals out GPUs, --gpus_per_trial to each trial."
-            )
-        for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
-            if self.engine == "local" and getattr(self, name) is not None:
-                raise UsageError(f"--{name} is for --engine=ray; the local engine has --workers and --gpus.")
 
 
 def run(campaign: Campaign, config: Config) -> int:
@@ -82,7 +53,7 @@ def run(campaign: Campaign, config: Config) -> int:
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
-    states = _run_jobs(campaign, config, store, jobs, limits)
+    states = run_jobs(config, campaign.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     print(scores_text(campaign, jobs))
@@ -94,27 +65,6 @@ def check_comparison(campaign: Campaign) -> None:
     if campaign.compare_to:
         for axis in AXES:
             published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)
-
-
-def _run_jobs(
-    campaign: Campaign, config: Config, store: Store, jobs: list[Job], limits: Limits | None
-) -> dict[str, State]:
-    """Runs the jobs with the engine that is asked for."""
-    if config.engine == "ray":
-        from campaign import ray_engine  # Imports Ray, an extra.
-
-        with ray_engine.connected(config.ray_address) as nodes:
-            share = ray_engine.Share.choose(
-                nodes, config.cpus_per_trial, config.gpus_per_trial, campaign.device
-            )
-            live = status.Live(jobs, store, config.workers or share.room(nodes), enabled=not config.quiet)
-            states = ray_engine.RayEngine(store, jobs, share, config.workers, limits, live).run()
-    else:
-        num_workers = config.workers or 1
-        live = status.Live(jobs, store, num_workers, enabled=not config.quiet)
-        states = LocalEngine(store, jobs, places(num_workers, config.gpus), limits, live).run()
-    live.close()
-    return states
 
 
 def scores_text(campaign: Campaign, jobs: list[Job]) -> str:

@@ -8,9 +8,8 @@ from pathlib import Path
 from algoperf.progress import duration
 from algoperf.spec import UsageError
 from campaign import status
-from campaign.local import LocalEngine, places
 from campaign.plan import Job
-from campaign.process import TRIAL_COMMAND
+from campaign.run import Options, run_jobs
 from campaign.store import Store
 from target_setting import command, plan
 from target_setting import targets as target_rules
@@ -19,21 +18,10 @@ from target_setting.sweep import RERUNS, SWEEP, WEAK, SweepTrial, read_sweep
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(Options):
     """The flags that say how, and not what, to run."""
 
-    plan: bool = False
-    status: bool = False
-    workers: int = 1
-    gpus: tuple[str, ...] = ()
-    quiet: bool = False
     output_dir: Path | None = None
-    trial_command: Sequence[str] = TRIAL_COMMAND
-    """Tests pass another program."""
-
-    def __post_init__(self) -> None:
-        if self.plan and self.status:
-            raise UsageError("Give --plan or --status, not both.")
 
 
 def run(config: SweepConfig, options: RunOptions) -> None:
@@ -43,16 +31,13 @@ def run(config: SweepConfig, options: RunOptions) -> None:
       UsageError: for what the user can put right; finished trials stay.
       Interrupted: after a signal; the same command continues.
     """
-    workers = places(options.workers, options.gpus)
     if options.status or options.plan:
-        print(status_text(config) if options.status else plan_text(config, options.workers))
+        print(status_text(config) if options.status else plan_text(config, options.workers or 1))
         return
     plan.prepare(config, config.sweep_dir)
     for part in parts(config):
         jobs, store = _jobs(config, part), plan.store_of(config, part)
-        live = status.Live(jobs, store, options.workers, enabled=not options.quiet)
-        states = LocalEngine(store, jobs, workers, None, live, options.trial_command).run()
-        live.close()
+        states = run_jobs(options, config.device, store, jobs, limits=None)
         lines = [f"{part}: {len(jobs)} trials, {status.counts_text(states)}."]
         lines += [*status.failures(jobs, states, store), *_cut_short(jobs, store)]
         print("\n".join(lines), flush=True)

@@ -1,0 +1,88 @@
+"""Runs jobs with the engine that is asked for."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from algoperf.spec import UsageError, no_such
+from campaign import status
+from campaign.frugal import Limits
+from campaign.local import LocalEngine, places
+from campaign.plan import Job
+from campaign.process import TRIAL_COMMAND
+from campaign.store import State, Store
+
+ENGINES = ("local", "ray")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to run, and not what; names as the flags, which say what they mean."""
+
+    plan: bool = False
+    status: bool = False
+    engine: str = "local"
+    workers: int | None = None
+    """Trials at a time; None: one, and as many as a Ray cluster has room for."""
+    gpus: tuple[str, ...] = ()
+    ray_address: str | None = None
+    cpus_per_trial: int | None = None
+    gpus_per_trial: int | None = None
+    quiet: bool = False
+    trial_command: Sequence[str] = TRIAL_COMMAND
+    """Tests pass another program."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise no_such("engine", self.engine, ENGINES)
+        if self.plan and self.status:
+            raise UsageError("Give --plan or --status, not both.")
+        least = {"workers": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise UsageError(f"--{name} must be at least {lowest}, got {value}.")
+        if self.engine == "ray" and self.gpus:
+            raise UsageError(
+                "--gpus is for --engine=local: Ray deals out GPUs, --gpus_per_trial to each trial."
+            )
+        for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
+            if self.engine == "local" and getattr(self, name) is not None:
+                raise UsageError(f"--{name} is for --engine=ray; the local engine has --workers and --gpus.")
+        if self.engine == "local" and not (self.plan or self.status):
+            places(self.workers or 1, self.gpus)
+
+
+def run_jobs(
+    options: Options, device: str, store: Store, jobs: list[Job], limits: Limits | None
+) -> dict[str, State]:
+    """Runs what is left of the jobs, and shows how it goes.
+
+    Args:
+      options: how to run.
+      device: on which trials run: auto, cpu or gpu.
+      store: of the jobs.
+      jobs: all of them.
+      limits: what may be stopped; None lets every trial run to its end.
+
+    Returns:
+      The final state of every job.
+
+    Raises:
+      UsageError: if no Ray cluster can be used.
+      Interrupted: after a signal.
+    """
+    if options.engine == "ray":
+        from campaign import ray_engine  # Imports Ray, an extra.
+
+        with ray_engine.connected(options.ray_address) as nodes:
+            share = ray_engine.Share.choose(nodes, options.cpus_per_trial, options.gpus_per_trial, device)
+            live = status.Live(jobs, store, options.workers or share.room(nodes), enabled=not options.quiet)
+            states = ray_engine.RayEngine(
+                store, jobs, share, options.workers, limits, live, options.trial_command
+            ).run()
+    else:
+        workers = places(options.workers or 1, options.gpus)
+        live = status.Live(jobs, store, len(workers), enabled=not options.quiet)
+        states = LocalEngine(store, jobs, workers, limits, live, options.trial_command).run()
+    live.close()
+    return states
