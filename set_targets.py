@@ -51,6 +51,11 @@ flags.DEFINE_string(
 flags.DEFINE_string("workload", None, "run: another name of --workloads, for one.")
 flags.DEFINE_integer("trials", 20, "run: points of each algorithm, the same on every workload.")
 flags.DEFINE_integer("reruns", 5, "run: runs of the best point with new seeds.")
+flags.DEFINE_list(
+    "set_by",
+    [],
+    "run: those of --algorithms whose best point is run again and sets the targets; all by default.",
+)
 flags.DEFINE_integer(
     "weak_runs", 0, "run: runs of the best point at a tenth of its learning rate, for calibration."
 )
@@ -103,6 +108,7 @@ OWN_FLAGS = {
             "trials",
             "reruns",
             "weak_runs",
+            "set_by",
             "max_steps",
             "tuning_search_space",
             "rng_seed",
@@ -179,6 +185,7 @@ def _run() -> int:
             sweep_dir=sweep_dir or plan.default_sweep_dir(workloads, framework).resolve(),
             workloads=workloads,
             algorithms=tuple(FLAGS.algorithms) or plan.ALGORITHMS,
+            set_by=tuple(FLAGS.set_by),
             framework=framework,
             min_reruns=FLAGS.min_reruns,
             runtime_budget=FLAGS.runtime_budget,

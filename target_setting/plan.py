@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import backends, records, registry, runner, submission, suites, tuning
-from algoperf.spec import UsageError
+from algoperf.spec import UsageError, no_such
 from campaign.plan import Campaign, Job, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
@@ -47,6 +47,8 @@ class SweepConfig:
     trials: int = 20
     reruns: int = 5
     weak_runs: int = 0
+    set_by: tuple[str, ...] = ()
+    """Algorithms whose best point is run again and sets the targets; empty means all."""
     max_steps: int | None = None
     tuning_search_space: str | None = None
     rng_seed: int = 0
@@ -70,6 +72,9 @@ class SweepConfig:
             )
         for name in self.workloads:
             registry.get(name)
+        for name in self.set_by:
+            if name not in self.algorithms:
+                raise no_such("algorithm for --set_by among --algorithms", name, self.algorithms)
         for name in ("workloads", "algorithms"):
             given = getattr(self, name)
             if len(set(given)) < len(given):

@@ -61,8 +61,11 @@ def run(config: SweepConfig, options: RunOptions) -> None:
 
 
 def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
-    """Workload -> the best trial of the sweep, over all that lie in the folder."""
-    sweep = read_sweep(config.sweep_dir, workloads=config.workloads, framework=config.framework)
+    """Workload -> the best trial in the folder, over all algorithms or those that set the targets."""
+    setters = tuple(config.submission(given)[1] for given in config.set_by)
+    sweep = read_sweep(
+        config.sweep_dir, algorithms=setters, workloads=config.workloads, framework=config.framework
+    )
     found = {}
     for workload in config.workloads:
         trials = [trial for trial in sweep.trials if trial.workload == workload]

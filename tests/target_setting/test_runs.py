@@ -163,6 +163,16 @@ def test_weak_runs_take_a_tenth_of_the_best_learning_rate_and_enter_the_calibrat
     assert "nadamw, best point, 0.1 x rate" in command.run(config).table
 
 
+def test_one_algorithm_may_set_the_targets_and_others_be_compared(tmp_path, capsys):
+    run.run(sweep(tmp_path, set_by=("nesterov",)), QUIET)
+    assert [path.name for path in (tmp_path / "reruns").glob("n*")] == ["nesterov"]
+    best = read(tmp_path / "target_setting" / "targets.json")["provenance"]["digits"]
+    assert best["algorithm"] == "nesterov"
+    assert "reruns are not of the sweep's best point, nadamw" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(UsageError, match="No algorithm for --set_by among --algorithms is called 'adam'"):
+        sweep(tmp_path, set_by=("adam",))
+
+
 def test_a_weak_choice_needs_a_learning_rate(tmp_path):
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"rate": {"min": 0.1, "max": 1.0, "scaling": "log"}}))
