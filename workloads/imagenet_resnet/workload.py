@@ -75,7 +75,7 @@ FAMILY = Family(
     # Provisional sizes and targets: README.md says what they were seen to do.
     mini=Variant(
         model={"stage_sizes": (1, 1, 1), "num_filters": 24, "num_classes": 16},
-        data={"crop_size": 32, "area_range": (0.35, 1.0), "num_classes": 16, "image_size": 64},
+        data={"crop_size": 24, "area_range": (0.35, 1.0), "num_classes": 16, "image_size": 64},
         facts={
             "num_train_examples": 8_000,
             "num_eval_train_examples": 500,
@@ -86,7 +86,7 @@ FAMILY = Family(
             "test_target_value": 0.82,
             "max_allowed_runtime_sec": 240,
             "eval_period_time_sec": 10,
-            "step_hint": 600,
+            "step_hint": 400,
             "default_batch_size": 128,
         },
     ),
