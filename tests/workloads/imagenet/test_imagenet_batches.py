@@ -28,7 +28,8 @@ def test_batches_do_not_depend_on_the_number_of_workers(folder, request, kind, n
 
 def test_training_batches_hold_normalised_crops_and_their_classes(spec, folder):
     batch = next(data.train_stream(spec, folder, 0, 64))
-    assert batch["inputs"].shape == (64, 32, 32, 3)
+    size = spec.data.crop_size
+    assert batch["inputs"].shape == (64, size, size, 3)
     assert batch["inputs"].dtype == np.float32
     assert batch["targets"].dtype == np.int32
     assert set(batch) == {"inputs", "targets"}
@@ -113,8 +114,9 @@ def test_evaluation_shows_the_centre_square_of_every_image_in_order(spec, folder
     np.testing.assert_array_equal(np.concatenate([batch["targets"] for batch in batches])[:20], own.labels)
     assert not batches[-1]["inputs"][4:].any()
     image = jpeg.decode(own.jpeg(9))
-    wanted = np.empty((32, 32, 3), np.float32)
-    ones, zeros = np.ones(96, np.float32), np.zeros(96, np.float32)
+    size = spec.data.crop_size
+    wanted = np.empty((size, size, 3), np.float32)
+    ones, zeros = np.ones(3 * size, np.float32), np.zeros(3 * size, np.float32)
     pipeline.resize.to_normalised(image, crops.centre_square(64, 64, 0.875), False, ones, zeros, wanted)
     found = batches[1]["inputs"][1] * np.array(spec.train_stddev) + np.array(spec.train_mean)
     np.testing.assert_allclose(found, wanted, atol=1e-3)

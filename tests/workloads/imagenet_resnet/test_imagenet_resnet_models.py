@@ -92,7 +92,8 @@ def test_images_arrive_in_pytorch_as_views_with_channels_first():
     pair = mini_pair()
     batch = image_pairs.random_batch(pair.spec, 2)
     on_device = pair.in_torch.model.to_device(batch)
-    assert on_device["inputs"].shape == (2, 3, 32, 32)
+    size = pair.spec.data.crop_size
+    assert on_device["inputs"].shape == (2, 3, size, size)
     assert on_device["inputs"].is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(on_device["inputs"].permute(0, 2, 3, 1), batch["inputs"])
 
