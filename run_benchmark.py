@@ -29,7 +29,9 @@ flags.DEFINE_integer("num_trials", None, "Trials per study instead of the rulese
 flags.DEFINE_string("experiment_dir", None, "Root of the results.", required=True)
 flags.DEFINE_string("data_dir", None, "Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
 flags.DEFINE_string(
-    "tuning_search_space", None, "JSON file for all submissions; by default the one beside each."
+    "tuning_search_space",
+    None,
+    "JSON file for all submissions, or the name of one beside each; tuning_search_space.json there by default.",
 )
 flags.DEFINE_integer("rng_seed", 0, "Fixes points, data order, initialisation and submissions.")
 flags.DEFINE_integer("max_steps", None, "Stop trials after this many updates; not for scoring.")

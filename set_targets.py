@@ -65,7 +65,9 @@ flags.DEFINE_integer(
     "run: updates of each run and horizon of its schedule; 3/4 of the step hint by default.",
 )
 flags.DEFINE_string(
-    "tuning_search_space", None, "run: JSON file for all algorithms; by default the one beside each."
+    "tuning_search_space",
+    None,
+    "run: JSON file for all algorithms, or the name of one beside each; tuning_search_space.json there by default.",
 )
 flags.DEFINE_integer("rng_seed", 0, "run: fixes points, data order, initialisation and submissions.")
 flags.DEFINE_string("data_dir", None, "run: root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")

@@ -27,7 +27,9 @@ flags.DEFINE_string("submission_path", None, "Other name of --submission.")
 flags.DEFINE_string("framework", None, "jax or pytorch; inferred where the submission offers only one.")
 flags.DEFINE_string("tuning_ruleset", "external", "external (hyperparameters from a search space) or self.")
 flags.DEFINE_string(
-    "tuning_search_space", None, "JSON file; by default tuning_search_space.json beside the submission."
+    "tuning_search_space",
+    None,
+    "JSON file, or the name of one beside the submission; tuning_search_space.json there by default.",
 )
 flags.DEFINE_integer(
     "num_tuning_trials", None, "How many trials of the study to run, each in its own process; 1."

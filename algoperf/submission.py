@@ -379,6 +379,13 @@ def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int)
 
 
 def search_space(submission_file: Path, given: Path | str | None) -> tuple[tuning.SearchSpace, Path]:
-    """The search space of a submission: `given`, else tuning_search_space.json beside its file."""
-    path = Path(given).expanduser() if given else submission_file.parent / SEARCH_SPACE
+    """The search space of a submission: `given`, else tuning_search_space.json beside its file.
+
+    A bare file name that is not in the working directory is looked for beside the submission, so that one name stands
+    for the same kind of space of several submissions.
+    """
+    path = Path(given or SEARCH_SPACE).expanduser()
+    if not given or (path.name == str(given) and not path.exists()):
+        beside = submission_file.parent / path
+        path = beside if not given or beside.exists() else path
     return tuning.load_search_space(path), path
