@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ from harness import SGD_FILES, submission
 
 from algoperf import registry
 from algoperf.spec import UsageError
-from algoperf.submission import batch_size, find, load, source_hash
+from algoperf.submission import batch_size, find, load, search_space, source_hash
 
 STUB = """
 def get_batch_size(workload_name): return 8
@@ -299,3 +300,18 @@ def test_the_interface_that_submissions_annotate_with_is_complete():
 def test_a_submission_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         submission("jax").name = "other"
+
+
+def test_a_bare_name_of_a_search_space_is_a_file_here_or_beside_the_submission(tmp_path, monkeypatch):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for name, rate in (("tuning_search_space.json", 1), ("wide.json", 2)):
+        (folder / name).write_text(json.dumps([{"rate": rate}]))
+    monkeypatch.chdir(tmp_path)
+    file = folder / "submission_jax.py"
+    assert search_space(file, None) == ([{"rate": 1}], folder / "tuning_search_space.json")
+    assert search_space(file, "wide.json") == ([{"rate": 2}], folder / "wide.json")
+    (tmp_path / "wide.json").write_text(json.dumps([{"rate": 3}]))
+    assert search_space(file, "wide.json")[0] == [{"rate": 3}]
+    with pytest.raises(UsageError, match=r"nowhere\.json"):
+        search_space(file, "nowhere.json")
