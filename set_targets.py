@@ -56,6 +56,9 @@ flags.DEFINE_list(
     [],
     "run: those of --algorithms whose best point is run again and sets the targets; all by default.",
 )
+flags.DEFINE_string(
+    "rerun_point", None, "run: JSON file with a point that is run again in place of the best one of --set_by."
+)
 flags.DEFINE_integer(
     "weak_runs", 0, "run: runs of the best point at a tenth of its learning rate, for calibration."
 )
@@ -111,6 +114,7 @@ OWN_FLAGS = {
             "reruns",
             "weak_runs",
             "set_by",
+            "rerun_point",
             "max_steps",
             "tuning_search_space",
             "rng_seed",
@@ -180,7 +184,7 @@ def _run() -> int:
         raise UsageError("Say what to set targets for: --workload=<name>, or --workloads=<name>,<name>, ...")
     else:
         names = (
-            *("trials", "reruns", "weak_runs", "max_steps"),
+            *("trials", "reruns", "weak_runs", "rerun_point", "max_steps"),
             *("tuning_search_space", "rng_seed", "data_dir", "device"),
         )
         config = plan.SweepConfig(

@@ -49,6 +49,8 @@ class SweepConfig:
     weak_runs: int = 0
     set_by: tuple[str, ...] = ()
     """Algorithms whose best point is run again and sets the targets; empty means all."""
+    rerun_point: str | None = None
+    """JSON file with one point that is run again in place of the best one."""
     max_steps: int | None = None
     tuning_search_space: str | None = None
     rng_seed: int = 0
@@ -75,6 +77,10 @@ class SweepConfig:
         for name in self.set_by:
             if name not in self.algorithms:
                 raise no_such("algorithm for --set_by among --algorithms", name, self.algorithms)
+        if self.rerun_point and len(self.set_by) != 1:
+            raise UsageError(
+                f"--rerun_point={self.rerun_point} is a point of one algorithm: say of which with --set_by=<name>."
+            )
         for name in ("workloads", "algorithms"):
             given = getattr(self, name)
             if len(set(given)) < len(given):
@@ -271,6 +277,21 @@ def best_point_jobs(config: SweepConfig, part: str, best: Mapping[str, SweepTria
         }
         jobs += _jobs(config, files[trial.algorithm], workload, own)
     return jobs
+
+
+def given_point(path: str) -> dict[str, Any]:
+    """The point in a JSON file, as an object or as the only entry of a list.
+
+    Raises:
+      UsageError: if it holds anything else.
+    """
+    content = _stored(Path(path).expanduser())
+    if content is None:
+        raise UsageError(f"There is no file --rerun_point={path}: write one point to it, as JSON.")
+    point = content[0] if isinstance(content, list) and len(content) == 1 else content
+    if not isinstance(point, dict) or not point:
+        raise UsageError(f'--rerun_point={path} does not hold one point, as in {{"learning_rate": 0.001}}.')
+    return point
 
 
 def weak_point(trial: SweepTrial) -> dict[str, Any]:

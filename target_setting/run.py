@@ -61,7 +61,11 @@ def run(config: SweepConfig, options: RunOptions) -> None:
 
 
 def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
-    """Workload -> the best trial in the folder, over all algorithms or those that set the targets."""
+    """Workload -> the best trial in the folder, over all algorithms or those that set the targets.
+
+    With a point that is given, it stands in the trial's place: of it only algorithm, workload and point count.
+    """
+    point = plan.given_point(config.rerun_point) if config.rerun_point else None
     setters = tuple(config.submission(given)[1] for given in config.set_by)
     sweep = read_sweep(
         config.sweep_dir, algorithms=setters, workloads=config.workloads, framework=config.framework
@@ -71,7 +75,8 @@ def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
         trials = [trial for trial in sweep.trials if trial.workload == workload]
         if not trials:
             raise UsageError(f"No trial on {workload} in {config.sweep_dir} can be read: see --status.")
-        found[workload] = target_rules.best(trials)
+        best = target_rules.best(trials)
+        found[workload] = dataclasses.replace(best, point=point) if point else best
     return found
 
 
