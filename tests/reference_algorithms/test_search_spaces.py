@@ -118,6 +118,7 @@ def test_the_self_tuning_baseline_is_the_fifth_point_without_label_smoothing():
     from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT
 
     fifth = load_space("nadamw", "_full_budget")[4]
+    assert json.loads((ROOT / "reference_algorithms/nadamw/self_tuning_point.json").read_text()) == fifth
     assert fifth.pop("label_smoothing") == 0
     assert vars(SELF_TUNING_POINT) == fifth
 

@@ -173,6 +173,34 @@ def test_one_algorithm_may_set_the_targets_and_others_be_compared(tmp_path, caps
         sweep(tmp_path, set_by=("adam",))
 
 
+def test_a_given_point_is_rerun_in_place_of_the_best(tmp_path, capsys):
+    config = sweep(
+        tmp_path, algorithms=("nadamw",), set_by=("nadamw",), rerun_point=str(tmp_path / "point.json")
+    )
+    point = {**plan.draw_points(config)["nadamw"][0], "learning_rate": 0.004}
+    for content in ([point], point):
+        (tmp_path / "point.json").write_text(json.dumps(content))
+        run.run(config, QUIET)
+        assert "reruns are not of the sweep's best point, nadamw" in " ".join(capsys.readouterr().out.split())
+    assert read(tmp_path / "target_setting" / "targets.json")["provenance"]["digits"]["point"] == point
+    assert len(starts(tmp_path)) == 3 + 2
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "[{}, {}]", "{}"])
+def test_a_file_without_one_point_is_refused(tmp_path, content):
+    path = tmp_path / "point.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match="does not hold one point"):
+        plan.given_point(str(path))
+
+
+def test_a_given_point_needs_a_file_and_an_algorithm(tmp_path):
+    with pytest.raises(UsageError, match=r"There is no file --rerun_point=.*none\.json"):
+        plan.given_point(str(tmp_path / "none.json"))
+    with pytest.raises(UsageError, match="say of which with --set_by"):
+        sweep(tmp_path, rerun_point="point.json")
+
+
 def test_a_weak_choice_needs_a_learning_rate(tmp_path):
     space = tmp_path / "space.json"
     space.write_text(json.dumps({"rate": {"min": 0.1, "max": 1.0, "scaling": "log"}}))
