@@ -104,9 +104,9 @@ def calibrations(found: Collection[Calibration]) -> str:
         choices += [[setting.workload, *choice_cells(choice)] for choice in one.algorithms]
         if one.weak:
             best = setting.reruns[0].trial.algorithm
-            choices.append([setting.workload, f"{best}, best point, 0.1 x rate", *choice_cells(one.weak)[1:]])
+            choices.append([setting.workload, f"weak: {best}, 0.1 x rate", *choice_cells(one.weak)[1:]])
     return (
-        "Reruns of the best point: median (least - most) to both targets\n"
+        "Reruns: median (least - most) to both targets\n"
         + table(header, rows, num_left=3)
         + "\n\nPoints of the sweep and the weak choice; gaps of best and median run to the target, in standard "
         "deviations of reruns\n" + table(names, choices, num_left=2)

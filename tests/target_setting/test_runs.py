@@ -160,7 +160,7 @@ def test_weak_runs_take_a_tenth_of_the_best_learning_rate_and_enter_the_calibrat
     assert len(content["provenance"]["digits"]["reruns"]) == 2
     assert "weak: 2 trials: 2 done" in run.status_text(config)
     config = command.Config(procedure="calibration", sweep_dir=tmp_path, min_reruns=2)
-    assert "nadamw, best point, 0.1 x rate" in command.run(config).table
+    assert "weak: nadamw, 0.1 x rate" in command.run(config).table
 
 
 def test_one_algorithm_may_set_the_targets_and_others_be_compared(tmp_path, capsys):
