@@ -50,7 +50,9 @@ def test_every_suite_that_is_shipped_loads(name):
         assert suite.ruleset(ruleset).num_trials >= 1
 
 
-SPACES = sorted([*ROOT.glob("reference_algorithms/*/*.json"), *ROOT.glob("submissions/*/*.json")])
+SPACES = sorted(
+    [*ROOT.glob("reference_algorithms/*/tuning_*.json"), *ROOT.glob("submissions/*/tuning_*.json")]
+)
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: str(path.relative_to(ROOT)))
