@@ -384,8 +384,8 @@ def search_space(submission_file: Path, given: Path | str | None) -> tuple[tunin
     A bare file name that is not in the working directory is looked for beside the submission, so that one name stands
     for the same kind of space of several submissions.
     """
-    path = Path(given or SEARCH_SPACE).expanduser()
-    if not given or (path.name == str(given) and not path.exists()):
-        beside = submission_file.parent / path
-        path = beside if not given or beside.exists() else path
+    path = Path(given).expanduser() if given else submission_file.parent / SEARCH_SPACE
+    beside = submission_file.parent / path.name
+    if str(given) == path.name and beside.exists() and not path.exists():
+        path = beside
     return tuning.load_search_space(path), path

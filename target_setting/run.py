@@ -34,6 +34,8 @@ def run(config: SweepConfig, options: RunOptions) -> None:
     if options.status or options.plan:
         print(status_text(config) if options.status else plan_text(config, options.workers or 1))
         return
+    if config.rerun_point:
+        plan.given_point(config.rerun_point)  # Now, not when the sweep is done.
     plan.prepare(config, config.sweep_dir)
     for part in parts(config):
         jobs, store = _jobs(config, part), plan.store_of(config, part)

@@ -197,6 +197,9 @@ def test_a_file_without_one_point_is_refused(tmp_path, content):
 def test_a_given_point_needs_a_file_and_an_algorithm(tmp_path):
     with pytest.raises(UsageError, match=r"There is no file --rerun_point=.*none\.json"):
         plan.given_point(str(tmp_path / "none.json"))
+    with pytest.raises(UsageError, match="There is no file"):
+        run.run(sweep(tmp_path, set_by=("nadamw",), rerun_point=str(tmp_path / "none.json")), QUIET)
+    assert not (tmp_path / "points").exists(), "refused before anything runs"
     with pytest.raises(UsageError, match="say of which with --set_by"):
         sweep(tmp_path, rerun_point="point.json")
 
