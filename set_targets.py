@@ -33,7 +33,9 @@ from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "sweep_dir", None, "The sweep folder; run: target_setting_results/<workload>_<framework> by default."
+    "sweep_dir",
+    None,
+    "The sweep folder, or an archive of one; run: target_setting_results/<workload>_<framework> by default.",
 )
 flags.DEFINE_string("output_dir", None, "Write results here; <sweep_dir>/target_setting by default.")
 flags.DEFINE_list(

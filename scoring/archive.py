@@ -1,13 +1,16 @@
 """A results folder in one file: what scoring reads of every trial, compressed, equal bytes for equal results.
 
     python -m scoring.archive <folder of submissions> scoring/data/mini_self.tar.xz [<submission>,...]
+    python -m scoring.archive <folder of a sweep> docs/mini_sweep.tar.xz
 
-The archive has the folder's own layout (`scoring.reading`), so it can be unpacked and scored as any other. Of each
-trial it keeps evaluations, hyperparameters and the summary; checkpoints, training logs and machine records stay out.
+The archive has the folder's own layout (`scoring.reading`; reruns of a sweep lie deeper), so it can be unpacked and
+scored as any other. Of each trial it keeps evaluations, hyperparameters and the summary; checkpoints, training logs and
+machine records stay out.
 """
 
 import contextlib
 import io
+import lzma
 import sys
 import tarfile
 import tempfile
@@ -25,7 +28,7 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
     """Writes the archive.
 
     Args:
-      root: folder that holds one folder per submission.
+      root: folder that holds one folder per submission, or folders of such folders.
       path: where to; an .xz compressed tar file.
       submissions: names to keep; empty means all.
 
@@ -37,11 +40,11 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
     """
     folders = sorted(
         trial
-        for trial in root.glob("*/study_*/*/trial_*")
+        for trial in root.glob("**/study_*/*/trial_*")
         if STUDY.fullmatch(trial.parts[-3])
         and TRIAL.fullmatch(trial.name)
         and (not submissions or trial.parts[-4] in submissions)
-        and (trial / records.EVAL_MEASUREMENTS).is_file()
+        and any((trial / name).is_file() for name in KEPT)
     )
     if not folders:
         raise UsageError(f"No trials of {', '.join(submissions) or 'any submission'} below {str(root)!r}.")
@@ -57,10 +60,19 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
 
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """The folder of submissions that the archive holds, for as long as the context lasts."""
+    """The folder of submissions that the archive holds, for as long as the context lasts.
+
+    Raises:
+      UsageError: if the file is no archive.
+    """
     with tempfile.TemporaryDirectory(prefix="algoperf-results-") as folder:
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
+        try:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+        except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+            raise UsageError(
+                f"Cannot read {str(path)!r} as an archive of results: {error}. Make one with python -m scoring.archive."
+            ) from None
         yield Path(folder)
 
 

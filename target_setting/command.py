@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from algoperf import records
 from algoperf.spec import UsageError, no_such
+from scoring import archive
 from scoring.report import count
 from scoring.text import paragraph, terminal_width
 from target_setting import plots, report, target_file
@@ -32,6 +34,7 @@ class Config:
 
     procedure: str
     sweep_dir: Path
+    """The sweep folder, or an archive of it (`scoring.archive`)."""
     output_dir: Path | None = None
     """None is the folder `target_setting` in the sweep folder."""
     algorithms: tuple[str, ...] = ()
@@ -89,12 +92,16 @@ def run(config: Config) -> Outcome:
     Raises:
       UsageError: for anything in the arguments or the sweep that the user can put right.
     """
-    sweep = read_sweep(
-        config.sweep_dir,
-        algorithms=config.algorithms,
-        workloads=() if config.procedure == "variants" else config.workloads,
-        framework=config.framework,
-    )
+    is_archive = config.sweep_dir.is_file()
+    if is_archive and config.output_dir is None:
+        raise UsageError(f"{str(config.sweep_dir)!r} is a file; say with --output_dir where results go.")
+    with archive.unpacked(config.sweep_dir) if is_archive else nullcontext(config.sweep_dir) as root:
+        sweep = read_sweep(
+            root,
+            algorithms=config.algorithms,
+            workloads=() if config.procedure == "variants" else config.workloads,
+            framework=config.framework,
+        )
     outcome = PROCEDURES[config.procedure](sweep, config)
     folder = config.output_dir or config.sweep_dir / ANALYSIS
     return write(dataclasses.replace(outcome, notes=(*sweep.notes, *outcome.notes)), config.procedure, folder)

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import sweep_folders
 
+from algoperf.spec import UsageError
+from scoring import archive
+from target_setting import command
 from target_setting.calibration import calibrate, notes_on
 from target_setting.sweep import read_sweep
 from target_setting.targets import set_targets
@@ -58,3 +61,18 @@ def test_reruns_without_noise_have_infinite_gaps(tmp_path):
     found = calibration(tmp_path, [0.1, 0.3, 0.4], reruns=[0.1] * 5)
     (nadamw,) = found.algorithms
     assert (found.noise, nadamw.gap, nadamw.median_gap) == (pytest.approx(0), 0.0, np.inf)
+
+
+def test_an_archive_of_a_sweep_gives_what_the_sweep_gives(tmp_path):
+    root, packed = tmp_path / "sweep", tmp_path / "sweep.tar.xz"
+    calibration(root, [0.3, 0.1, 0.2, np.nan], weak=[0.4, 0.6])
+    assert archive.pack(root, packed) == 4 + 5 + 2
+    config = {"procedure": "calibration", "output_dir": tmp_path / "out"}
+    folder = command.run(command.Config(sweep_dir=root, **config))
+    packed_too = command.run(command.Config(sweep_dir=packed, **config))
+    assert (packed_too.table, packed_too.content) == (folder.table, folder.content)
+    with pytest.raises(UsageError, match="say with --output_dir where results go"):
+        command.run(command.Config(procedure="calibration", sweep_dir=packed))
+    packed.write_bytes(b"nothing of the kind")
+    with pytest.raises(UsageError, match="as an archive of results"):
+        command.run(command.Config(sweep_dir=packed, **config))
