@@ -13,18 +13,17 @@ Leave the machine alone meanwhile.
 
 import functools
 import logging
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import backends, registry, submission
-from algoperf.spec import UsageError, no_such
+from algoperf import backends, commands, registry, submission
+from algoperf.spec import no_such
 from algoperf.workload import FRAMEWORKS, Workload
 
 FLAGS = flags.FLAGS
@@ -304,16 +303,9 @@ def compare(name: str, workload: Workload, **settings: Any) -> tuple[str, np.nda
     return fastest, seconds[name], seconds[fastest]
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    try:
-        run()
-    except UsageError as error:
-        sys.exit(str(error))
-
-
-def run() -> None:
+def main(argv: Sequence[str]) -> None:
     """What the flags ask for."""
+    del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     known = algorithm_names()
     names = FLAGS.algorithms or known
@@ -339,4 +331,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -13,15 +13,14 @@ import ast
 import dataclasses
 import functools
 import logging
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import backends, registry
+from algoperf import backends, commands, registry
 from algoperf.spec import ForwardPassMode, UsageError, no_such
 from algoperf.workload import Workload, WorkloadSpec
 from workloads.ogbg.graphs import GraphsTuple
@@ -255,16 +254,9 @@ def _seconds(call: Callable[[], Any]) -> tuple[float, float]:
     return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    try:
-        run()
-    except UsageError as error:
-        sys.exit(str(error))
-
-
-def run() -> None:
+def main(argv: Sequence[str]) -> None:
     """What the flags ask for."""
+    del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     framework = backends.canonical(FLAGS.framework)
     condition = ALGOPERF.get(FLAGS.workload)
@@ -289,4 +281,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -21,7 +21,7 @@ from algoperf.spec import UsageError, no_such
 from campaign.plan import Campaign, Job, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
-from target_setting.sweep import RERUNS, Point, SweepTrial, part_folder
+from target_setting.sweep import RERUNS, WEAK_FACTOR, Point, SweepTrial, part_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_ROOT = Path("target_setting_results")
@@ -31,8 +31,6 @@ SHARE = 0.75
 """Of a submission's updates that target setting gets: https://arxiv.org/abs/2306.07179, section 4.1."""
 TIME_LIMIT_FACTOR = 20
 """Times the workload's budget: updates end a run, on a slow or busy machine too, and time only one that hangs."""
-WEAK_FACTOR = 0.1
-"""Learning rate of the weak choice over that of the best point."""
 POINTS, SUITE, SAVED = "points", "suite.json", "run.json"
 
 

@@ -15,7 +15,7 @@ from target_setting.expected_best import LUCK, ExpectedBest
 from target_setting.narrow import Narrowed
 from target_setting.optlist import OptList
 from target_setting.results import Metric
-from target_setting.sweep import SweepTrial
+from target_setting.sweep import WEAK_FACTOR, SweepTrial
 from target_setting.targets import Spread, TargetSetting
 from target_setting.variants import Transfer, VariantTest
 
@@ -104,7 +104,9 @@ def calibrations(found: Collection[Calibration]) -> str:
         choices += [[setting.workload, *choice_cells(choice)] for choice in one.algorithms]
         if one.weak:
             best = setting.reruns[0].trial.algorithm
-            choices.append([setting.workload, f"weak: {best}, 0.1 x rate", *choice_cells(one.weak)[1:]])
+            choices.append(
+                [setting.workload, f"weak: {best}, {WEAK_FACTOR:g} x rate", *choice_cells(one.weak)[1:]]
+            )
     return (
         "Reruns: median (least - most) to both targets\n"
         + table(header, rows, num_left=3)

@@ -24,6 +24,8 @@ from scoring.records import FRAMEWORKS, Finding, Kind
 
 SWEEP, RERUNS, WEAK = "sweep", "reruns", "weak"
 """The three parts of a sweep folder."""
+WEAK_FACTOR = 0.1
+"""Learning rate of the weak choice over that of the best point."""
 ANALYSIS = "target_setting"
 """Subfolder for results of the procedures, unless the user names another."""
 LAYOUT = "<algorithm>/study_0/<workload>_<framework>/trial_<t>/"
