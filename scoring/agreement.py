@@ -109,7 +109,7 @@ def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None
 
 
 def main(argv: Sequence[str]) -> None:
-    suite = suites.load(FLAGS.suite)
+    suite = suites.customize(suites.load(FLAGS.suite), num_studies=FLAGS.num_studies)
     if len(argv) > 2:
         raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}.")
     results = read(suite, FLAGS.ruleset, Path(argv[1]) if len(argv) == 2 else None, FLAGS.compare_to)
@@ -124,5 +124,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
     flags.DEFINE_string("compare_to", None, "Results that ship with the package instead of a folder: mini.")
     flags.DEFINE_integer("num_workloads", 3, "Size of the subsets.")
+    flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
     flags.DEFINE_integer("limit", 10, "Rows to print.")
     commands.run(main)
