@@ -18,7 +18,9 @@ from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "suite", "mini", "Workloads and rules: mini, algoperf_v06, algoperf_v05, qualification, or a .json file."
+    "suite",
+    "mini",
+    "Workloads and rules: mini, mini_quick, algoperf_v06, algoperf_v05, qualification, or a .json file.",
 )
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")

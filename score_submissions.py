@@ -21,7 +21,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "suite",
     "algoperf_v06",
-    "Workloads and rules: algoperf_v05, algoperf_v06, qualification, mini, or a .json file.",
+    "Workloads and rules: algoperf_v05, algoperf_v06, qualification, mini, mini_quick, or a .json file.",
 )
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_bool(

@@ -45,8 +45,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "suite",
     None,
-    "Rules and targets: mini, algoperf_v06, algoperf_v05, qualification, or a .json file, such as targets.json of "
-    "set_targets.py.",
+    "Rules and targets: mini, mini_quick, algoperf_v06, algoperf_v05, qualification, or a .json file, such as "
+    "targets.json of set_targets.py.",
 )
 flags.DEFINE_string("data_dir", None, "Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
 flags.DEFINE_string("experiment_dir", "experiments", "Root of the results.")

@@ -12,12 +12,17 @@ from algoperf.progress import duration
 from campaign.engine import Running
 from campaign.plan import Job
 from campaign.process import last_evaluation
-from campaign.store import State, Store
+from campaign.store import Outcome, State, Store
 from scoring.text import table
 
 OVERHEAD_FACTOR = 1.3
 """Wall time of a trial over its budget, before there are measurements: evaluation, compilation, start."""
 PLAIN_PERIOD_SEC = 30.0
+SETBACKS = {
+    Outcome.CRASHED: "crashed, is run once more",
+    Outcome.LOST: "its node died, goes on from its last checkpoint",
+}
+"""What is said of attempts that do not end a trial."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +196,16 @@ class Live:
         self._moves = self._file.isatty()
         self._last_print = -PLAIN_PERIOD_SEC
         self._known: dict[str, State] = {}
+        self._setbacks: dict[str, int] = {}
         self._left = 0.0
 
     def __call__(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> None:
         if not self._enabled:
             return
         changed = [key for key, state in states.items() if self._known.get(key) is not state]
+        for job in self._jobs:
+            if State.RUNNING in (states[job.key], self._known.get(job.key)) and not states[job.key].is_final:
+                self._print_setbacks(job)
         if changed:
             ended = [key for key in changed if states[key].is_final and key in self._known]
             for key in ended:
@@ -209,6 +218,13 @@ class Live:
         if self._moves or now - self._last_print >= PLAIN_PERIOD_SEC:
             self._last_print = now
             self._print(self._line(states, runs))
+
+    def _print_setbacks(self, job: Job) -> None:
+        """A line for every attempt that has come to nothing since the last look."""
+        ended = [one for one in self._store.attempts(job) if one.outcome in SETBACKS]
+        for attempt in ended[self._setbacks.get(job.key, len(ended)) :]:
+            self._print(f"{job.key}: {SETBACKS[attempt.outcome]} (log: {attempt.log})", stays=True)
+        self._setbacks[job.key] = len(ended)
 
     def _line(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> str:
         total = len(states)

@@ -1,6 +1,7 @@
 """Campaigns: the plan, claims, crashes, kills and continuing, on pretended trials; one run with real ones."""
 
 import collections
+import io
 import json
 import os
 import signal
@@ -194,6 +195,30 @@ def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
         assert store.state(job) is State.RUNNING
         store.lose(attempt)
         assert store.state(job) is State.WAITING
+
+
+def test_crashes_and_lost_nodes_are_said_while_a_campaign_runs(tmp_path):
+    found = campaign(tmp_path)
+    jobs, store, said = plan.make_jobs(found), Store(found), io.StringIO()
+    live = status.Live(jobs, store, num_workers=1, file=said)
+
+    def look():
+        said.truncate(said.seek(0))
+        live({job.key: store.state(job) for job in jobs}, {})
+        return [line for line in said.getvalue().splitlines() if line.startswith(jobs[0].key)]
+
+    store.end(jobs[0], store.claim(jobs[0]), Outcome.CRASHED, "before this command")
+    look()
+    attempt = store.claim(jobs[0])
+    assert look() == [], "what another command has met is not news"
+    attempt.update(host=socket.gethostname() + "-other")
+    store.lose(attempt)
+    (line,) = look()
+    assert "its node died, goes on from its last checkpoint" in line
+    attempt = store.claim(jobs[0])
+    assert look() == [], "said once"
+    store.end(jobs[0], attempt, Outcome.CRASHED, "again")
+    assert look() == [f"{jobs[0].key}: {State.FAILED}"]
 
 
 def test_a_trial_that_was_given_up_ends_and_leaves_the_record_alone(tmp_path, monkeypatch):
