@@ -28,7 +28,7 @@ from scoring.records import STEPS, Hit, Results, Trial
 
 DATA_DIR = Path(__file__).parent / "data"
 V05, MINI = "algoperf_v05", "mini"
-HARDWARE = {V05: "8 x NVIDIA V100 16 GB", MINI: "two cores of a server processor"}
+HARDWARE = {V05: "8 x NVIDIA V100 16 GB", MINI: "one core of a server processor, in PyTorch"}
 REFERENCES = {MINI: "nadamw"}
 """Leaderboard -> its entry that anybody can run, to tell the speed of a machine."""
 COLUMNS = (
@@ -111,6 +111,12 @@ def _load_mini(ruleset: str, suite: Suite) -> Published:
         )
     with archive.unpacked(path) as folder:
         found = read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
+    there = {trial.workload for trial in found.trials}
+    if missing := [name for name in suite.scored_names() if name not in there]:
+        raise UsageError(
+            f"The results of {MINI} under the {ruleset} ruleset have no {', '.join(missing)}. Use --suite=mini_quick, "
+            "or leave out --compare_to."
+        )
     trials = tuple(
         dataclasses.replace(trial, submission=f"{MINI}/{trial.submission}") for trial in found.trials
     )

@@ -136,3 +136,9 @@ def test_a_ruleset_without_results_is_named(mini_leaderboard):
         UsageError, match="under the external ruleset ship with this version; use --ruleset=self"
     ):
         command.run(dataclasses.replace(mini_leaderboard, ruleset="external"))
+
+
+def test_a_workload_without_results_is_named(mini_leaderboard):
+    both = dataclasses.replace(mini_leaderboard, workloads=("wmt_mini", "ogbg_mini"))
+    with pytest.raises(UsageError, match="under the self ruleset have no ogbg_mini. Use --suite=mini_quick"):
+        command.run(both)
