@@ -43,6 +43,7 @@ def run(campaign: Campaign, config: Config) -> int:
     if config.plan or config.status:
         expectations = status.Expectations(store, jobs, states)
         if config.plan:
+            check_comparison(campaign)
             print(status.plan_text(jobs, states, expectations, config.workers or 1))
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)

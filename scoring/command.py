@@ -54,6 +54,11 @@ class Config:
             )
         if self.calibrate:
             published.check_has_reference(self.compare_to)
+            if self.submissions_dir is None:
+                raise UsageError(
+                    "--calibrate carries the times of your own submissions over: give their folder, as in "
+                    "score_submissions.py --calibrate ~/experiments, or leave out --calibrate."
+                )
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,8 @@ def test_calibration_needs_a_leaderboard_with_a_reference():
     for other in (None, "algoperf_v05"):
         with pytest.raises(UsageError, match="--calibrate goes with --compare_to=mini"):
             Config(submissions_dir=Path("any"), compare_to=other, calibrate=True)
+    with pytest.raises(UsageError, match="give their folder"):
+        Config(submissions_dir=None, compare_to="mini", calibrate=True)
 
 
 def test_a_ruleset_without_results_is_named(mini_leaderboard):
