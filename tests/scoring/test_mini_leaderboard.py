@@ -11,7 +11,7 @@ from scoring.command import Config
 from scoring.records import AXES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini_leaderboard.md"
-SUITES = {"self": "mini"}
+SUITES = {"self": "mini", "external": "mini_quick"}
 """Ruleset -> suite whose workloads were run."""
 
 
