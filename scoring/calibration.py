@@ -1,40 +1,50 @@
 """Times of one machine, carried over to another by an algorithm that ran on both.
 
 Seconds per update compare machines (and frameworks) apart from the luck of a run; seconds to a target do not.
+
+A run keeps the budget of its own clock: on a machine half as fast as the other it ends after half of the budget there.
+`cut_short` finds the misses that this may have made.
 """
 
 import collections
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from algoperf.spec import UsageError
-from scoring.records import Results, Trial
+from scoring.leaderboard import Leaderboard
+from scoring.records import Reason, Results, Trial
+from scoring.times import USED_UP
 
 
-def machine_factors(own: Results, published: Results, reference: str, prefix: str) -> dict[str, float]:
-    """What own seconds are multiplied by, per workload.
+def machine_factors(
+    own: Results, beside: Results, published: Results, reference: str, prefix: str
+) -> dict[str, float]:
+    """What own seconds are multiplied by, for each of their workloads.
 
     It is the reference's median seconds per update there over those here, of trials that reached the target. A
     workload where it did not, here or there, takes the geometric mean of the others.
 
     Args:
-      own: results of this machine, with those of the reference.
+      own: results of this machine that are scored.
+      beside: results of this machine with those of the reference; may be `own`.
       published: results of the other machine.
-      reference: name of the submission in `own`.
+      reference: name of the submission in `beside`.
       prefix: before its name in `published`.
 
     Raises:
       UsageError: if the reference did not run here, or reached no target.
     """
-    if reference not in own.submissions:
+    if reference not in beside.submissions:
         raise UsageError(
             f"--calibrate needs results of {reference!r} from this machine beside yours "
-            f"({', '.join(own.submissions)}): run reference_algorithms/{reference} too (run_benchmark.py --calibrate "
-            "does), or leave out --calibrate."
+            f"({', '.join(beside.submissions)}): run reference_algorithms/{reference} too (run_benchmark.py "
+            "--calibrate does), or leave out --calibrate."
         )
-    here = _seconds_per_update(own.trials, reference)
+    here = _seconds_per_update(beside.trials, reference)
     there = _seconds_per_update(published.trials, f"{prefix}/{reference}")
     factors = {workload: there[workload] / here[workload] for workload in sorted(there) if workload in here}
     if not factors:
@@ -57,13 +67,61 @@ def _seconds_per_update(trials: tuple[Trial, ...], submission: str) -> dict[str,
 
 
 def carried_over(results: Results, factors: Mapping[str, float]) -> Results:
-    """`results` with all seconds multiplied by the factor of their workload."""
+    """`results` with the seconds to each target multiplied by the factor of their workload.
+
+    `last_time_sec` stays: it is compared with the budget, which the run had on its own clock.
+    """
 
     def changed(trial: Trial) -> Trial:
         factor = factors[trial.workload]
         hit = trial.hit and dataclasses.replace(
             trial.hit, submission_time_sec=factor * trial.hit.submission_time_sec
         )
-        return dataclasses.replace(trial, hit=hit, last_time_sec=factor * trial.last_time_sec)
+        return dataclasses.replace(trial, hit=hit, clock_factor=factor)
 
     return dataclasses.replace(results, trials=tuple(changed(trial) for trial in results.trials))
+
+
+@dataclass(frozen=True)
+class CutShort:
+    """Trials that used up their own budget without a hit, with budget left on the other machine's clock."""
+
+    submission: str
+    workload: str
+    clock_factor: float
+    """Below 1."""
+    last_sec: float
+    """Last evaluation of the longest of them, on the other machine's clock."""
+    budget_sec: float
+
+
+def cut_short(results: Results, board: Leaderboard) -> list[CutShort]:
+    """The misses that a larger budget here might have turned into hits there.
+
+    Args:
+      results: carried over to the other machine.
+      board: the field they are scored in.
+    """
+    settings = board.settings
+    found = []
+    for submission, workload in itertools.product(results.submissions, board.table.columns):
+        miss = board.table.cells[submission, workload].miss
+        if miss is None or miss.reason is not Reason.TARGET_NOT_REACHED:
+            continue
+        budget_sec = settings.suite.budget_sec(workload, settings.ruleset_name)
+        used_up = [
+            trial
+            for trial in results.trials
+            if (trial.submission, trial.workload) == (submission, workload)
+            and not trial.hit
+            and trial.status in ("", "budget_exhausted")
+            and trial.last_time_sec >= USED_UP * budget_sec
+        ]
+        if not used_up:
+            continue
+        longest = max(used_up, key=lambda trial: trial.last_time_sec)
+        factor, last_sec = longest.clock_factor, longest.last_time_sec
+        next_sec = last_sec + settings.suite.targets(workload).eval_period_sec
+        if factor < 1 and factor * next_sec <= budget_sec:  # One more evaluation would have counted.
+            found.append(CutShort(submission, workload, factor, factor * last_sec, budget_sec))
+    return found

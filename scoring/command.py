@@ -92,9 +92,9 @@ def run(config: Config) -> Scored:
     )
     factors = None
     if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
-        factors = calibration.machine_factors(
-            own, entries.results, published.REFERENCES[entries.name], entries.name
-        )
+        reference = published.REFERENCES[entries.name]
+        beside = read_beside(config, suite, own, reference)
+        factors = calibration.machine_factors(own, beside, entries.results, reference, entries.name)
         own = calibration.carried_over(own, factors)
     field = records.merge([own, entries.results]) if entries else own
     settings = Settings(
@@ -113,6 +113,8 @@ def run(config: Config) -> Scored:
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
     if entries:
         notes.append(report.published_note(entries, factors))
+    if factors and (cut := calibration.cut_short(own, board)):
+        notes.append(report.cut_short_note(cut, full, config.ruleset))
     scored = Scored(board, findings, differences, tuple(notes))
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)
@@ -143,6 +145,17 @@ def read_own(config: Config, suite: Suite) -> tuple[Results, tuple[Finding, ...]
             "or name workloads with --workloads."
         )
     return results, findings
+
+
+def read_beside(config: Config, suite: Suite, own: Results, name: str) -> Results:
+    """Results with those of the submission called `name`, also where --include or --exclude leaves it out of `own`.
+
+    `own` itself where the folder does not have it.
+    """
+    if name in own.submissions or name not in reading.submission_folders(config.submissions_dir):
+        return own
+    targets = {workload: suite.targets(workload) for workload in suite.scored_names()}
+    return reading.read_submissions(config.submissions_dir, targets, include=[name])
 
 
 def reference_name(config: Config, field: Results) -> str | None:

@@ -51,7 +51,7 @@ def read_submissions(
             f"{str(root)!r} is the folder of one submission (it holds study folders); give its parent "
             f"{str(root.resolve().parent)!r} and --include={root.resolve().name}."
         )
-    found = [name for name in folders if any(STUDY.fullmatch(study) for study in subfolders(folders[name]))]
+    found = submission_folders(root)
     if not found:
         raise UsageError(
             f"No results below {str(root)!r}: expected {LAYOUT}. Is it the folder of submissions?"
@@ -69,6 +69,15 @@ def read_submissions(
     for name in chosen:
         read_submission(name, folders[name], targets, trials, findings)
     return Results(submissions=tuple(chosen), trials=tuple(trials), findings=tuple(findings))
+
+
+def submission_folders(root: Path) -> list[str]:
+    """Names of the submissions below `root`: folders that hold a study."""
+    return [
+        name
+        for name, path in subfolders(str(root)).items()
+        if any(STUDY.fullmatch(study) for study in subfolders(path))
+    ]
 
 
 def read_submission(

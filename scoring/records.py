@@ -64,9 +64,11 @@ class Trial:
     best: float = math.nan
     """Best validation metric seen; NaN where none was recorded."""
     last_time_sec: float = math.nan
-    """Submission clock at the last evaluation, in seconds."""
+    """Submission clock at the last evaluation, in seconds of the machine that ran it."""
     status: str = ""
     """`status` of the trial's summary.json; '' where there is none (AlgoPerf writes none)."""
+    clock_factor: float = 1.0
+    """What the seconds of `hit` were multiplied by, to stand on the clock of another machine."""
 
 
 class Kind(enum.StrEnum):

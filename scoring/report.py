@@ -3,8 +3,10 @@
 import math
 from collections.abc import Collection, Mapping
 
+from algoperf.suites import Suite
 from scoring import completeness, published, text
 from scoring.bootstrap import CONFIDENCE
+from scoring.calibration import CutShort
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.records import AXIS_UNITS, Finding, Reason
@@ -216,6 +218,22 @@ def published_note(entries: published.Published, factors: Mapping[str, float] | 
     return (
         f"Rows called {entries.name}/... are published entries, {hardware} All scores here are relative to the joint "
         f"field, so those of the published entries differ from the published ones.{medians}"
+    )
+
+
+def cut_short_note(cut: Collection[CutShort], suite: Suite, ruleset: str) -> str:
+    """Which misses say less, as the run ended with budget left on the leaderboard's clock; `cut` has one or more."""
+    shown = ", ".join(
+        f"{one.submission} on {one.workload} at {one.last_sec:,.0f} s of {one.budget_sec:,.0f} s"
+        for one in cut
+    )
+    larger = suite.ruleset(ruleset).budget_factor / min(one.clock_factor for one in cut)
+    return (
+        "Your runs ended with the budget of your own clock. Where your machine is the slower one, some was left on the "
+        f"leaderboard's clock, and a miss says less: last evaluated there {shown}. To find out, copy the file of suite "
+        f"{suite.name} (algoperf/suites), raise budget_factor of the {ruleset} ruleset to "
+        f"{math.ceil(100 * larger) / 100:g}, run under the copy into another --experiment_dir, and score that with "
+        f"--suite={suite.name} as now."
     )
 
 

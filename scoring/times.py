@@ -16,6 +16,9 @@ from algoperf.suites import Ruleset, Suite, WorkloadTargets
 from scoring.procedure import Procedure
 from scoring.records import SUBMISSION_TIME, Miss, Reason, Trial
 
+USED_UP = 0.9
+"""Share of the budget from which on a run counts as one that had it all; the last evaluation may lie before its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudyTime:
@@ -144,9 +147,9 @@ def why_no_trial_counts(
     trials: Sequence[Trial], best: float, targets: WorkloadTargets, budget_sec: float
 ) -> Miss:
     """The reason for an infinite study time."""
-    late = [trial.hit.submission_time_sec for trial in trials if trial.hit]
+    late = [(trial.hit.submission_time_sec, trial.clock_factor) for trial in trials if trial.hit]
     if late:
-        return Miss(Reason.OVER_BUDGET, over_budget(min(late), budget_sec))
+        return Miss(Reason.OVER_BUDGET, over_budget(*min(late), budget_sec))
     if not trials:
         return Miss(Reason.STUDY_MISSING, "no trial has evaluations")
     statuses = collections.Counter(trial.status for trial in trials if trial.status)
@@ -154,13 +157,16 @@ def why_no_trial_counts(
     if statuses["failed"] + statuses["unreadable"] == len(trials):
         return Miss(Reason.TRIAL_FAILED, ended)
     longest = max((trial.last_time_sec for trial in trials), key=lambda time: (not math.isnan(time), time))
-    if longest < 0.9 * budget_sec:  # stopped by hand, crashed, or ended by the submission
+    if longest < USED_UP * budget_sec:  # stopped by hand, crashed, or ended by the submission
         ended += f"{', ' if ended else ''}longest trial used {longest / budget_sec:.0%} of the budget"
     return Miss(Reason.TARGET_NOT_REACHED, not_reached(best, targets) + (f" ({ended})" if ended else ""))
 
 
-def over_budget(time_sec: float, budget_sec: float) -> str:
-    return f"reached at {time_sec:,.0f} s, after the budget of {budget_sec:,.0f} s"
+def over_budget(time_sec: float, clock_factor: float, budget_sec: float) -> str:
+    clock = (
+        f" on the leaderboard's clock ({time_sec / clock_factor:,.0f} s here)" if clock_factor != 1 else ""
+    )
+    return f"reached at {time_sec:,.0f} s{clock}, after the budget of {budget_sec:,.0f} s"
 
 
 def not_reached(best: float, targets: WorkloadTargets) -> str:
@@ -279,7 +285,7 @@ def published_median(
         return WorkloadTime(math.inf if procedure.pad_studies else math.nan, (), miss)
     budget_sec = targets.runtime_budget_sec * ruleset.budget_factor
     if procedure.check_budget and budget_sec < value < math.inf:
-        miss = Miss(Reason.OVER_BUDGET, over_budget(value, budget_sec))
+        miss = Miss(Reason.OVER_BUDGET, over_budget(value, 1.0, budget_sec))
         return WorkloadTime(math.inf, (), miss, is_median_only=True)
     miss = Miss(Reason.TARGET_NOT_REACHED, "published as not reached") if value == math.inf else None
     return WorkloadTime(value, (), miss, is_median_only=True)

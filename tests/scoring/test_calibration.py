@@ -1,6 +1,7 @@
 """Results kept in one file, and times carried over from machine to machine."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from algoperf import suites
 from algoperf.spec import UsageError
 from scoring import archive, calibration, command, published, reading
 from scoring.command import Config
-from scoring.records import Hit, Results, Trial
+from scoring.records import Hit, Reason, Results, Trial
 
 
 def trial(submission, workload, time_sec=None, step=None, study=0, last=100.0):
@@ -46,21 +47,25 @@ def test_factors_are_ratios_of_seconds_per_update():
         trial("nadamw", "c"),  # Missed: the geometric mean of 1/2 and 8.
         trial("mine", "a", 40.0, 300),
     )
-    factors = calibration.machine_factors(here, THERE, "nadamw", "mini")
+    factors = calibration.machine_factors(here, here, THERE, "nadamw", "mini")
     assert factors == pytest.approx({"a": 0.5, "b": 8.0, "c": 2.0})
     carried = calibration.carried_over(here, factors)
     assert carried.submissions == here.submissions
     assert carried.trials[3].hit == Hit(0, 20.0, 300)
-    assert [one.last_time_sec for one in carried.trials] == pytest.approx([50.0, 800.0, 200.0, 50.0])
+    assert [one.clock_factor for one in carried.trials] == pytest.approx([0.5, 8.0, 2.0, 0.5])
+    assert [one.last_time_sec for one in carried.trials] == [100.0] * 4  # Of a budget on the own clock.
+    only = field(trial("mine", "a", 40.0, 300))
+    assert calibration.machine_factors(only, here, THERE, "nadamw", "mini") == pytest.approx({"a": 0.5})
 
 
 def test_a_reference_that_did_not_run_or_reached_nothing_is_named():
+    mine, missed = field(trial("mine", "a")), field(trial("nadamw", "a"))
     with pytest.raises(
         UsageError, match="needs results of 'nadamw' from this machine beside yours \\(mine\\)"
     ):
-        calibration.machine_factors(field(trial("mine", "a")), THERE, "nadamw", "mini")
+        calibration.machine_factors(mine, mine, THERE, "nadamw", "mini")
     with pytest.raises(UsageError, match="nadamw reached no target here that it reached in mini"):
-        calibration.machine_factors(field(trial("nadamw", "a")), THERE, "nadamw", "mini")
+        calibration.machine_factors(missed, missed, THERE, "nadamw", "mini")
 
 
 def test_an_archive_holds_what_scoring_reads(write_trial, tmp_path, suite):
@@ -86,20 +91,23 @@ def test_an_archive_holds_what_scoring_reads(write_trial, tmp_path, suite):
         archive.pack(root, path, ["sgd"])
 
 
+TARGET = suites.load("mini").targets("wmt_mini").validation_target
+BUDGET_SEC = suites.load("mini").budget_sec("wmt_mini", "self")
+
+
 @pytest.fixture
 def mini_leaderboard(write_trial, tmp_path, monkeypatch):
     """A leaderboard with one entry beside the reference, both on one workload; mine is twice as fast as the machine."""
-    target = suites.load("mini").targets("wmt_mini").validation_target
     for study in range(3):
         for name, steps in (("nadamw", 4), ("other", 2)):
-            rows = [(10.0 * (i + 1), 0.0) for i in range(steps - 1)] + [(10.0 * steps, target + 1)]
+            rows = [(10.0 * (i + 1), 0.0) for i in range(steps - 1)] + [(10.0 * steps, TARGET + 1)]
             write_trial(name, "wmt_mini_jax", study=study, rows=rows, metric="bleu")
     archive.pack(tmp_path / "submissions", tmp_path / "mini_self.tar.xz")
     monkeypatch.setattr(published, "DATA_DIR", tmp_path)
     (tmp_path / "submissions").rename(tmp_path / "theirs")
     for study in range(3):
         for name, steps in (("nadamw", 4), ("mine", 3)):
-            rows = [(5.0 * (i + 1), 0.0) for i in range(steps - 1)] + [(5.0 * steps, target + 1)]
+            rows = [(5.0 * (i + 1), 0.0) for i in range(steps - 1)] + [(5.0 * steps, TARGET + 1)]
             write_trial(name, "wmt_mini_jax", study=study, rows=rows, metric="bleu")
     return Config(
         submissions_dir=tmp_path / "submissions",
@@ -123,6 +131,70 @@ def test_a_submission_is_placed_on_the_machine_of_the_leaderboard(mini_leaderboa
     assert "multiplied by wmt_mini 2." in " ".join(command.run(calibrated).notes)
     steps = times(dataclasses.replace(calibrated, axis="steps"))
     assert steps == {"mini/nadamw": 40, "mini/other": 20, "nadamw": 40, "mine": 30}
+
+
+def test_calibration_finds_the_reference_where_it_is_not_scored(mini_leaderboard):
+    calibrated = dataclasses.replace(mini_leaderboard, calibrate=True)
+    for filters in ({"include": ("mine",)}, {"exclude": ("nadamw",)}):
+        board = command.run(dataclasses.replace(calibrated, **filters)).board
+        assert board.submissions == ("mine", "mini/nadamw", "mini/other")
+        assert board.table.values()[0, 0] == 30.0
+
+
+@pytest.fixture
+def placed(mini_leaderboard, write_trial):
+    """Scores, on the leaderboard's clock, the submission 'new' whose studies all have the same evaluations."""
+
+    def place(rows, factor=2.0, status="budget_exhausted"):
+        for study in range(3):
+            write_trial("new", "wmt_mini_jax", study=study, rows=rows, metric="bleu", status=status)
+            if factor != 2.0:  # The reference here: 40 updates in so many seconds, 40 there.
+                seconds = [40 / factor * (i + 1) / 4 for i in range(4)]
+                trial = mini_leaderboard.submissions_dir / f"nadamw/study_{study}/wmt_mini_jax/trial_1"
+                shutil.rmtree(trial)
+                rows_of_nadamw = [(at, 0.0) for at in seconds[:-1]] + [(seconds[-1], TARGET + 1)]
+                write_trial("nadamw", "wmt_mini_jax", study=study, rows=rows_of_nadamw, metric="bleu")
+        scored = command.run(dataclasses.replace(mini_leaderboard, calibrate=True, exclude=("mine",)))
+        return scored.board.table.cells["new", "wmt_mini"], " ".join(scored.notes)
+
+    return place
+
+
+def test_a_run_that_used_its_budget_on_a_slow_machine_is_not_said_to_have_used_half(placed):
+    cell, notes = placed([(0.98 * BUDGET_SEC, 0.0)], factor=0.5)
+    assert "of the budget" not in cell.studies[0].miss.detail
+    seconds = f"{0.49 * BUDGET_SEC:,.0f} s of {BUDGET_SEC:,.0f} s"
+    assert f"a miss says less: last evaluated there new on wmt_mini at {seconds}." in notes
+    assert "raise budget_factor of the self ruleset to 3, run under the copy" in notes
+    assert "score that with --suite=mini as now" in notes
+
+
+@pytest.mark.parametrize(
+    ("used", "factor", "status"),
+    [
+        (0.98, 2.0, "budget_exhausted"),
+        (0.98, 0.999, "budget_exhausted"),  # No room for another evaluation.
+        (1.98, 0.5, "budget_exhausted"),  # Run again, as the note says.
+        (0.98, 0.5, "diverged"),
+        (0.30, 0.5, "submission_ended"),
+    ],
+)
+def test_a_miss_that_a_larger_budget_would_not_change_has_no_note(placed, used, factor, status):
+    cell, notes = placed([(used * BUDGET_SEC, 0.0)], factor, status)
+    assert cell.miss.reason is Reason.TARGET_NOT_REACHED
+    assert "a miss says less" not in notes
+    assert ("used 30% of the budget" in cell.studies[0].miss.detail) == (used < 0.9)
+
+
+def test_a_hit_after_the_budget_of_the_leaderboards_clock_says_so(placed):
+    cell, notes = placed([(0.6 * BUDGET_SEC, TARGET + 1)], status="target_reached")
+    assert cell.miss.reason is Reason.OVER_BUDGET
+    there, here = f"{1.2 * BUDGET_SEC:,.0f}", f"{0.6 * BUDGET_SEC:,.0f}"
+    assert (
+        f"reached at {there} s on the leaderboard's clock ({here} s here), after the budget"
+        in cell.miss.detail
+    )
+    assert "a miss says less" not in notes
 
 
 def test_calibration_needs_a_leaderboard_with_a_reference():
