@@ -4,13 +4,15 @@
     python -m scoring.archive <folder of a sweep> docs/mini_sweep.tar.xz
 
 The archive has the folder's own layout (`scoring.reading`; reruns of a sweep lie deeper), so it can be unpacked and
-scored as any other. Of each trial it keeps evaluations, hyperparameters and the summary; checkpoints, training logs and
-machine records stay out.
+scored as any other. Of each trial it keeps evaluations, hyperparameters, the summary, and of the newest record of its
+machine what says how to repeat it: seeds, versions, commit, device. Checkpoints, training logs and the rest stay out.
 """
 
 import contextlib
 import io
+import json
 import lzma
+import re
 import sys
 import tarfile
 import tempfile
@@ -18,10 +20,15 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from algoperf import records
-from algoperf.spec import UsageError
-from scoring.reading import STUDY, TRIAL
+from algoperf.spec import UsageError, no_such
+from scoring.reading import STUDY, TRIAL, read_json
 
 KEPT = (records.EVAL_MEASUREMENTS, records.HPARAMS, records.SUMMARY)
+META_DATA = re.compile(r"meta_data_(\d+)\.json")
+KEPT_META_DATA = (
+    *("rng_seed", "seeds", "package_versions", "git_commit_hash", "git_dirty", "device", "submission_hash"),
+)
+"""Keys that provenance of a sweep is made of (`target_setting.sweep`)."""
 
 
 def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
@@ -36,26 +43,46 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
       The number of trials.
 
     Raises:
-      UsageError: if there are none.
+      UsageError: if there are none, a name in `submissions` is not among them, or the archive cannot be written.
     """
-    folders = sorted(
+    found = sorted(
         trial
         for trial in root.glob("**/study_*/*/trial_*")
         if STUDY.fullmatch(trial.parts[-3])
         and TRIAL.fullmatch(trial.name)
-        and (not submissions or trial.parts[-4] in submissions)
         and any((trial / name).is_file() for name in KEPT)
     )
-    if not folders:
-        raise UsageError(f"No trials of {', '.join(submissions) or 'any submission'} below {str(root)!r}.")
-    with tarfile.open(path, "w:xz", preset=9) as archive:
-        for file in (folder / name for folder in folders for name in KEPT):
-            if file.is_file():
-                content = file.read_bytes()
-                member = tarfile.TarInfo(str(file.relative_to(root)))  # No owner, time 0.
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
+    if not found:
+        raise UsageError(f"No trials of any submission below {str(root)!r}.")
+    known = sorted({trial.parts[-4] for trial in found})
+    for name in submissions:
+        if name not in known:
+            raise no_such(f"submission with trials below {str(root)!r}", name, known)
+    folders = [trial for trial in found if not submissions or trial.parts[-4] in submissions]
+    try:
+        with tarfile.open(path, "w:xz", preset=9) as archive:
+            for folder in folders:
+                for name, content in _kept(folder).items():
+                    member = tarfile.TarInfo(str((folder / name).relative_to(root)))  # No owner, time 0.
+                    member.size = len(content)
+                    archive.addfile(member, io.BytesIO(content))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write {str(path)!r}: {error.strerror}; give a file in a folder that is there."
+        ) from error
     return len(folders)
+
+
+def _kept(folder: Path) -> dict[str, bytes]:
+    """File name -> content, of what an archive holds of a trial."""
+    content = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
+    starts = [(int(m[1]), path) for path in folder.iterdir() if (m := META_DATA.fullmatch(path.name))]
+    if starts:
+        _, newest = max(starts)
+        facts = read_json(str(newest))
+        slim = {key: facts[key] for key in KEPT_META_DATA if key in facts}
+        content[newest.name] = (json.dumps(slim, indent=2) + "\n").encode()
+    return content
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Results kept in one file, and times carried over from machine to machine."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from algoperf.spec import UsageError
 from scoring import archive, calibration, command, published, reading
 from scoring.command import Config
 from scoring.records import Hit, Reason, Results, Trial
+from target_setting import sweep
 
 
 def trial(submission, workload, time_sec=None, step=None, study=0, last=100.0):
@@ -87,8 +89,44 @@ def test_an_archive_holds_what_scoring_reads(write_trial, tmp_path, suite):
         again = tmp_path / "again.tar.xz"
         archive.pack(folder, again)
     assert again.read_bytes() == path.read_bytes()
-    with pytest.raises(UsageError, match="No trials of sgd below"):
-        archive.pack(root, path, ["sgd"])
+
+
+def test_an_archive_keeps_how_to_repeat_a_run(write_trial, tmp_path, suite):
+    folder = write_trial("adam", "up_jax", rows=[(1.5, 0.1)], status="target_reached")
+    facts = {
+        "rng_seed": 7,
+        "seeds": {"data": 1},
+        "package_versions": {"jax": "0.10"},
+        "git_commit_hash": "abc",
+        "git_dirty": False,
+        "device": "cpu",
+        "submission_hash": "def",
+    }
+    for start in (2, 9, 10):  # The newest is that of the largest number.
+        content = {**facts, "rng_seed": start, "workload_spec": {"name": "up"}, "os_platform": "any"}
+        (folder / f"meta_data_{start}.json").write_text(json.dumps(content))
+    archive.pack(tmp_path / "submissions", tmp_path / "packed.tar.xz")
+    identity = {"algorithm": "adam", "workload": "up", "framework": "jax", "study": 0, "trial": 1}
+    with archive.unpacked(tmp_path / "packed.tar.xz") as root:
+        [kept] = root.rglob("meta_data_*.json")
+        assert kept.name == "meta_data_10.json"
+        assert json.loads(kept.read_text()) == {**facts, "rng_seed": 10}
+        # All that provenance of targets reads is there.
+        packed, written = (sweep.read_trial(one, identity, "accuracy", []) for one in (kept.parent, folder))
+        assert packed.facts == written.facts
+        assert packed.facts["seeds"] == {"data": 1}
+
+
+def test_what_cannot_be_packed_is_named(write_trial, tmp_path):
+    write_trial("nadamw", "up_jax", rows=[(1.5, 0.1)])
+    root, path = tmp_path / "submissions", tmp_path / "packed.tar.xz"
+    with pytest.raises(UsageError, match=r"is called 'typo'\. Choose from nadamw"):
+        archive.pack(root, path, ["nadamw", "typo"])
+    with pytest.raises(UsageError, match="No trials of any submission below"):
+        archive.pack(tmp_path / "absent", path)
+    assert not path.exists()
+    with pytest.raises(UsageError, match="No such file or directory; give a file in a folder that is there"):
+        archive.pack(root, tmp_path / "absent" / "packed.tar.xz")
 
 
 TARGET = suites.load("mini").targets("wmt_mini").validation_target
