@@ -19,11 +19,11 @@ from absl import flags
 from algoperf import commands, suites
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
-from scoring import leaderboard, reading, text
+from scoring import leaderboard, reading, report, text
 from scoring import published as published_results
 from scoring.leaderboard import Settings
 from scoring.procedure import CLEAN
-from scoring.records import AXES, STEPS, Results
+from scoring.records import AXES, SUBMISSION_TIME, Results
 
 FLAGS = flags.FLAGS
 
@@ -38,7 +38,7 @@ class Agreement:
     first: tuple[str, ...]
     """Submissions with the highest score on the subset."""
     study_sec: float
-    """Seconds on the clock of one study, mean over the submissions."""
+    """Seconds on the clock of one study, mean over the submissions; NaN where the results do not say."""
 
 
 def agreements(results: Results, settings: Settings, num_workloads: int) -> list[Agreement]:
@@ -65,9 +65,12 @@ def agreements(results: Results, settings: Settings, num_workloads: int) -> list
         found.append(
             Agreement(subset, kendall_tau(whole.scores, board.scores), first, study_sec(results, subset))
         )
-    return sorted(
-        found, key=lambda one: (-math.inf if math.isnan(one.tau) else one.tau, -one.study_sec), reverse=True
-    )
+    return sorted(found, key=lambda one: (_last(-one.tau), _last(one.study_sec)))
+
+
+def _last(value: float) -> float:
+    """`value` to sort by, NaN after all others."""
+    return math.inf if math.isnan(value) else value
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
@@ -82,29 +85,40 @@ def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def study_sec(results: Results, workloads: Sequence[str]) -> float:
-    """Seconds on the clock until the last evaluations of a study's trials: mean over submissions and studies."""
-    seconds, studies = 0.0, set()
-    for trial in results.trials:
-        studies.add((trial.submission, trial.study))
-        if trial.workload in workloads and not math.isnan(trial.last_time_sec):
-            seconds += trial.last_time_sec
-    return seconds / max(len(studies), 1)
+    """Seconds on the clock until the last evaluations of a study's trials: mean over submissions and studies.
+
+    NaN where no trial says when its last evaluation was, as in the published results of AlgoPerf.
+    """
+    studies = {(trial.submission, trial.study) for trial in results.trials}
+    seconds = [trial.last_time_sec for trial in results.trials if trial.workload in workloads]
+    known = [value for value in seconds if not math.isnan(value)]
+    return sum(known) / len(studies) if known else math.nan
 
 
 def table(found: Sequence[Agreement], limit: int) -> str:
     rows = [
-        [", ".join(one.workloads), f"{one.tau:.3f}", f"{one.study_sec:.0f}", ", ".join(one.first)]
+        [", ".join(one.workloads), f"{one.tau:.3f}", report.number(one.study_sec, 0), ", ".join(one.first)]
         for one in found[:limit]
     ]
     return text.table(["workloads", "tau", "seconds a study", "first"], rows, num_left=1)
 
 
 def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None) -> Results:
-    """Results of a folder, or those that ship with the package."""
+    """Results of a folder, or those that ship with the package.
+
+    Raises:
+      UsageError: if not one of the two is given, or those that ship have no studies.
+    """
     if (folder is None) == (compare_to is None):
         raise UsageError("Give a folder of submissions or --compare_to, one of the two.")
     if compare_to is not None:
-        return published_results.load(compare_to, ruleset, suite, STEPS).results
+        entries = published_results.load(compare_to, ruleset, suite, SUBMISSION_TIME)
+        if entries.medians is not None:
+            raise UsageError(
+                f"The results of {compare_to} under the {ruleset} ruleset are published as medians over studies, "
+                "without updates; studies are needed here. Use --ruleset=external, or give a folder of submissions."
+            )
+        return entries.results
     return reading.read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
 
 

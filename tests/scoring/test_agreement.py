@@ -1,9 +1,11 @@
 """Rank agreement of a subset of workloads with the whole suite."""
 
+import dataclasses
 import math
 
 import pytest
 
+from algoperf import suites
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
 from scoring import agreement
@@ -77,3 +79,18 @@ def test_wrong_numbers_are_named(settings):
     for folder, version in ((None, None), ("any", "mini")):
         with pytest.raises(UsageError, match="one of the two"):
             agreement.read(settings.suite, "self", folder, version)
+
+
+def test_results_without_the_ends_of_runs_have_no_seconds_a_study(settings):
+    times = field(TIMES)
+    trials = tuple(dataclasses.replace(trial, last_time_sec=math.nan) for trial in times.trials)
+    found = agreement.agreements(Results(times.submissions, trials), settings, 1)
+    assert [one.workloads for one in found] == [("a",), ("b",), ("c",)]
+    assert agreement.table(found, 1).splitlines()[-1].split() == ["a", "1.000", "-", "x"]
+
+
+def test_results_without_studies_are_refused():
+    suite = suites.load("algoperf_v05")
+    assert agreement.read(suite, "external", None, "algoperf_v05").trials
+    with pytest.raises(UsageError, match=r"medians over studies, .* or give a folder of submissions"):
+        agreement.read(suite, "self", None, "algoperf_v05")
