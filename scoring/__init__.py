@@ -4,17 +4,22 @@ One pure function per rule; the rules themselves are in `RULES.md` and `scoring/
 imports a framework, and nothing heavier than numpy (plotly and matplotlib only when a plot is drawn).
 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
+    evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target
+    records.py      what is known about results: `Trial`, `Finding`, `Miss`
+    completeness.py what the ruleset asks for beside what is there
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     times.py        trials -> study times -> workload times, each infinite one with its reason
     rules.py        workload times -> held-out and r_max rules -> performance ratios
     profiles.py     ratios -> performance profiles and benchmark scores
     speedup.py      geometric-mean speedup over a reference
     bootstrap.py    intervals for scores, ranks and speedups
-    published.py    results that ship with the package; archive.py keeps those of a folder in one file
+    published.py    results that ship with the package
+    archive.py      the results of a folder in one file
     calibration.py  times of one machine carried over to another
     leaderboard.py  all of the above for one field of submissions
     differences.py  what the clean rules change against the official procedure
-    report.py, output.py, plot.py    terminal, files, picture
+    report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
     agreement.py    how well a subset of workloads ranks as the whole suite does
+    separation.py   differences between submissions on each workload beside the luck of studies
     command.py      `score_submissions.py` below its flags
 """

@@ -3,12 +3,14 @@
 import csv
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import scoring
 from algoperf import suites
 from algoperf.spec import UsageError
 from scoring import command, output, plot
@@ -309,3 +311,8 @@ def test_the_script_runs_without_warnings_and_helps_without_numpy():
     assert (
         subprocess.check_output([sys.executable, "-c", code], text=True, cwd=SCRIPT.parent).strip() == "False"
     )
+
+
+def test_the_package_names_all_its_modules():
+    modules = {path.name for path in Path(scoring.__file__).parent.glob("*.py")} - {"__init__.py"}
+    assert modules == set(re.findall(r"\w+\.py", scoring.__doc__)) - {"score_submissions.py"}
