@@ -72,7 +72,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "tuning_search_space",
     None,
-    "run: JSON file for all algorithms, or the name of one beside each; tuning_search_space.json there by default.",
+    "run: JSON file for all algorithms, or the name of one beside each; by default tuning_search_space_broad.json "
+    "there, else tuning_search_space.json.",
 )
 flags.DEFINE_integer("rng_seed", 0, "run: fixes points, data order, initialisation and submissions.")
 flags.DEFINE_string("data_dir", None, "run: root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")

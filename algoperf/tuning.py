@@ -174,13 +174,25 @@ def draw_points(
 
 
 def make_hyperparameters(point: Mapping[str, Any]) -> Any:
-    """A namedtuple `Hyperparameters` that knows which of its fields were read: see `unread`."""
+    """A namedtuple `Hyperparameters` that knows which of its fields were read: see `unread`.
+
+    Where a point has `one_minus_<name>` and no `<name>`, as it is swept on a log scale near 1, both can be read.
+
+    >>> round(make_hyperparameters({"one_minus_beta2": 0.001}).beta2, 6)
+    0.999
+    """
     base = collections.namedtuple("Hyperparameters", list(point))
     read: set[str] = set()
 
     def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807 - becomes a method
         read.add(name)
         return tuple.__getattribute__(self, name)
+
+    def __getattr__(self: Any, name: str) -> Any:  # noqa: N807 - becomes a method, for what is no field
+        complement = f"one_minus_{name}"
+        if complement in base._fields:
+            return 1 - getattr(self, complement)
+        return tuple.__getattribute__(self, name)  # Raises.
 
     def everything(name: str) -> Callable[..., Any]:
         def method(self: Any, *args: Any) -> Any:
@@ -194,6 +206,7 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
     members = {
         "__slots__": (),
         "__getattribute__": __getattribute__,
+        "__getattr__": __getattr__,
         "__iter__": everything("__iter__"),
         "__getitem__": everything("__getitem__"),
         "__reduce__": lambda self: (make_hyperparameters, (dict(zip(base._fields, tuple.__iter__(self))),)),

@@ -10,6 +10,7 @@ and the trials in the layout of `sweep.py`. Everything that fixes a run is writt
 it is not changed, so the same command goes on, also with more trials, reruns, algorithms or workloads.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ SHARE = 0.75
 """Of a submission's updates that target setting gets: https://arxiv.org/abs/2306.07179, section 4.1."""
 TIME_LIMIT_FACTOR = 20
 """Times the workload's budget: updates end a run, on a slow or busy machine too, and time only one that hangs."""
+BROAD_SPACE = "tuning_search_space_broad.json"
+"""Beside a submission: what a sweep draws from, where it is there and no other is named."""
 POINTS, SUITE, SAVED = "points", "suite.json", "run.json"
 
 
@@ -146,6 +149,31 @@ def sweep_suite(config: SweepConfig) -> dict[str, Any]:
     }
 
 
+def search_space(config: SweepConfig, file: Path) -> tuple[tuning.SearchSpace, Path]:
+    """What an algorithm's points are drawn from: the space that is named, else the broad one, else the usual one."""
+    broad = file.parent / BROAD_SPACE
+    given = config.tuning_search_space or (broad if broad.is_file() else None)
+    return submission.search_space(file, given)
+
+
+def _points_of(space: tuning.SearchSpace, number: int, seed: int) -> list[dict[str, Any]]:
+    """The first points of a space. Of a list its first entries: with more trials they stay as they are."""
+    if isinstance(space, list):
+        return [dict(point) for point in space[:number]]
+    return tuning.draw_points(space, number, seed)
+
+
+def _way_on(config: SweepConfig, file: Path, stored: Sequence[Point]) -> str:
+    """What to do about stored points of another search space: the flag, with its value where that is known."""
+    usual = file.parent / submission.SEARCH_SPACE
+    if config.tuning_search_space is None and usual.is_file():
+        with contextlib.suppress(UsageError):
+            points = _points_of(tuning.load_search_space(usual), len(stored), config.rng_seed)
+            if list(map(point_key, points)) == list(map(point_key, stored)):
+                return f"go on with --tuning_search_space={usual.name}, from which they were drawn"
+    return "give the --tuning_search_space and --rng_seed of that time"
+
+
 def draw_points(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
     """Algorithm -> content of its points file: those asked for, or more if more are there.
 
@@ -157,15 +185,15 @@ def draw_points(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
         file, name = config.submission(given)
         if name in found:
             raise UsageError(f"{given!r} is the second algorithm called {name!r}: rename its folder.")
-        space, source = submission.search_space(file, config.tuning_search_space)
-        drawn = tuning.draw_points(space, config.trials, config.rng_seed)
+        space, source = search_space(config, file)
+        drawn = _points_of(space, config.trials, config.rng_seed)
         path = config.sweep_dir / POINTS / f"{name}.json"
         stored = _stored(path) or []
         for number, (old, new) in enumerate(zip(stored, drawn), start=1):
             if point_key(old) != point_key(new):
                 raise UsageError(
                     f"Point {number} in {path} is {json.dumps(old)}, and {source} with --rng_seed={config.rng_seed} "
-                    f"gives {json.dumps(new)}: use the search space and seed of that time, or another --sweep_dir."
+                    f"gives {json.dumps(new)}: {_way_on(config, file, stored)}, or use another --sweep_dir."
                 )
         found[name] = drawn if len(drawn) > len(stored) else stored
     return found

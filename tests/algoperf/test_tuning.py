@@ -162,6 +162,18 @@ def test_hyperparameters_know_what_was_read():
     assert unread(None) == []
 
 
+def test_a_hyperparameter_that_is_swept_as_its_complement_can_be_read_as_itself():
+    found = make_hyperparameters({"one_minus_beta1": 0.25, "one_minus_beta2": 0.001, "beta2": 0.5})
+    assert unread(found) == ["one_minus_beta1", "one_minus_beta2", "beta2"]
+    assert found.beta1 == 0.75
+    assert unread(found) == ["one_minus_beta2", "beta2"]
+    assert found.beta2 == 0.5, "a name of the point stands for itself"
+    assert found._fields == ("one_minus_beta1", "one_minus_beta2", "beta2")
+    assert pickle.loads(pickle.dumps(found)).beta1 == 0.75
+    with pytest.raises(AttributeError, match=r"Hyperparameters.*'beta3'"):
+        _ = found.beta3
+
+
 @pytest.mark.parametrize(
     "read_all",
     [

@@ -86,16 +86,50 @@ def test_from_nothing_to_a_target_file(finished):
         assert words in text
 
 
-def test_points_are_those_of_the_algorithms_own_space_and_trial_t_is_point_t(finished):
+def test_points_are_those_of_the_algorithms_own_broad_space_and_trial_t_is_point_t(finished):
     folder, _ = finished
     for name in ("nadamw", "nesterov"):
         points = read(folder / "points" / f"{name}.json")
-        space = tuning.load_search_space(ROOT / "reference_algorithms" / name / "tuning_search_space.json")
+        space = tuning.load_search_space(ROOT / "reference_algorithms" / name / plan.BROAD_SPACE)
         assert points == tuning.draw_points(space, 3, seed=0)
         for number, point in enumerate(points, start=1):
             assert (
                 read(folder / name / "study_0" / "digits_jax" / f"trial_{number}" / "hparams.json") == point
             )
+
+
+def test_a_search_space_that_is_named_comes_before_the_broad_one_and_the_usual_one_is_for_those_without(
+    tmp_path,
+):
+    def source(algorithm, **changes):
+        config = sweep(tmp_path, algorithms=(algorithm,), **changes)
+        return plan.search_space(config, config.submission(algorithm)[0])[1].name
+
+    assert source("heavy_ball") == "tuning_search_space_broad.json"
+    assert source("lamb") == "tuning_search_space.json"
+    assert source("adamw", tuning_search_space="tuning_search_space.json") == "tuning_search_space.json"
+
+
+def test_a_sweep_from_the_usual_space_names_the_flag_with_which_it_goes_on(tmp_path):
+    usual = sweep(tmp_path, tuning_search_space="tuning_search_space.json")
+    plan.prepare(usual, tmp_path)
+    with pytest.raises(
+        UsageError, match=r"go on with --tuning_search_space=tuning_search_space\.json, from which"
+    ):
+        plan.draw_points(sweep(tmp_path, trials=5))
+    with pytest.raises(UsageError, match="give the --tuning_search_space and --rng_seed of that time"):
+        plan.draw_points(sweep(tmp_path, rng_seed=1))
+    assert len(plan.draw_points(dataclasses.replace(usual, trials=5))["nadamw"]) == 5
+
+
+def test_a_sweep_over_a_list_can_be_enlarged(tmp_path):
+    (tmp_path / "list.json").write_text(json.dumps([{"learning_rate": 0.1 * k} for k in range(1, 9)]))
+    for trials in (3, 5, 12):
+        config = sweep(tmp_path, trials=trials, tuning_search_space=str(tmp_path / "list.json"))
+        plan.prepare(config, tmp_path)
+        drawn = read(tmp_path / "points" / "nadamw.json")
+        assert [point["learning_rate"] for point in drawn] == [0.1 * k for k in range(1, min(trials, 8) + 1)]
+        assert [job.point for job in plan.sweep_jobs(config) if job.submission == "nadamw"] == drawn
 
 
 def test_runs_go_past_the_targets_for_three_quarters_of_the_step_hint_and_schedules_end_there(finished):
