@@ -1,14 +1,19 @@
 """The results of reference algorithms that ship with the package, and the document that shows them."""
 
+import collections
+import dataclasses
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from algoperf import suites
-from scoring import command, published
+from scoring import archive, command, published
 from scoring.command import Config
-from scoring.records import AXES
+from scoring.leaderboard import make_leaderboard
+from scoring.records import AXES, Hit
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini_leaderboard.md"
 SUITES = {"self": "mini", "external": "mini_quick"}
@@ -22,13 +27,12 @@ def ruleset(request):
 
 @pytest.fixture(scope="module")
 def boards(ruleset):
-    """Axis -> leaderboard."""
+    """Axis -> leaderboard, with the intervals of the command's defaults."""
     given = {
         "submissions_dir": None,
         "suite": SUITES[ruleset],
         "ruleset": ruleset,
         "compare_to": "mini",
-        "bootstrap_samples": 0,
     }
     return {axis: command.run(Config(axis=axis, **given)).board for axis in AXES}
 
@@ -43,16 +47,68 @@ def test_all_that_the_suite_asks_was_run(ruleset):
     assert f"mini/{published.REFERENCES['mini']}" in results.submissions
 
 
-def test_the_document_shows_the_scores(ruleset, boards):
-    """Rows are | submission | score by time (interval) | rank | score by updates (interval) | rank | reached |."""
-    found = re.findall(
-        r"^\| (\w+) \| ([\d.]+)[^|]*\| \d[^|]*\| ([\d.]+)[^|]*\| \d[^|]*\| \d+ \|$",
-        _section(ruleset),
-        re.MULTILINE,
+def test_the_document_shows_scores_and_ranks_with_their_intervals(ruleset, boards):
+    """Rows are | submission | score by time | rank | score by updates | rank | workloads reached, by time |."""
+    row = re.compile(
+        r"^\| (\w+) \|(( [\d.]+ \([\d.]+ - [\d.]+\) \| \d( \(\d - \d\))? \|){2} \d+) \|$", re.MULTILINE
     )
-    shown = {f"mini/{name}": scores for name, *scores in found}
-    by_time, by_steps = (dict(zip(board.submissions, board.scores)) for board in boards.values())
-    assert shown == {name: [f"{by_time[name]:.4f}", f"{by_steps[name]:.4f}"] for name in by_time}
+    shown = {f"mini/{name}": cells.strip().split(" | ") for name, cells, *_ in row.findall(_section(ruleset))}
+    by_time = boards["submission_time"]
+    reached = dict(zip(by_time.submissions, np.isfinite(by_time.ratios.values).sum(axis=1)))
+    cells = [_scores_and_ranks(board) for board in boards.values()]
+    assert shown == {name: [*cells[0][name], *cells[1][name], str(reached[name])] for name in reached}
+    assert list(shown) == [by_time.submissions[place] for place in by_time.order()]
+
+
+def _scores_and_ranks(board):
+    """Submission -> score with its interval, rank with its own where it has two ends."""
+    cells, ranks = {}, board.ranks()
+    for place, name in enumerate(board.submissions):
+        score, rank = (
+            (one.low[place], one.high[place]) for one in (board.bootstrap.score, board.bootstrap.rank)
+        )
+        spread = "" if rank[0] == rank[1] else f" ({rank[0]:.0f} - {rank[1]:.0f})"
+        cells[name] = [
+            f"{board.scores[place]:.4f} ({score[0]:.2f} - {score[1]:.2f})",
+            f"{ranks[place]}{spread}",
+        ]
+    return cells
+
+
+def test_early_stops_changed_neither_scores_nor_intervals(ruleset, boards):
+    """A stopped trial could have reached its target right after the stop, or never; both give the same."""
+    stops = {}
+    with archive.unpacked(published.DATA_DIR / f"mini_{ruleset}.tar.xz") as root:
+        for path in root.rglob("summary.json"):
+            trial = json.loads(path.read_text())
+            if trial["status"] == "stopped":
+                key = (f"mini/{path.parts[-5]}", trial["workload"], trial["study"], trial["trial"])
+                stops[key] = (
+                    trial["stop_reason"].split(":")[0],
+                    trial["submission_time_sec"],
+                    trial["global_step"],
+                )
+    rules = collections.Counter(rule for rule, *_ in stops.values())
+    words = re.search(
+        r"Early stops ended (\d+) of the (\d+) trials, (\d+|all) of them by the r_max rule",
+        _section(ruleset),
+    )
+    results = published.load("mini", ruleset, suites.load(SUITES[ruleset]), "steps").results
+    num_r_max = "all" if set(rules) == {"r_max"} else str(rules["r_max"])
+    assert words.groups() == (str(len(stops)), str(len(results.trials)), num_r_max)
+
+    def reached(trial):
+        stop = stops.get((trial.submission, trial.workload, trial.study, trial.trial))
+        return dataclasses.replace(trial, hit=Hit(999, *stop[1:])) if stop and not trial.hit else trial
+
+    changed = dataclasses.replace(results, trials=tuple(map(reached, results.trials)))
+    assert changed != results
+    for board in boards.values():
+        other = make_leaderboard(changed, board.settings, num_bootstrap_samples=1000)
+        np.testing.assert_array_equal(other.scores, board.scores)
+        for name in ("score", "rank"):
+            one, two = getattr(other.bootstrap, name), getattr(board.bootstrap, name)
+            np.testing.assert_array_equal((one.low, one.high), (two.low, two.high))
 
 
 def test_the_document_shows_the_times(ruleset, boards):
