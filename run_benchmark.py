@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
             device=FLAGS.device,
             compare_to=FLAGS.compare_to,
             calibrate=FLAGS.calibrate,
-        )
+        ).anchored()
     config = command.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
     return commands.continuable(lambda: command.run(campaign, config))
 

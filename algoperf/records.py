@@ -56,6 +56,12 @@ def meta_data_file(preemption_count: int) -> str:
     return f"meta_data_{preemption_count}.json"
 
 
+def newest_meta_data(folder: Path) -> dict[str, Any]:
+    """What the last start of a trial wrote about itself; empty where there is nothing."""
+    found = sorted(folder.glob("meta_data_*.json"), key=lambda path: int(path.stem.rpartition("_")[-1]))
+    return read_json(found[-1]) if found else {}
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON through a temporary file, so that readers see the old or the new file and never half of one."""
     temporary = path.with_name(f".{path.name}.tmp")

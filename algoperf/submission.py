@@ -24,6 +24,7 @@ FILE_NAMES = {
 }
 ANY_FRAMEWORK = "submission.py"
 SEARCH_SPACE = "tuning_search_space.json"
+SEARCH_SPACES = "tuning_search_space*.json"
 
 KEYWORDS = (
     "workload",
@@ -284,13 +285,12 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
             continue
         _check_function(file, name, function, num_positional, keywords)
     parameters = inspect.signature(module.update_params).parameters
-    is_own_folder = file.name in (ANY_FRAMEWORK, *(f for files in FILE_NAMES.values() for f in files))
     return Submission(
-        name=file.parent.name if is_own_folder else file.stem,
+        name=file.parent.name if _has_own_folder(file) else file.stem,
         path=file,
         framework=framework,
         module=module,
-        source_hash=source_hash(file.parent.rglob("*") if is_own_folder else [file]),
+        source_hash=source_hash(file),
         wants_train_state="train_state" in parameters,
         uses_pmap=uses_pmap,
         leaves_dropout_to_harness="algorithmic_efficiency" in _imported_names(file)
@@ -336,13 +336,24 @@ def _passes_dropout(file: Path) -> bool:
     return any(keyword.arg == "dropout_rate" for call in calls for keyword in call.keywords)
 
 
-def source_hash(files: Iterable[Path]) -> str:
-    """Short hash over names and contents of the Python and JSON files among `files`."""
+def source_hash(file: Path) -> str:
+    """Short hash over names and contents of a submission's Python and JSON files, search spaces left out.
+
+    A search space changes nothing but the points that are drawn from it, which are compared as such.
+
+    Args:
+      file: of the submission; where it has a folder of its own, all files there count.
+    """
     digest = hashlib.sha256()
-    for file in sorted(files):
-        if file.suffix in (".py", ".json") and file.is_file():
-            digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    for path in sorted(file.parent.rglob("*")) if _has_own_folder(file) else [file]:
+        is_source = path.suffix == ".py" or (path.suffix == ".json" and not path.match(SEARCH_SPACES))
+        if is_source and path.is_file():
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
+
+
+def _has_own_folder(file: Path) -> bool:
+    return file.name in (ANY_FRAMEWORK, *(name for names in FILE_NAMES.values() for name in names))
 
 
 # ---- questions to a submission -----------------------------------------------------------------------------------

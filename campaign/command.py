@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algoperf import records
 from algoperf.spec import UsageError
+from algoperf.workload import FRAMEWORKS
 from campaign import status
 from campaign.frugal import Limits
 from campaign.plan import Campaign, Job, make_jobs
-from campaign.run import Options, run_jobs
+from campaign.process import last_evaluation
+from campaign.run import Options, retry_failed, run_jobs
 from campaign.store import FOLDER, State, Store
 from scoring import command as scoring_command
 from scoring import published
@@ -39,30 +42,63 @@ def run(campaign: Campaign, config: Config) -> int:
     """
     store = Store(campaign)
     jobs = make_jobs(campaign)
+    retry_failed(config, store, jobs)
     states = store.states(jobs)
     if config.plan or config.status:
         expectations = status.Expectations(store, jobs, states)
         if config.plan:
-            check_comparison(campaign)
-            print(status.plan_text(jobs, states, expectations, config.workers or 1))
+            check_scores(campaign, jobs)
+            print(status.plan_text(jobs, states, expectations, config.num_workers))
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
         return 0
-    check_comparison(campaign)
+    check_scores(campaign, jobs)
     _save(campaign, store)
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
+    reopen(jobs, states, store, limits)
     states = run_jobs(config, campaign.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
+    if not any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs):
+        print("There are no scores: no trial came to an evaluation.")
+        return EXIT_FAILED
     print(scores_text(campaign, jobs))
     return EXIT_FAILED if State.FAILED in states.values() else 0
 
 
-def check_comparison(campaign: Campaign) -> None:
+def reopen(jobs: Sequence[Job], states: Mapping[str, State], store: Store, limits: Limits | None) -> None:
+    """Lets trials go on that were stopped early in a campaign of other submissions, studies or trials than now.
+
+    Args:
+      jobs: all of them.
+      states: where they stand.
+      store: of the campaign.
+      limits: what may be stopped now; takes in all that have ended. None if nothing may.
+    """
+    if limits is not None:
+        for job in jobs:
+            if states[job.key].is_final:
+                limits.finished(job, (store.summary(job) or {}).get("validation_target_reached"))
+    for job in jobs:
+        if states[job.key] is State.STOPPED:
+            reason = limits and limits.why_stop(job, last_evaluation(job.folder))
+            if reason is None:
+                store.reopen(job)
+
+
+def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
     """Raises UsageError now for what the scoring would only find when all is done."""
+    for job in jobs:
+        (other,) = set(FRAMEWORKS) - {job.framework}
+        folder = job.folder.parent.with_name(f"{job.workload}_{other}")
+        if folder.exists():
+            raise UsageError(
+                f"{folder} holds results of {job.submission!r} in {other}, and one score takes one framework: give "
+                f"another --experiment_dir, or --framework={other}."
+            )
     if campaign.compare_to:
         for axis in AXES:
             published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)

@@ -49,6 +49,8 @@ class Engine(abc.ABC):
         self._jobs = {job.key: job for job in jobs}
         self.states = store.states(jobs)
         self._runs: dict[str, Running] = {}
+        self._steps_before: dict[str, float] = {}
+        """Where a trial that goes on had its last evaluation; only later ones are its process's own."""
         self._stop_signal, self._is_urgent = 0, False
         for key in self.states:
             self._take_in(key)
@@ -78,14 +80,15 @@ class Engine(abc.ABC):
         checked = 0.0
         with self._signals():
             while True:
+                if self._stop_signal:  # First of all: a trial that got the signal, too, has not crashed.
+                    for run in self._runs.values():
+                        run.kill() if self._is_urgent else run.stop()
                 for key in self._ended():
                     del self._runs[key]
                     self._refresh(key)
                 if self._stop_signal:
                     if not self._runs:
                         raise Interrupted(self._stop_signal)
-                    for run in self._runs.values():
-                        run.kill() if self._is_urgent else run.stop()
                 else:
                     self._start()
                 if time.monotonic() - checked > CHECK_SEC:
@@ -102,10 +105,11 @@ class Engine(abc.ABC):
     def _start(self) -> None:
         """Starts jobs in their order while there is room."""
         for key, state in self.states.items():
-            if not self._has_room():
-                return
             if state is not State.WAITING or key in self._runs:
                 continue
+            if not self._has_room():
+                return
+            self._steps_before[key] = last_evaluation(self._jobs[key].folder)[1]
             run = self._launch(self._jobs[key])
             if run is not None:
                 self._runs[key] = run
@@ -121,7 +125,10 @@ class Engine(abc.ABC):
         for key, run in self._runs.items():
             if self.states[key] is not State.RUNNING:
                 continue
-            reason = self._limits.why_stop(self._jobs[key], last_evaluation(self._jobs[key].folder))
+            cost = last_evaluation(self._jobs[key].folder)
+            if cost[1] <= self._steps_before[key]:
+                continue  # It has yet to begin, and would take a request to stop for an interruption.
+            reason = self._limits.why_stop(self._jobs[key], cost)
             if reason is not None:
                 run.stop(f"{reason.rule}: {reason.text}")
 

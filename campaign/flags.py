@@ -6,7 +6,7 @@ from absl import flags
 
 NAMES = (
     *("plan", "status", "engine", "workers", "gpus"),
-    *("ray_address", "cpus_per_trial", "gpus_per_trial", "quiet"),
+    *("ray_address", "cpus_per_trial", "gpus_per_trial", "retry_failed", "quiet"),
 )
 
 
@@ -29,8 +29,8 @@ def define(needs: str, prefix: str = "") -> None:
     flags.DEFINE_integer(
         "workers",
         None,
-        f"{prefix}Trials at a time, each on its share of the cores or its own GPU; by default 1, and all that a Ray "
-        "cluster holds.",
+        f"{prefix}Trials at a time, each on its share of the cores or its own GPU; by default 1, or one for each of "
+        "--gpus, and all that a Ray cluster holds.",
     )
     flags.DEFINE_list(
         "gpus", [], f"{prefix}GPUs of local workers, one each, as CUDA_VISIBLE_DEVICES counts them."
@@ -45,6 +45,9 @@ def define(needs: str, prefix: str = "") -> None:
     )
     flags.DEFINE_integer(
         "gpus_per_trial", None, f"{prefix}GPUs of a Ray task; by default 1 if the cluster has any, else 0."
+    )
+    flags.DEFINE_bool(
+        "retry_failed", False, f"{prefix}Run trials afresh that failed, once the cause is mended."
     )
     flags.DEFINE_bool("quiet", False, f"{prefix}Print only the end.")
 

@@ -1,19 +1,23 @@
 """Which running trials can no longer change a score, given the results that are there already.
 
-Two reasons, each for both axes, seconds and updates, because both are scored:
+Scoring takes a study's time from the trial that reached the target first on the clock; its updates are the study's
+updates. So there are two reasons:
 
-- *sibling*: another trial of the study has reached the target earlier than this one still can; the study's time is the
-  least of its trials.
-- *r_max*: the trial is beyond r_max times the fastest submission's time on the workload. A finite score would need a
-  smaller median over the studies, which this one cannot lower any more. That holds for the middle one of an odd
-  number of studies; with an even number the median is a mean of two, so nothing is stopped. Workloads that a held-out
-  variant guards are left alone: the variant may yet disqualify the fastest.
+- *sibling*: another trial of the study has reached the target earlier than this one still can. It cannot be the one
+  that is taken.
+- *r_max*: the trial is beyond r_max times the fastest submission on the workload, by seconds and by updates, as both
+  are scored. A finite score would need a smaller median over the studies, which this one cannot lower any more. That
+  holds for the middle one of an odd number of studies; with an even number the median is a mean of two, so nothing is
+  stopped. It takes the study's other trials to have ended without reaching the target: one that comes later on the
+  clock, but with fewer updates, would else be taken in the place of the one that was stopped. Workloads that a
+  held-out variant guards are left alone: the variant may yet disqualify the fastest.
 
-A trial that has not started can always still be the fastest, so none is left out.
+A trial that has not started can always still be the fastest, so none is left out. Scores are those of the whole
+campaign; their intervals need not be, as resampling may draw only studies that were stopped.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +58,20 @@ class Limits:
 
     def finished(self, job: Job, reached: Mapping[str, float] | None) -> None:
         """Takes in how a trial ended: `validation_target_reached` of its summary, None for a miss."""
-        self._costs[job.key] = (
-            NEVER if reached is None else (reached["submission_time_sec"], reached["global_step"])
-        )
+        is_hit = reached is not None and reached["submission_time_sec"] <= job.budget_sec
+        self._costs[job.key] = (reached["submission_time_sec"], reached["global_step"]) if is_hit else NEVER
 
     def why_stop(self, job: Job, cost: Cost) -> Reason | None:
         """Why a trial that has not reached the target by an evaluation at `cost` may be stopped; None if it may not."""
         seconds, steps = cost
-        best = self._least(self._studies[job.siblings])
-        if seconds >= best[0] and steps >= best[1]:
+        siblings = [key for key in self._studies[job.siblings] if key != job.key]
+        first = min((self._costs.get(key, NEVER) for key in siblings), default=NEVER)
+        if seconds >= first[0]:
             return Reason(
-                "sibling",
-                f"another trial of study {job.study} reached the target after {best[0]:.1f} s and {best[1]:,.0f} steps",
+                "sibling", f"another trial of study {job.study} reached the target after {first[0]:.1f} s"
             )
-        if self._num_studies % 2 == 0 or job.workload in self._guarded:
+        have_missed = all(self._costs.get(key) == NEVER for key in siblings)
+        if not have_missed or self._num_studies % 2 == 0 or job.workload in self._guarded:
             return None
         fastest = self._fastest(job.workload)
         if seconds > self._r_max * fastest[0] and steps > self._r_max * fastest[1]:
@@ -77,16 +81,19 @@ class Limits:
             )
         return None
 
-    def _least(self, keys: Iterable[str]) -> Cost:
-        """The least cost on each axis; trials that have not ended count as not reaching the target."""
-        costs = [self._costs.get(key, NEVER) for key in keys]
-        return min(seconds for seconds, _ in costs), min(steps for _, steps in costs)
+    def _study(self, keys: Sequence[str]) -> Cost:
+        """What is known of a study's cost: none of its final values can be larger.
+
+        Its updates are those of the trial that is first on the clock, so they are known when all have ended.
+        """
+        seconds, steps = min(self._costs.get(key, NEVER) for key in keys)
+        return seconds, (steps if all(key in self._costs for key in keys) else math.inf)
 
     def _fastest(self, workload: str) -> Cost:
         """The least median over studies among submissions, on each axis; what is not done yet can only lower it."""
         by_submission: dict[str, list[Cost]] = {}
         for (submission, name, _), keys in self._studies.items():
             if name == workload:
-                by_submission.setdefault(submission, []).append(self._least(keys))
+                by_submission.setdefault(submission, []).append(self._study(keys))
         medians = [np.median(np.array(studies), axis=0) for studies in by_submission.values()]
         return tuple(np.min(medians, axis=0).tolist()) if medians else NEVER

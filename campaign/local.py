@@ -1,6 +1,9 @@
 """The local engine: a pool of workers on this machine, each with its own cores or its own GPU."""
 
+import dataclasses
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from algoperf.spec import UsageError
 from campaign import cores
@@ -19,6 +22,10 @@ def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:
     """
     if num_workers < 1:
         raise UsageError(f"--workers must be at least 1, got {num_workers}.")
+    if len(set(gpus)) < len(gpus):
+        raise UsageError(
+            f"--gpus={','.join(gpus)} names one twice: give each once, or timings would be shared."
+        )
     if gpus and num_workers > len(gpus):
         raise UsageError(
             f"--workers={num_workers}, but there are {len(gpus)} GPUs ({', '.join(gpus)}): use at most {len(gpus)}, "
@@ -47,6 +54,7 @@ class LocalEngine(Engine):
       limits: what may be stopped; None lets every trial run to its end.
       report: is told states and runs from time to time.
       command: the program that runs a trial; tests pass another.
+      locks: folder that says which cores are taken; by default one for all commands of a user of this machine.
     """
 
     def __init__(
@@ -57,17 +65,41 @@ class LocalEngine(Engine):
         limits: Limits | None,
         report: Report,
         command: Sequence[str] = TRIAL_COMMAND,
+        locks: Path | None = None,
     ):
         super().__init__(store, jobs, limits, report)
-        self._idle, self._command = list(workers), command
+        self._idle, self._command, self._locks = list(workers), command, locks
         self._runs: dict[str, Run] = {}
+        self._lease: cores.Lease | None = None
+        """Cores for the next trial that no other command's trials are on."""
+        self._has_waited = False
+
+    def _start(self) -> None:
+        super()._start()
+        self._release()
 
     def _has_room(self) -> bool:
-        return bool(self._idle)
+        if self._idle and self._lease is None:
+            self._lease = cores.take(len(self._idle[0].cores), cores.usable(), self._locks)
+            if self._lease is None and not self._has_waited:
+                self._has_waited = True
+                print("Waiting for cores: trials of another command run on this machine.", file=sys.stderr)
+        return self._lease is not None
 
     def _launch(self, job: Job) -> Run | None:
         attempt = self._store.claim(job)
-        return None if attempt is None else Run(self._store, job, attempt, self._idle.pop(0), self._command)
+        if attempt is None:
+            return None
+        assert self._lease is not None
+        place = dataclasses.replace(self._idle.pop(0), cores=self._lease.cores)
+        run = Run(self._store, job, attempt, place, self._command, keep_open=self._lease.files)
+        self._release()  # Here; the trial holds its cores until it ends.
+        return run
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
 
     def _ended(self) -> list[str]:
         ended = [key for key, run in self._runs.items() if run.poll() is not None]

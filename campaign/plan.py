@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import random_utils, runner, suites
-from algoperf.spec import UsageError
+from algoperf.spec import UsageError, no_such
 from scoring import published
 
 ROOT = Path(__file__).resolve().parents[1]
+DEVICES = ("auto", "cpu", "gpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Job:
     rng_seed: int
     workload_config: str
     """Hash of everything that the workload and the suite fix."""
+    submission_source: str
+    """Hash of the submission's files."""
     budget_sec: float
     """On the submission clock."""
     folder: Path
@@ -86,8 +89,31 @@ class Campaign:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} must be at least 1, got {value}.")
+        if self.experiment_dir.exists() and not self.experiment_dir.is_dir():
+            raise UsageError(f"--experiment_dir={self.experiment_dir} is a file: give a folder, new or not.")
+        if self.ruleset == "self" and (self.num_trials or 1) > 1:
+            raise UsageError(
+                f"The self-tuning ruleset runs one trial a study, not --num_trials={self.num_trials}: leave it out, or "
+                "run more studies with --num_studies."
+            )
+        if self.device not in DEVICES:
+            raise no_such("device", self.device, DEVICES)
         if self.calibrate:
             published.check_has_reference(self.compare_to)
+
+    def anchored(self) -> "Campaign":
+        """With absolute paths, so that it means the same in every working directory.
+
+        A name of a search space that is no file here stands for one beside each submission, and stays.
+        """
+        space = self.tuning_search_space
+        return dataclasses.replace(
+            self,
+            submissions=tuple(absolute(one) for one in self.submissions),
+            suite=absolute(self.suite) if suites.is_file(self.suite) else self.suite,
+            data_dir=self.data_dir and absolute(self.data_dir),
+            tuning_search_space=absolute(space) if space and Path(space).expanduser().exists() else space,
+        )
 
     def runs(self) -> tuple[str, ...]:
         """The submissions, and the reference algorithm where it is to run beside them."""
@@ -136,6 +162,11 @@ def make_jobs(campaign: Campaign) -> list[Job]:
     return jobs
 
 
+def absolute(path: str) -> str:
+    """The path of a file or folder from the root."""
+    return str(Path(path).expanduser().resolve())
+
+
 def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:
     """The first job of each row, then the second ones, and so on; rows may differ in length."""
     return [job for column in itertools.zip_longest(*rows) for job in column if job is not None]
@@ -169,6 +200,7 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
         "device": campaign.device,
     }
     workload_config = spec.config_hash()
+    source = runner.submissions.source_hash(config.submission_file)
     for trial, point in enumerate(config.points[:num_trials], start=1):
         yield Job(
             submission=runner.submission_name(config.submission_file),
@@ -180,6 +212,7 @@ def _trials(campaign: Campaign, submission: str, workload: str, study: int, num_
             point=point,
             rng_seed=campaign.rng_seed,
             workload_config=workload_config,
+            submission_source=source,
             budget_sec=spec.max_allowed_runtime_sec * config.budget_factor,
             folder=config.folder(trial),
             arguments=tuple(runner.as_arguments({**common, "trial": trial})),

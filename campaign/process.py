@@ -66,6 +66,7 @@ class Run:
         self.job, self.attempt, self.place, self._store = job, attempt, place, store
         self.started = self._last_beat = time.monotonic()
         self.is_stopping = False
+        (job.folder / records.SUMMARY).unlink(missing_ok=True)  # Of an attempt that failed, or went less far.
         with open(attempt.log, "wb") as log:
             self.process = subprocess.Popen(
                 [*LAUNCH, str(os.getpid()), ",".join(map(str, place.cores)), *command, *job.arguments],
@@ -74,6 +75,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 env=place.environment(),
                 pass_fds=keep_open,
+                process_group=0,  # Ctrl-C is for the command, which asks trials for a checkpoint.
             )
         attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from algoperf import backends
 from algoperf.spec import UsageError, no_such
 from campaign import status
 from campaign.frugal import Limits
@@ -22,14 +23,20 @@ class Options:
     status: bool = False
     engine: str = "local"
     workers: int | None = None
-    """Trials at a time; None: one, and as many as a Ray cluster has room for."""
+    """Trials at a time; None: one, or one for each of `gpus`, and as many as a Ray cluster has room for."""
     gpus: tuple[str, ...] = ()
     ray_address: str | None = None
     cpus_per_trial: int | None = None
     gpus_per_trial: int | None = None
+    retry_failed: bool = False
     quiet: bool = False
     trial_command: Sequence[str] = TRIAL_COMMAND
     """Tests pass another program."""
+
+    @property
+    def num_workers(self) -> int:
+        """Of the local engine."""
+        return self.workers or len(self.gpus) or 1
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -49,7 +56,16 @@ class Options:
             if self.engine == "local" and getattr(self, name) is not None:
                 raise UsageError(f"--{name} is for --engine=ray; the local engine has --workers and --gpus.")
         if self.engine == "local" and not (self.plan or self.status):
-            places(self.workers or 1, self.gpus)
+            places(self.num_workers, self.gpus)
+
+
+def retry_failed(options: Options, store: Store, jobs: Sequence[Job]) -> None:
+    """Lets trials that failed start afresh, where that is asked for."""
+    if not options.retry_failed or options.plan or options.status:
+        return
+    num_retried = sum(store.retry(job) for job in jobs)
+    if num_retried:
+        print(f"Trials that failed and start afresh: {num_retried}.", flush=True)
 
 
 def run_jobs(
@@ -71,6 +87,7 @@ def run_jobs(
       UsageError: if no Ray cluster can be used.
       Interrupted: after a signal.
     """
+    retry_failed(options, store, jobs)
     if options.engine == "ray":
         from campaign import ray_engine  # Imports Ray, an extra.
 
@@ -81,7 +98,12 @@ def run_jobs(
                 store, jobs, share, options.workers, limits, live, options.trial_command
             ).run()
     else:
-        workers = places(options.workers or 1, options.gpus)
+        if options.num_workers > 1 and not options.gpus and device != "cpu" and backends.has_nvidia_gpu():
+            raise UsageError(
+                f"--workers={options.num_workers} would share this machine's GPUs, and with them their timings: give "
+                "one to each by --gpus=0,1,..., or run on the CPU with --device=cpu."
+            )
+        workers = places(options.num_workers, options.gpus)
         live = status.Live(jobs, store, len(workers), enabled=not options.quiet)
         states = LocalEngine(store, jobs, workers, limits, live, options.trial_command).run()
     live.close()

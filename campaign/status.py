@@ -146,13 +146,15 @@ def status_text(jobs: Sequence[Job], states: Mapping[str, State], store: Store, 
 
 
 def failures(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> list[str]:
-    """A line for every trial that failed, with the last line of its error and its log."""
+    """A line for every trial that failed, with the last line of its error and its log; then what to do."""
     lines = []
     for job in jobs:
         if states[job.key] is State.FAILED:
             last = store.attempts(job)[-1]
             error = str(last.content.get("error") or "no message").strip().splitlines()[-1]
             lines.append(f"  failed: {job.key}: {error} (log: {last.log})")
+    if lines:
+        lines.append("  to run them afresh, once the cause is mended: the same command with --retry_failed")
     return lines
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from algoperf import records
+from algoperf import records, trial
 from algoperf.spec import UsageError
 from campaign.plan import Campaign, Job
 
@@ -52,7 +52,7 @@ class Outcome(enum.StrEnum):
     DONE = "done"
     CRASHED = "crashed"
     REFUSED = "refused"
-    """Wrong input: trying again is of no use."""
+    """Wrong input: trying again is of no use before that is mended."""
     INTERRUPTED = "interrupted"
     """The campaign was stopped; the trial goes on from its checkpoint."""
     LOST = "lost"
@@ -86,8 +86,14 @@ class Attempt:
         os.utime(self.path)
 
     def is_lost(self) -> bool:
-        """Whether somebody else has written it down as lost."""
-        return json.loads(self.path.read_text()).get("outcome") == Outcome.LOST
+        """Whether somebody else has written it down as lost, or has made the next attempt."""
+        written = json.loads(self.path.read_text()).get("outcome") == Outcome.LOST
+        return written or self.path.with_name(f"{self.number + 1}.json").exists()
+
+    @property
+    def is_forgiven(self) -> bool:
+        """Whether it ended before the trial was to be tried afresh."""
+        return bool(self.content.get("forgiven"))
 
 
 def identity_of_process(pid: int) -> dict[str, Any]:
@@ -158,7 +164,7 @@ class Store:
     ) -> None:
         """Writes down how an attempt ended; a trial that is not tried again gets a summary, for scoring to read."""
         attempt.update(outcome=outcome, **facts, **({} if error is None else {"error": error}))
-        crashes = sum(one.outcome is Outcome.CRASHED for one in self.attempts(job))
+        crashes = self._num_crashes(self.attempts(job))
         if (outcome is Outcome.REFUSED or crashes >= MAX_CRASHES) and self.summary(job) is None:
             job.folder.mkdir(parents=True, exist_ok=True)
             exit_code = facts.get("exit_code")
@@ -182,6 +188,26 @@ class Store:
             return False
         attempt.update(outcome=Outcome.LOST)
         return True
+
+    def retry(self, job: Job) -> bool:
+        """Lets a trial that has failed, or crashed, start afresh: without its attempts, records and checkpoints.
+
+        Returns:
+          Whether it had.
+        """
+        attempts = self.attempts(job)
+        state = self._judge(job, self.summary(job), attempts)
+        has_crashed = state is State.WAITING and attempts and attempts[-1].outcome is Outcome.CRASHED
+        if state is not State.FAILED and not has_crashed:
+            return False
+        trial.clear(job.folder)
+        for attempt in attempts:
+            attempt.update(forgiven=True)
+        return True
+
+    def reopen(self, job: Job) -> None:
+        """Lets a trial that was stopped early go on from its last checkpoint."""
+        (job.folder / records.SUMMARY).unlink(missing_ok=True)
 
     def _folder(self, job: Job) -> Path:
         return self.root / "attempts" / job.key
@@ -222,8 +248,14 @@ class Store:
 
     def _state(self, job: Job, attempts: list[Attempt]) -> State:
         summary = self.summary(job)
+        identity = (summary or {}).get("identity")
+        if identity is None and attempts:  # It goes on, and would be refused by its own process.
+            identity = records.newest_meta_data(job.folder).get("identity")
+        self._check_same(job, identity or {})
+        return self._judge(job, summary, attempts)
+
+    def _judge(self, job: Job, summary: dict[str, Any] | None, attempts: list[Attempt]) -> State:
         if summary is not None:
-            self._check_same(job, summary)
             if summary["status"] == "stopped":
                 return State.STOPPED
             if summary["status"] != "failed" and not self._goes_on(job, summary):
@@ -232,9 +264,9 @@ class Store:
             last = attempts[-1]
             if last.outcome is None and self._is_held(last):
                 return State.RUNNING
-            if last.outcome is Outcome.REFUSED:
+            if last.outcome is Outcome.REFUSED and not last.is_forgiven:
                 return State.FAILED
-        crashes = sum(attempt.outcome is Outcome.CRASHED for attempt in attempts)
+        crashes = self._num_crashes(attempts)
         return State.FAILED if crashes >= MAX_CRASHES else State.WAITING
 
     def summary(self, job: Job) -> dict[str, Any] | None:
@@ -245,14 +277,17 @@ class Store:
             return None
 
     @staticmethod
+    def _num_crashes(attempts: Iterable[Attempt]) -> int:
+        return sum(one.outcome is Outcome.CRASHED and not one.is_forgiven for one in attempts)
+
+    @staticmethod
     def _goes_on(job: Job, summary: dict[str, Any]) -> bool:
         return summary["status"] == "max_steps" and (
             job.max_steps is None or job.max_steps > summary["global_step"]
         )
 
     @staticmethod
-    def _check_same(job: Job, summary: dict[str, Any]) -> None:
-        identity = summary.get("identity", {})
+    def _check_same(job: Job, identity: dict[str, Any]) -> None:
         wanted = {
             "workload_config": job.workload_config,
             "hyperparameters": job.point,
@@ -265,6 +300,13 @@ class Store:
                     f"{job.folder} holds a trial with another {name} ({identity[name]!r}, now {value!r}): use the "
                     "settings of that time, or another --experiment_dir."
                 )
+        source = identity.get("submission_source", job.submission_source)
+        if source != job.submission_source:
+            raise UsageError(
+                f"{job.folder} holds a trial of {job.submission!r} as its files were then (source hash {source}, now "
+                f"{job.submission_source}): put them back, or use another --experiment_dir. Trials that failed start "
+                "afresh with --retry_failed."
+            )
 
     def states(self, jobs: Iterable[Job]) -> dict[str, State]:
         """Key -> state."""

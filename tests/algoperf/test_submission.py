@@ -197,19 +197,20 @@ def test_the_line_of_an_error_at_import_is_named(tmp_path):
 def test_the_source_hash_follows_every_python_and_json_file_of_the_folder(tmp_path):
     path = write(tmp_path / "hashed" / "submission.py")
     other = write(tmp_path / "hashed" / "inner" / "utils.py", "VALUE = 1")
-    space = write(tmp_path / "hashed" / "tuning_search_space.json", "{}")
+    table = write(tmp_path / "hashed" / "schedule.json", "{}")
     hashes = [load(path, "jax").source_hash]
-    for file, text in ((path, STUB + "#"), (other, "VALUE = 2"), (space, "[]")):
+    for file, text in ((path, STUB + "#"), (other, "VALUE = 2"), (table, "[]")):
         write(file, text)
         hashes.append(load(path, "jax").source_hash)
-    write(tmp_path / "hashed" / "notes.txt", "does not count")
+    for name in ("notes.txt", "tuning_search_space.json", "tuning_search_space_wide.json"):
+        write(tmp_path / "hashed" / name, "does not count")
     assert load(path, "jax").source_hash == hashes[-1]
     assert len(set(hashes)) == 4
 
 
 def test_the_source_hash_does_not_depend_on_the_place(tmp_path):
     files = [write(tmp_path / place / "submission.py") for place in "ab"]
-    assert source_hash([files[0]]) == source_hash([files[1]])
+    assert source_hash(files[0]) == source_hash(files[1])
 
 
 def test_a_file_of_a_shared_folder_is_called_by_its_own_name():

@@ -17,7 +17,7 @@ from harness import ROOT
 from algoperf import records, runner
 from algoperf.spec import UsageError
 from algoperf.training import Interrupted
-from campaign import command, cores, frugal, plan, process, status
+from campaign import command, cores, frugal, plan, process, run, status
 from campaign.local import LocalEngine, places
 from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store
 
@@ -46,7 +46,8 @@ def scripts(tmp_path, default=QUICK, **by_key):
 
 def engine(found, jobs=None, num_workers=1, limits=None):
     jobs = jobs or plan.make_jobs(found)
-    return LocalEngine(Store(found), jobs, places(num_workers), limits, lambda *_: None, PRETENDED)
+    locks = found.experiment_dir / "locks"  # Tests beside this one use the same cores.
+    return LocalEngine(Store(found), jobs, places(num_workers), limits, lambda *_: None, PRETENDED, locks)
 
 
 def log_of(tmp_path):
@@ -105,6 +106,9 @@ def test_a_campaign_without_points_has_one_trial_per_study(tmp_path):
         ({"workloads": ("nono",)}, "nono"),
         ({"submissions": ("nono",)}, "nono"),
         ({"submissions": (str(ROOT / "reference_algorithms/adamw"),) * 2}, "would both write"),
+        ({"device": "tpu"}, "tpu"),
+        ({"ruleset": "self", "num_trials": 3}, "--num_trials=3"),
+        ({"experiment_dir": ROOT / "README.md"}, "README.md is a file"),
     ],
 )
 def test_wrong_input_is_named(tmp_path, changes, words):
@@ -132,6 +136,8 @@ def test_more_workers_than_cores_or_gpus_are_refused():
         places(10_000)
     with pytest.raises(UsageError, match="GPUs"):
         places(2, ["0"])
+    with pytest.raises(UsageError, match="twice"):
+        places(2, ["0", "0"])
     assert [place.gpu for place in places(1, ["3"])] == ["3"]
     cores = [place.cores for place in places(len(os.sched_getaffinity(0)))]
     assert len({core for own in cores for core in own}) == len(cores)
@@ -226,13 +232,27 @@ def test_a_trial_that_was_given_up_ends_and_leaves_the_record_alone(tmp_path, mo
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
     found = campaign(tmp_path)
     store, job = Store(found), plan.make_jobs(found)[0]
-    run = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
+    own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
     wait_for(lambda: num_lines(tmp_path, "start ") == 1)
-    records.write_json(run.attempt.path, {**run.attempt.content, "outcome": Outcome.LOST})
-    wait_for(lambda: run.poll() is not None)
-    assert run.poll() is Outcome.LOST
+    records.write_json(own.attempt.path, {**own.attempt.content, "outcome": Outcome.LOST})
+    wait_for(lambda: own.poll() is not None)
+    assert own.poll() is Outcome.LOST
     assert num_lines(tmp_path, "end ") == 0
     assert store.attempts(job)[0].outcome is Outcome.LOST
+
+
+def test_a_trial_that_another_machine_has_taken_over_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
+    wait_for(lambda: num_lines(tmp_path, "start ") == 1)
+    assert own.poll() is None
+    records.write_json(own.attempt.path.with_name("2.json"), {"host": "another", "holders": []})
+    wait_for(lambda: own.poll() is not None)
+    assert own.poll() is Outcome.LOST
+    assert store.attempts(job)[0].outcome is None, "the record is that of the next attempt now"
 
 
 def test_a_core_is_free_when_the_process_that_inherited_it_has_ended(tmp_path):
@@ -254,6 +274,44 @@ def test_a_folder_with_another_trial_is_refused(tmp_path):
     (job.folder / records.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(UsageError, match="another rng_seed"):
         Store(found).state(job)
+
+
+@pytest.mark.parametrize("is_done", [True, False])
+def test_results_of_other_files_of_a_submission_are_not_mixed_in(tmp_path, is_done):
+    found = campaign(tmp_path)
+    store, job = Store(found), plan.make_jobs(found)[0]
+    job.folder.mkdir(parents=True)
+    identity = {"submission_source": "of then"}
+    store.end(job, store.claim(job), Outcome.DONE if is_done else Outcome.INTERRUPTED)
+    if is_done:
+        records.write_json(job.folder / records.SUMMARY, {"status": "target_reached", "identity": identity})
+    else:
+        for number in (0, 1):
+            own = identity if number else {"submission_source": job.submission_source}
+            records.write_json(job.folder / records.meta_data_file(number), {"identity": own})
+    with pytest.raises(UsageError, match="as its files were then"):
+        store.state(job)
+
+
+def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
+    found = campaign(tmp_path)
+    jobs, store = plan.make_jobs(found), Store(found)
+    refused, crashed, waiting = jobs[:3]
+    store.end(refused, store.claim(refused), Outcome.REFUSED, "no data")
+    for _ in range(MAX_CRASHES):
+        store.end(crashed, store.claim(crashed), Outcome.CRASHED, "boom")
+    identity = {"submission_source": "before it was mended"}
+    records.write_json(crashed.folder / records.SUMMARY, {"status": "failed", "identity": identity})
+    assert store.claim(refused) is None
+    run.retry_failed(run.Options(retry_failed=True), store, jobs)
+    assert "start afresh: 2." in capsys.readouterr().out
+    assert [store.state(job) for job in (refused, crashed, waiting)] == [State.WAITING] * 3
+    assert not (crashed.folder / records.SUMMARY).exists()
+    for _ in range(MAX_CRASHES - 1):
+        store.end(crashed, store.claim(crashed), Outcome.CRASHED, "boom")
+    assert store.state(crashed) is State.WAITING, "earlier crashes do not count any more"
+    store.end(crashed, store.claim(crashed), Outcome.CRASHED, "boom")
+    assert store.state(crashed) is State.FAILED
 
 
 # ---- runs --------------------------------------------------------------------------------------------------
@@ -290,8 +348,9 @@ def test_a_crash_is_tried_again_once_and_stops_nobody_else(tmp_path):
     summary = json.loads((tmp_path / twice / records.SUMMARY).read_text())
     assert (summary["status"], summary["error"]) == ("failed", "segmentation")
     lines = status.failures(plan.make_jobs(found), states, Store(found))
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert "segmentation" in lines[0]
+    assert "--retry_failed" in lines[2]
 
 
 SCRIPT = """
@@ -350,7 +409,47 @@ def test_a_trial_whose_campaign_died_writes_its_checkpoint_and_is_not_run_twice_
     wait_for(lambda: num_lines(tmp_path, "start ") == 1)
     started.kill()  # The campaign alone, not its group.
     started.communicate()
-    wait_for(lambda: num_lines(tmp_path, "interrupted ") == 1)
+    again = start(tmp_path)
+    wait_for(lambda: num_lines(tmp_path, "start ") == 2)
+    again.kill()
+    again.communicate()
+    wait_for(lambda: num_lines(tmp_path, "interrupted ") == 2)
+    words = [line.split()[0] for line in (tmp_path / "starts.log").read_text().splitlines()]
+    assert words == ["start", "interrupted"] * 2, "the second one began when the first one had ended"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_is_no_crash_of_a_trial_that_starts(tmp_path, number):
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
+    job = plan.make_jobs(campaign(tmp_path))[0]
+    for count in (1, 2, 3):
+        started = start(tmp_path)
+        wait_for(Store(campaign(tmp_path)).root.joinpath("attempts", job.key, f"{count}.log").exists)
+        os.killpg(started.pid, number)
+        started.communicate()
+    outcomes = [attempt.outcome for attempt in Store(campaign(tmp_path)).attempts(job)]
+    assert outcomes == [Outcome.INTERRUPTED] * 3
+
+
+def test_trials_wait_for_cores_that_another_command_has(tmp_path, capsys):
+    scripts(tmp_path)
+    found = campaign(tmp_path)
+    usable = cores.usable()
+    taken = cores.take(len(usable), usable, tmp_path / "locks")
+    own = engine(found)
+    thread = threading.Thread(target=own.run)
+    monkeypatched = pytest.MonkeyPatch()
+    monkeypatched.setattr(signal, "signal", lambda *_: None)  # Handlers are for the main thread.
+    thread.start()
+    try:
+        time.sleep(0.5)
+        assert num_lines(tmp_path, "start ") == 0
+        assert "Waiting for cores" in capsys.readouterr().err
+    finally:
+        taken.close()
+        thread.join()
+        monkeypatched.undo()
+    assert num_lines(tmp_path, "end ") == 4
 
 
 def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
@@ -392,6 +491,47 @@ def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeyp
     assert process.last_evaluation(tmp_path / second)[0] < 6
 
 
+def test_a_trial_that_goes_on_is_stopped_by_what_it_evaluates_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr("campaign.engine.CHECK_SEC", 0.0)
+    found = campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
+    jobs = plan.make_jobs(found)
+    first, second = (job.key for job in jobs)
+    jobs[1].folder.mkdir(parents=True)
+    earlier = "global_step,accumulated_submission_time,validation/accuracy\n20,2.0,0.1\n"
+    (jobs[1].folder / records.EVAL_MEASUREMENTS).write_text(earlier)
+    hopeless = [{"evaluations": [[2.0 + 0.4 * i, 20 + 4 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]
+    scripts(tmp_path, **{second: hopeless})
+    states = engine(found, jobs, limits=frugal.Limits(jobs, found.cut_suite(), 1)).run()
+    assert states == {first: State.DONE, second: State.STOPPED}
+    assert log_of(tmp_path)[second] == ["start", "stopped"]
+    assert len(Store(found).attempts(jobs[1])) == 1, "it was not asked to stop before it could be"
+
+
+def test_what_was_stopped_goes_on_where_the_reason_holds_no_more(tmp_path):
+    found = campaign(tmp_path)
+    jobs, store = plan.make_jobs(found), Store(found)
+    first, _, stopped, _ = jobs
+    assert first.siblings == stopped.siblings
+    reached = {"submission_time_sec": 1.0, "global_step": 10}
+    for job, content in (
+        (first, {"status": "target_reached", "validation_target_reached": reached}),
+        (stopped, {"status": "stopped", "stop_reason": "sibling: ..."}),
+    ):
+        job.folder.mkdir(parents=True)
+        records.write_json(job.folder / records.SUMMARY, content)
+    header = "global_step,accumulated_submission_time,validation/accuracy\n"
+    (stopped.folder / records.EVAL_MEASUREMENTS).write_text(f"{header}20,2.0,0.1\n")
+    limits = frugal.Limits(jobs, found.cut_suite(), 1)
+    command.reopen(jobs, store.states(jobs), store, limits)
+    assert store.state(stopped) is State.STOPPED
+    alone = [stopped]  # As if the other trial were no part of the campaign.
+    command.reopen(alone, store.states(alone), store, frugal.Limits(alone, found.cut_suite(), 1))
+    assert store.state(stopped) is State.WAITING
+    records.write_json(stopped.folder / records.SUMMARY, {"status": "stopped"})
+    command.reopen(jobs, store.states(jobs), store, None)
+    assert store.state(stopped) is State.WAITING, "--nofrugal runs all"
+
+
 # ---- the command -------------------------------------------------------------------------------------------
 
 
@@ -406,3 +546,39 @@ def test_real_trials_from_plan_to_scores(tmp_path, capsys):
     assert "2 trials: 2 done" in capsys.readouterr().out
     assert command.run(command.saved_campaign(tmp_path), command.Config(status=True)) == 0
     assert "2 trials: 2 done" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="in pytorch, and one score takes one framework"):
+        command.run(campaign(tmp_path, framework="jax", max_steps=3, num_trials=1), command.Config())
+
+
+def test_a_campaign_without_an_evaluation_fails_and_has_no_scores(tmp_path, capsys):
+    scripts(tmp_path, [{"exit": 2, "error": "no data"}])
+    found = campaign(tmp_path)
+    assert command.run(found, command.Config(quiet=True, trial_command=PRETENDED)) == command.EXIT_FAILED
+    said = capsys.readouterr().out
+    assert "4 failed" in said
+    assert "--retry_failed" in said
+    assert "There are no scores" in said
+
+
+def test_a_campaign_means_the_same_in_every_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = campaign(
+        tmp_path / "results",
+        submissions=("reference_algorithms/nadamw",),
+        suite="algoperf/suites/mini.json",
+        tuning_search_space="tuning_search_space_fixed_beta1.json",
+        data_dir="data",
+    ).anchored()
+    keys = [job.key for job in plan.make_jobs(found)]
+    monkeypatch.chdir(tmp_path)
+    assert [job.key for job in plan.make_jobs(found)] == keys
+    assert found.data_dir == str(ROOT / "data")
+    assert found.tuning_search_space == "tuning_search_space_fixed_beta1.json", "beside each submission"
+
+
+def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("algoperf.backends.has_nvidia_gpu", lambda: True)
+    found = campaign(tmp_path)
+    with pytest.raises(UsageError, match="--gpus=0,1"):
+        run.run_jobs(run.Options(workers=2), "auto", Store(found), plan.make_jobs(found), None)
+    assert run.Options(gpus=("0", "1")).num_workers == 2
