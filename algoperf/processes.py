@@ -3,12 +3,14 @@
 import contextlib
 import dataclasses
 import os
+import re
+import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from algoperf.backends.base import Backend
 from algoperf.spec import UsageError
@@ -20,6 +22,9 @@ POLL_SEC = 0.5
 FAREWELL_SEC = 5.0
 """How long process 0, which others may depend on for the news, waits for them before it ends."""
 EXIT_FAILED, EXIT_USAGE = 1, 2
+EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": 128 + signal.SIGINT}
+"""How a process ended -> exit code of all; only '', a failure, is recorded."""
+ANNOUNCED = re.compile(r"process (\d+)(?: \(([a-z ]+)\))?: ")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,6 +96,24 @@ def from_first(backend: Backend, make: Callable[[], T]) -> T:
     return value
 
 
+def check_same_settings(backend: Backend, settings: Mapping[str, Any]) -> None:
+    """To be called by all processes at once; costs nothing with a single one.
+
+    Raises:
+      UsageError: on all processes, if one of them was started with other settings than process 0.
+    """
+    if backend.num_processes == 1:
+        return
+    first, *others = backend.exchange.gather(dict(settings))
+    for index, other in enumerate(others, start=1):
+        for key, value in first.items():
+            if other.get(key) != value:
+                raise UsageError(
+                    f"Process {index} was started with another {key} ({other.get(key)!r}) than process 0 "
+                    f"({value!r}): start the same command, with the same files, on every host."
+                )
+
+
 class Together:
     """Ends all processes of a run when one of them fails; nothing happens with a single process.
 
@@ -107,7 +130,7 @@ class Together:
         self._ending = threading.Lock()
         self.has_failed = False
         self.record: Callable[[str], None] = lambda reason: None
-        """Called with the reason on a process that ends because another has failed."""
+        """Called with the reason on a process that ends because one has failed; not for wrong input."""
         if backend.num_processes > 1:
             self._watch = threading.Thread(target=self._look, name="failures", daemon=True)
             self._watch.start()
@@ -121,20 +144,30 @@ class Together:
                 if self._closed.is_set():
                     return
                 print(f"error: {_first_line(reason)}", file=sys.stderr)
-                with contextlib.suppress(Exception):  # We end, recorded or not.
-                    self.record(reason)
-                return leave(self._backend, EXIT_FAILED)
+                return self.leave(reason)
 
-    def announce(self, reason: str) -> str:
-        """Tells the others that this process has failed; returns the reason of the first that did."""
+    def leave(self, announced: str) -> None:
+        """Ends this process because of what one has announced, with the record of a failure."""
+        how = ANNOUNCED.match(announced)[2] or ""
+        if not how:
+            with contextlib.suppress(Exception):  # We end, recorded or not.
+                self.record(announced)
+        leave(self._backend, EXIT_CODES[how])
+
+    def announce(self, reason: str, how: str = "") -> str:
+        """Tells the others that this process has failed; returns the reason of the first that did.
+
+        Args:
+          reason: text for people.
+          how: one of `EXIT_CODES`.
+        """
         if self._backend.num_processes == 1:
             return reason
         with self._ending:
             self._closed.set()
             self.has_failed = True
-            first = self._backend.exchange.announce_failure(
-                f"process {self._backend.process_index}: {reason}"
-            )
+            head = f"process {self._backend.process_index}" + (f" ({how})" if how else "")
+            first = self._backend.exchange.announce_failure(f"{head}: {reason}")
         if not first.endswith(reason):
             print(f"error: {_first_line(first)}", file=sys.stderr)
         return first
@@ -159,21 +192,46 @@ def leave(backend: Backend, exit_code: int) -> None:
 
 @contextlib.contextmanager
 def ending_together(backend: Backend) -> Iterator[Together]:
-    """Around a trial; an error that leaves it on one process ends all with exit code 1 or, for UsageError, 2."""
+    """Around a trial; what leaves it on one process ends all: exit code 1 or, for UsageError, 2, for Ctrl-C 130."""
     together = Together(backend)
     try:
-        yield together
-    except Exception as error:
+        with _time_for_the_news(backend):
+            yield together
+    except BaseException as error:
         if backend.num_processes == 1 or isinstance(error, Interrupted):  # All agreed on an interruption.
             raise
-        is_usage = isinstance(error, UsageError)
-        text = str(error) if is_usage else traceback.format_exc()
-        first = together.announce(text)
-        if first.startswith(f"process {backend.process_index}:") or not first.endswith(text):
+        how = {UsageError: "wrong input", KeyboardInterrupt: "stopped"}
+        how = next((name for kind, name in how.items() if isinstance(error, kind)), "")
+        text = traceback.format_exc() if how == "" else str(error) or "stopped"
+        first = together.announce(text, how)
+        if int(ANNOUNCED.match(first)[1]) == backend.process_index or not first.endswith(text):
             print(f"error: {text}", file=sys.stderr)
-        leave(backend, EXIT_USAGE if is_usage else EXIT_FAILED)
+        together.leave(first)
     finally:
         together.close()
+
+
+@contextlib.contextmanager
+def _time_for_the_news(backend: Backend) -> Iterator[None]:
+    """Within, SIGTERM ends process 0 a moment later: a launcher sends it as soon as another process has failed."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # Others cannot handle signals.
+    if backend.num_processes == 1 or backend.process_index or not in_main_thread:
+        yield
+        return
+
+    def end(number: int, frame: Any) -> None:
+        del frame
+        time.sleep(
+            3 * POLL_SEC
+        )  # Meanwhile the thread that looks for news records them and ends this process.
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _first_line(text: str) -> str:

@@ -83,6 +83,11 @@ class TrialConfig:
             "hyperparameters": self.point,
         }
 
+    def shared_settings(self) -> dict[str, Any]:
+        """What must be equal on all processes of a run, or they would wait for each other for ever."""
+        names = ("ruleset", "budget_sec", "max_steps", "skip_evals", "save_checkpoints", "torch_compile")
+        return {**self.identity(), **{name: getattr(self, name) for name in names}}
+
 
 def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
     """Runs or continues one trial; returns its summary, which is also written to its folder.
@@ -97,6 +102,7 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
     """
     backend = backends.get_backend(config.framework)
     with processes.ending_together(backend) as together:
+        processes.check_same_settings(backend, config.shared_settings())
         # Only process 0 reads and writes the folder, so hosts need not share it.
         finished = processes.from_first(backend, lambda: _finished_summary(config))
         if finished is not None:
@@ -156,6 +162,7 @@ class Trial:
         self._can_checkpoint = True
         self.queue: TrainingQueue | None = None
         self.set_up_error: str | None = None
+        self.stop_reason: str | None = None
 
     # ---- set-up ------------------------------------------------------------------------------------------------
 
@@ -163,13 +170,15 @@ class Trial:
         """Model, optimizer state, queue, records; then the checkpoint, if there is one."""
         config = self.config
         self.backend = backend = backends.get_backend(config.framework)
+        self.is_main = backend.process_index == 0
+        if self.is_main:
+            self.together.record = self._record_failed_set_up
         backends.check_device(backend.platform(), config.device, config.framework)
         busy = machine.busy_warning()
         if busy is not None:
             self.warnings.append(busy)
             if not config.quiet:
                 print(f"warning: {busy}", file=sys.stderr)
-        self.is_main = backend.process_index == 0
         self.workload = workload = Workload(
             config.workload,
             config.framework,
@@ -322,26 +331,32 @@ class Trial:
             on_progress=lambda state, seconds: self.progress.step(state.global_step, seconds),
         )
         error_text = None
-        try:
-            with _signals_to(loop):
+        with _signals_to(loop):  # To the end, as a second signal must not cost the checkpoint of the first.
+            try:
                 status = loop.run()
-        except Interrupted:
-            if processes.from_first(self.backend, (config.folder / records.STOP).exists):
-                return self._finish("stopped", None)
-            self._save_checkpoint()
-            self._close()
-            raise
-        except UsageError as error:  # SubmissionError among them
-            status, error_text = "failed", str(error)
-        except Exception as error:
-            status, error_text = "failed", traceback.format_exc()
-            if self.backend.is_out_of_memory(error):
-                self.warnings.append(
-                    "The device ran out of memory; use a smaller batch size or a larger device."
-                )
+            except Interrupted:
+                self.stop_reason = processes.from_first(self.backend, self._read_stop_reason)
+                if self.stop_reason is not None:
+                    return self._finish("stopped", None)
+                self._save_checkpoint()
+                self._close()
+                raise
+            except UsageError as error:  # SubmissionError among them
+                status, error_text = "failed", str(error)
+            except Exception as error:
+                status, error_text = "failed", traceback.format_exc()
+                if self.backend.is_out_of_memory(error):
+                    self.warnings.append(
+                        "The device ran out of memory; use a smaller batch size or a larger device."
+                    )
         if error_text is not None:
             error_text = self.together.announce(error_text)
         return self._finish(status, error_text)
+
+    def _read_stop_reason(self) -> str | None:
+        """Why whoever sent the signal wants no more of this trial; None where it is to go on some time."""
+        path = self.config.folder / records.STOP
+        return records.read_json(path)["reason"] if path.exists() else None
 
     def _after_evaluation(self, state: TrialState, metrics: dict[str, float]) -> None:
         ledger, workload = self.ledger, self.config.workload
@@ -432,6 +447,26 @@ class Trial:
                 raise
         return self._write_summary(status, error_text)
 
+    def _record_failed_set_up(self, reason: str) -> None:
+        """Of a run of several processes, one of which has failed before the records were opened."""
+        config = self.config
+        # Another run's folder would have been refused, so nothing is written there.
+        earlier = records.newest_meta_data(config.folder).get("identity", {})
+        _check_same(earlier, config.identity(), config.folder)
+        names = ("framework", "ruleset", "suite", "study", "trial", "budget_sec")
+        summary = {
+            "status": "failed",
+            "submission": config.submission.name,
+            "workload": config.workload.name,
+            **{name: getattr(config, name) for name in names},
+            "hyperparameters": config.point,
+            "error": reason,
+            "warnings": self.warnings,
+            "identity": config.identity(),
+        }
+        config.folder.mkdir(parents=True, exist_ok=True)
+        records.write_json(config.folder / records.SUMMARY, summary)
+
     def _record_failure_elsewhere(self, reason: str) -> None:
         """In the thread that heard of it: this process may wait for ever, so no device is asked for anything."""
         self._write_summary("failed", reason)
@@ -449,7 +484,7 @@ class Trial:
             "warnings": self.warnings,
         }
         if status == "stopped":
-            summary["stop_reason"] = records.read_json(self.config.folder / records.STOP)["reason"]
+            summary["stop_reason"] = self.stop_reason
         if self.is_main:
             records.write_json(self.config.folder / records.SUMMARY, summary)
         return summary

@@ -1,6 +1,8 @@
 """Flags of runs on several hosts, what process 0 decides for all, and when processes compare what is due."""
 
 import itertools
+import os
+import signal
 import threading
 import types
 
@@ -70,6 +72,7 @@ class Shared:
         exchange = types.SimpleNamespace(
             broadcast=lambda value: self._all(index, value)[0],
             latest=lambda value: max(self._all(index, value)),
+            gather=lambda value: self._all(index, value),
             announce_failure=self._announce,
             failure=lambda: self.reason,
             count_farewell=lambda more=1: self.count,
@@ -155,6 +158,68 @@ def test_wrong_input_on_one_host_ends_all_and_is_told_once_by_it(exits, capsys):
             raise UsageError("No prepared data here.")
     assert exits == [2, 2]
     assert capsys.readouterr().err.count("No prepared data here.") == 1
+
+
+def test_wrong_input_on_one_host_ends_the_others_as_wrong_input_without_a_record(exits):
+    shared = Shared(2)
+    waiting = processes.Together(shared.backend(0))
+    recorded = []
+    waiting.record = recorded.append
+    with processes.ending_together(shared.backend(1)):
+        raise UsageError("No prepared data here.")
+    waiting._watch.join(10)
+    assert exits == [2, 2]
+    assert recorded == []
+
+
+@pytest.mark.parametrize(("error", "code"), [(SystemExit(0), 1), (KeyboardInterrupt(), 130)], ids=repr)
+def test_whatever_ends_one_process_ends_the_others(exits, error, code):
+    shared = Shared(2)
+    waiting = processes.Together(shared.backend(1))
+    with processes.ending_together(shared.backend(0)):
+        raise error
+    waiting._watch.join(10)
+    assert exits == [code, code]
+
+
+def test_a_failure_of_process_0_itself_is_recorded(exits):
+    recorded = []
+    with processes.ending_together(Shared(2).backend(0)) as together:
+        together.record = recorded.append
+        raise RuntimeError("out of luck")
+    assert exits == [1]
+    assert len(recorded) == 1
+    assert "RuntimeError: out of luck" in recorded[0]
+
+
+def test_a_launcher_that_ends_all_leaves_process_0_the_time_to_record_why(exits, monkeypatch):
+    shared, events = Shared(2), []
+    shared.reason = "process 1: out of luck"
+    monkeypatch.setattr(processes, "POLL_SEC", 0.2)
+    monkeypatch.setattr(processes.signal, "raise_signal", events.append)
+    before = signal.getsignal(signal.SIGTERM)
+    with processes.ending_together(shared.backend(0)) as together:
+        together.record = events.append
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert events == ["process 1: out of luck", signal.SIGTERM]
+    assert exits == [1]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_processes_that_were_started_with_other_settings_are_refused_by_all():
+    def check(backend):
+        settings = {"workload": "digits", "rng_seed": backend.process_index // 2}
+        processes.check_same_settings(backend, settings)
+
+    errors = Shared(3).run(check)
+    assert [type(error) for error in errors] == [UsageError] * 3
+    assert {str(error) for error in errors} == {
+        "Process 2 was started with another rng_seed (1) than process 0 (0): start the same command, with the same "
+        "files, on every host."
+    }
+    assert (
+        Shared(2).run(lambda backend: processes.check_same_settings(backend, {"rng_seed": 0})) == [None] * 2
+    )
 
 
 def test_an_interruption_and_a_single_process_raise_as_ever():

@@ -79,6 +79,37 @@ def test_a_run_that_got_sigterm_goes_on_with_the_very_next_step(tmp_path, uninte
     assert_same_run(tmp_path, uninterrupted(framework))
 
 
+def test_a_second_sigterm_does_not_cost_the_checkpoint_of_the_first(tmp_path, framework, monkeypatch):
+    save, unhandled = checkpoint.save, []
+
+    def save_under_fire(folder, global_step, *rest):
+        if global_step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return save(folder, global_step, *rest)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: unhandled.append("by default it ends the process"))
+    try:
+        monkeypatch.setattr(checkpoint, "save", save_under_fire)
+        with pytest.raises(Interrupted):
+            run_trial(tmp_path, framework, stopping(framework, 2), max_steps=STEPS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert unhandled == []
+    assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == 3
+
+
+def test_a_trial_that_is_told_to_stop_for_good_ends_with_the_reason(tmp_path, framework):
+    def update_params(**arguments):
+        if arguments["global_step"] == 3:
+            records.write_json(tmp_path / "trial_1" / records.STOP, {"reason": "it cannot matter"})
+            os.kill(os.getpid(), signal.SIGTERM)
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert (summary["status"], summary["stop_reason"]) == ("stopped", "it cannot matter")
+    assert records.read_json(tmp_path / "trial_1" / records.SUMMARY)["stop_reason"] == "it cannot matter"
+
+
 def test_handlers_of_signals_are_given_back(tmp_path, framework):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     run_trial(tmp_path, framework, max_steps=1)

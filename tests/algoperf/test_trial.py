@@ -2,12 +2,13 @@
 
 import json
 import math
+import types
 
 import numpy as np
 import pytest
-from harness import POINT, digits, run_trial, sgd, submission
+from harness import POINT, digits, run_trial, sgd, submission, trial_config
 
-from algoperf import clock, records, spec
+from algoperf import clock, records, spec, trial
 from algoperf.spec import UsageError
 
 FILES = ["eval_measurements.csv", "flags_0.json", "hparams.json", "measurements.csv", "meta_data_0.json"]
@@ -535,3 +536,43 @@ def test_a_run_past_its_targets_records_that_it_reached_them_and_ends_by_steps(t
     assert summary["validation_target_reached"]["global_step"] == 1
     with pytest.raises(UsageError, match="another run_past_targets"):
         run_trial(tmp_path, warm_framework, workload=easy)
+
+
+# ---- several processes -----------------------------------------------------------------------------------------------
+
+
+class NoModelError(Exception):
+    """Stands for whatever fails in set-up."""
+
+
+@pytest.fixture
+def failed_set_up(monkeypatch):
+    """failed_set_up(config) is how process 0 records a failure of another before training."""
+
+    def no_model(*arguments, **options):
+        raise NoModelError
+
+    def get(config):
+        together = types.SimpleNamespace(record=None)
+        monkeypatch.setattr(trial, "Workload", no_model)
+        with pytest.raises(NoModelError):
+            trial.Trial(config, clock.Ledger(), together).set_up()
+        return together.record
+
+    return get
+
+
+def test_a_failure_elsewhere_before_training_is_recorded(tmp_path, failed_set_up):
+    config = trial_config(tmp_path, "pytorch")
+    failed_set_up(config)("process 1: out of luck")
+    summary = records.read_json(config.folder / records.SUMMARY)
+    assert (summary["status"], summary["error"]) == ("failed", "process 1: out of luck")
+    assert run_trial(tmp_path, "pytorch")["status"] == "max_steps"
+
+
+def test_a_failure_before_training_leaves_the_folder_of_another_run_alone(tmp_path, failed_set_up):
+    run_trial(tmp_path, "pytorch", max_steps=1)
+    before = (tmp_path / "trial_1" / records.SUMMARY).read_text()
+    with pytest.raises(UsageError, match="another rng_seed"):
+        failed_set_up(trial_config(tmp_path, "pytorch", rng_seed=1))("process 1: out of luck")
+    assert (tmp_path / "trial_1" / records.SUMMARY).read_text() == before
