@@ -33,6 +33,7 @@ class Ledger:
         # The balance is checked against another clock, read only at the ends.
         self._wall_start_ns = _wall_ns() - (_now_ns() - self._since_ns)
         self._earlier_wall_ns = 0
+        self._waited_ns = 0
 
     def enter(self, bucket: str) -> int:
         """Charges the time since the last call to the open bucket and opens `bucket`; returns the reading in ns."""
@@ -60,12 +61,23 @@ class Ledger:
         """Wall time since the start, by the independent clock."""
         return (self._earlier_wall_ns + _wall_ns() - self._wall_start_ns) / 1e9
 
+    def waited_since(self, start_ns: int) -> None:
+        """In a distributed run: `other`, open since the reading `start_ns`, was waiting for a slower process."""
+        assert self._bucket == OTHER
+        self._waited_ns += self.enter(OTHER) - start_ns
+
     def set_to_latest(self, seconds: float) -> None:
-        """In a distributed run: raises the update bucket until the submission time is that of the slowest process."""
-        behind = round(seconds * 1e9) - self.submission_ns
-        if behind > 0:
-            self._spent_ns[UPDATE] += behind
-            self._earlier_wall_ns += behind
+        """In a distributed run: raises the update bucket until the submission time is that of the slowest process.
+
+        The time comes from what was spent waiting for that process since the last call. More than that can be missing
+        where it fell behind while others did something else; the wall time is then raised by the difference.
+        """
+        behind = max(0, round(seconds * 1e9) - self.submission_ns)
+        moved = min(behind, self._waited_ns)
+        self._spent_ns[UPDATE] += behind
+        self._spent_ns[OTHER] -= moved
+        self._earlier_wall_ns += behind - moved
+        self._waited_ns = 0
 
     def summary(self) -> dict[str, float | bool]:
         """Seconds per bucket, their sum, the wall time, and whether the two agree (1 % + 0.1 s)."""

@@ -245,6 +245,7 @@ class TrainingLoop:
                         due = PROGRESS_DUE if now >= progress_ns else NOTHING_DUE
                     if agreement is not None:
                         due = agreement.on(due, step, now, check_ns)
+                        ledger.waited_since(now)
                     if due >= END_DUE:
                         return due == EVALUATION_DUE and not self.options.skip_evals
                     if due == PROGRESS_DUE:
@@ -271,9 +272,13 @@ class TrainingLoop:
 
     def _agreed_submission_ns(self) -> int:
         """Submission time of the slowest process, which counts for all."""
+        ledger = self.ledger
         if self._backend.num_processes > 1:
-            self.ledger.set_to_latest(self._backend.latest(self.ledger.submission_ns * 1e-9))
-        return self.ledger.submission_ns
+            start_ns = ledger.enter(clock.OTHER)
+            latest_sec = self._backend.latest(ledger.submission_ns * 1e-9)
+            ledger.waited_since(start_ns)
+            ledger.set_to_latest(latest_sec)
+        return ledger.submission_ns
 
     def _agree_on_flags(self) -> int:
         """In a distributed run, what one process found counts for all; returns the signal to stop for, or 0."""
@@ -310,13 +315,18 @@ class TrainingLoop:
             found = evaluator.evaluate_split(split, state.params, state.model_state)
             metrics.update(evaluator.named(split, found))
         ledger.enter(clock.OTHER)
+        if (
+            self._backend.num_processes > 1
+        ):  # Sums may be rounded differently, and all must end at the same step.
+            metrics = self._backend.exchange.broadcast(metrics)
         state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
         state.test_goal_reached |= workload.has_reached_test_target(metrics)
         state.eval_results.append((state.global_step, metrics))
         state.eval_times_sec.append(ledger.submission_ns * 1e-9)
-        state.has_diverged = not all(
-            map(math.isfinite, metrics.values())
-        ) and not self._model.has_finite_params(state.params)
+        state.has_diverged = False
+        if not all(map(math.isfinite, metrics.values())):
+            state.has_diverged = not self._model.has_finite_params(state.params)
+            state.has_diverged = bool(self._backend.latest(float(state.has_diverged)))
         self._train_state["last_eval_time"] = time.time()
         state.sec_since_eval = 0.0
         self.on_evaluation(state, metrics)

@@ -123,6 +123,35 @@ def test_the_slowest_process_sets_the_submission_time():
         assert ledger.summary()["balanced"] is True
 
 
+def test_time_spent_waiting_for_a_slower_process_is_the_submissions_and_counts_once():
+    with FakeTime() as fake:
+        ledger = Ledger("update")
+        fake.now_ns += 2 * 10**9
+        start = ledger.enter("other")
+        fake.now_ns += 3 * 10**9
+        ledger.waited_since(start)
+        fake.now_ns += 1 * 10**9
+        ledger.set_to_latest(4.0)
+        summary = ledger.summary()
+        assert (summary["update"], summary["other"], summary["wall"]) == (4, 2, 6)
+        assert summary["balanced"] is True
+        ledger.set_to_latest(5.0)  # What was waited for before is no reason to take from other work.
+        summary = ledger.summary()
+        assert (summary["update"], summary["other"], summary["wall"]) == (5, 2, 7)
+        assert summary["balanced"] is True
+
+
+def test_only_what_was_not_waited_for_extends_the_wall_time():
+    with FakeTime() as fake:
+        ledger = Ledger("other")
+        fake.now_ns += 1 * 10**9
+        ledger.waited_since(fake.now_ns - 10**9)
+        ledger.set_to_latest(4.0)
+        summary = ledger.summary()
+        assert (summary["update"], summary["other"], summary["wall"]) == (4, 0, 4)
+        assert summary["balanced"] is True
+
+
 def test_reading_the_clock_costs_microseconds():
     ledger = Ledger()
     best = min(_time_of_enters(ledger, 1000) for _ in range(5))
