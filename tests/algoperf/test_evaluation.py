@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from harness import digits, run_trial, shared_workload
 
-from algoperf import registry
+from algoperf import evaluation, registry
 from algoperf.evaluation import Evaluator
 from algoperf.metrics.averages import AverageMetrics
 
@@ -175,3 +175,10 @@ def test_without_weights_every_row_counts():
     metrics = AverageMetrics()
     metrics.update({}, {"loss": np.array([1.0, 2.0, 6.0])})
     assert metrics.result() == {"loss": 3.0}
+
+
+def test_processes_of_one_host_share_the_memory_for_batches(monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    alone = evaluation.own_cache_limit_bytes()
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert evaluation.own_cache_limit_bytes() == alone // 8
