@@ -7,13 +7,24 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from algoperf.spec import UsageError
+
 
 def pytorch_setup() -> tuple[bool, int, torch.device, int]:
-    """(use_ddp, rank, device, number of CUDA devices); `use_ddp` is whether torchrun set LOCAL_RANK."""
+    """(use_ddp, rank, device, number of CUDA devices); `use_ddp` is whether torchrun set LOCAL_RANK.
+
+    Raises:
+      UsageError: if torchrun has started more processes on this host than it has GPUs.
+    """
     use_ddp = "LOCAL_RANK" in os.environ
     rank = int(os.environ["LOCAL_RANK"]) if use_ddp else 0
-    device = torch.device(f"cuda:{rank}" if torch.cuda.is_available() else "cpu")
-    return use_ddp, rank, device, torch.cuda.device_count()
+    has_gpu, num_gpus = torch.cuda.is_available(), torch.cuda.device_count()
+    if has_gpu and rank >= num_gpus:
+        raise UsageError(
+            f"torchrun started {os.environ.get('LOCAL_WORLD_SIZE', rank + 1)} processes on this host, where "
+            f"PyTorch sees {num_gpus} GPU(s): start one for each, with --nproc_per_node={num_gpus}."
+        )
+    return use_ddp, rank, torch.device(f"cuda:{rank}" if has_gpu else "cpu"), num_gpus
 
 
 def pytorch_init(use_ddp: bool, rank: int, profiler: object = None) -> None:

@@ -250,7 +250,7 @@ class Trial:
             setattr(state, name, value)
         states = [saved["random_state"], *saved.get("other_random_states", ())]
         has_own = len(states) == backend.num_processes
-        backend.set_random_state(states[backend.process_index if has_own else 0], has_own)
+        backend.set_random_state(states[backend.process_index if has_own else 0])
         self.ledger.add_earlier(saved["ledger"])
         self.preemption_count = saved["preemption_count"] + 1
         read = type(self.hyperparameters)._read if self.hyperparameters is not None else set()

@@ -129,8 +129,8 @@ class Backend(Protocol):
     def random_state(self) -> Any:
         """State of this process's global generators, for `pickle`."""
 
-    def set_random_state(self, state: Any, is_own: bool = True) -> None:
-        """`is_own` is false for process 0's state, in a run that goes on with another number of processes."""
+    def set_random_state(self, state: Any) -> None:
+        """Continues from a `random_state`: of this process or, where their number has changed, of process 0."""
 
     def device_memory(self) -> dict[str, int]:
         """Peak bytes per device, where the framework knows them."""

@@ -120,18 +120,14 @@ class TorchBackend:
         state = {"numpy": np.random.get_state(), "python": random.getstate(), "torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state()
-        if self.masks is not None:
-            state["masks"] = self.masks.state
         return state
 
-    def set_random_state(self, state: Any, is_own: bool = True) -> None:
+    def set_random_state(self, state: Any) -> None:
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
         torch.set_rng_state(state["torch"])
         if "cuda" in state and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"])
-        if self.masks is not None and is_own:
-            self.masks.state = state["masks"]
 
     # ---- about the machine -------------------------------------------------------------------------------------
 

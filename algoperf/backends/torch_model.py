@@ -47,9 +47,7 @@ class TorchModel:
             on_gpu = self._backend.device.type == "cuda"
             device_ids = [self._backend.rank] if on_gpu else None
             module = torch.nn.parallel.DistributedDataParallel(module, device_ids=device_ids)
-            self._backend.masks = MaskGenerator(
-                int(rng[0]), self._backend.process_index, self._backend.device
-            )
+            self._backend.masks = MaskGenerator(self._backend.process_index, self._backend.device)
         if self._torch_compile:
             module = torch.compile(module)
         return module, None

@@ -44,31 +44,35 @@ class TorchExchange:
 class MaskGenerator:
     """Random masks of training passes in one of several processes: its rows get draws of their own.
 
-    Outside of passes the global generator is the same on every process, as are a submission's own draws. As a
-    context manager it lends the generator a state that is kept from pass to pass.
+    The global generator is the same on every process, as are a submission's own draws. As a context manager, around a
+    pass, this lends it a state that depends on one draw from it and on the process. So whoever puts the state of the
+    global generator back, to repeat a pass or to continue a run, gets the masks of that pass again.
 
     Args:
-      seed: of the trial's weights.
       process_index: of this process.
       device: whose generator draws the masks.
     """
 
-    def __init__(self, seed: int, process_index: int, device: torch.device):
-        drawn = np.random.SeedSequence(seed, spawn_key=(process_index,)).generate_state(1, np.uint64)[0]
-        self._device = device
-        self.state = torch.Generator(device).manual_seed(int(drawn >> np.uint64(1))).get_state()
-
-    def _swap(self) -> None:
-        if self._device.type == "cuda":
-            before = torch.cuda.get_rng_state(self._device)
-            torch.cuda.set_rng_state(self.state, self._device)
-        else:
-            before = torch.get_rng_state()
-            torch.set_rng_state(self.state)
-        self.state = before
+    def __init__(self, process_index: int, device: torch.device):
+        self._process_index, self._device = process_index, device
+        self._own = torch.Generator(device)
 
     def __enter__(self) -> None:
-        self._swap()
+        drawn = int(torch.randint(2**63 - 1, (), device="cpu"))
+        seed = np.random.SeedSequence(drawn, spawn_key=(self._process_index,)).generate_state(1, np.uint64)[0]
+        self._before = self._get_state()
+        self._set_state(self._own.manual_seed(int(seed >> np.uint64(1))).get_state())
 
     def __exit__(self, *_: object) -> None:
-        self._swap()
+        self._set_state(self._before)
+
+    def _get_state(self) -> torch.Tensor:
+        return (
+            torch.cuda.get_rng_state(self._device) if self._device.type == "cuda" else torch.get_rng_state()
+        )
+
+    def _set_state(self, state: torch.Tensor) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state, self._device)
+        else:
+            torch.set_rng_state(state)
