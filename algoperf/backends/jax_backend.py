@@ -27,6 +27,17 @@ def _replicated_copy(array: jax.Array) -> jax.Array:
     return jax.jit(lambda array: array, out_shardings=jax_sharding_utils.get_replicate_sharding())(array)
 
 
+def _check_same_shapes(saved: Any, params: Any) -> None:
+    """Raises UsageError for parameters with an axis of devices, of which there were more or fewer."""
+    for leaf, fresh in zip(jax.tree_util.tree_leaves(saved), jax.tree_util.tree_leaves(params), strict=False):
+        if isinstance(leaf, SavedArray) and leaf.array.shape != fresh.shape:
+            raise UsageError(
+                f"The checkpoint holds parameters of shape {leaf.array.shape}, and this run's have {fresh.shape}. A "
+                "submission for jax.pmap keeps a copy for each device: continue it with as many devices as before, or "
+                "start over with --overwrite."
+            )
+
+
 class FunctionLeaf:
     """Stands for a function in a saved tree; the function itself comes from the fresh state at that path."""
 
@@ -154,6 +165,7 @@ class JaxBackend:
     def restore(
         self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
     ) -> tuple[Any, Any, Any]:
+        _check_same_shapes(saved[0], params)
         fresh = jax.tree_util.tree_flatten_with_path((params, model_state, optimizer_state[0]))[0]
         functions = {jax.tree_util.keystr(path): leaf for path, leaf in fresh if callable(leaf)}
 
@@ -173,8 +185,7 @@ class JaxBackend:
     def random_state(self) -> Any:
         return {"numpy": np.random.get_state(), "python": random.getstate()}
 
-    def set_random_state(self, state: Any, is_own: bool = True) -> None:
-        del is_own
+    def set_random_state(self, state: Any) -> None:
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
 

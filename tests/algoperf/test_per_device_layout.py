@@ -7,20 +7,22 @@ import sys
 
 import numpy as np
 import pytest
-from harness import ROOT
+from harness import ROOT, command
 
 
 @pytest.mark.parametrize("workload", ["digits", "digits_batch_norm"])
-def test_a_submission_for_pmap_runs_unmodified_on_two_devices_and_resumes(tmp_path, workload):
+def test_a_submission_for_pmap_runs_unmodified_on_two_devices_and_resumes_on_as_many(
+    tmp_path, capsys, workload
+):
     def run(num_steps):
-        command = [
+        arguments = [
             *(sys.executable, "submission_runner.py", f"--workload={workload}", "--framework=jax"),
             *("--submission=tests/helpers/pmap_sgd", f"--experiment_dir={tmp_path}", "--trial=1"),
             *(f"--max_steps={num_steps}", "--eval_every_steps=20"),
         ]
         flags = "--xla_force_host_platform_device_count=2"
         done = subprocess.run(
-            command, cwd=ROOT, env={**os.environ, "XLA_FLAGS": flags}, text=True, capture_output=True
+            arguments, cwd=ROOT, env={**os.environ, "XLA_FLAGS": flags}, text=True, capture_output=True
         )
         assert done.returncode == 0, done.stderr[-2000:]
         (summary,) = tmp_path.glob(f"pmap_sgd/study_0/{workload}_jax/trial_1/summary.json")
@@ -33,3 +35,7 @@ def test_a_submission_for_pmap_runs_unmodified_on_two_devices_and_resumes(tmp_pa
     )
     assert table["global_step"].tolist() == [1, 20, 40]
     assert table["trainloss"][-1] < table["trainloss"][0]
+    on_one = {"submission": str(ROOT / "tests/helpers/pmap_sgd"), "framework": "jax", "workload": workload}
+    steps = {"trial": 1, "max_global_steps": 60, "eval_every_steps": 20}
+    assert command(tmp_path, experiment_dir=str(tmp_path), **on_one, **steps) == 2
+    assert "continue it with as many devices as before" in capsys.readouterr().err
