@@ -190,7 +190,7 @@ def run(flags: Mapping[str, Any], ledger: clock.Ledger) -> int:
 def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str, Any]:
     """Runs one trial in this process, which may be one of several."""
     flags = config.flags
-    submission = submissions.load(config.submission_file, config.framework)
+    submission = _load_submission(config)
     if not flags["quiet"]:
         backend = backends.get_backend(config.framework)
         if backend.process_index == 0:
@@ -229,6 +229,20 @@ def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str,
         ),
         ledger,
     )
+
+
+def _load_submission(config: RunConfig) -> submissions.Submission:
+    """Imports the submission; where that fails on one of several processes, the others hear of it.
+
+    Before the backend is made, as always, because a submission may set options of its framework when it is imported.
+    """
+    try:
+        return submissions.load(config.submission_file, config.framework)
+    except Exception:
+        if config.hosts is None and "LOCAL_RANK" not in os.environ:  # Started alone.
+            raise
+        with processes.ending_together(backends.get_backend(config.framework)):
+            raise
 
 
 def _torch_compile(flag: bool | None, framework: str) -> bool:

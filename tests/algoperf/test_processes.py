@@ -40,11 +40,13 @@ def test_pytorch_refuses_a_coordinator_and_names_torchrun(tmp_path, capsys):
     assert "torchrun --nnodes=<hosts>" in capsys.readouterr().err
 
 
-def hosts(port, *numbers, timeout_sec=60):
-    """(exit code, stderr) of a run of `digits` in JAX on hosts, each given as (host_id, num_hosts)."""
-    run = ["--workload=digits", f"--submission={SGD_FILES['jax']}", "--framework=jax", "--quiet"]
+def hosts(port, *numbers, timeout_sec=60, file=SGD_FILES["jax"]):
+    """(exit code, stderr) of a run of `digits` in JAX on hosts, each given as (host_id, num_hosts, other flags ...)."""
+    run = ["--workload=digits", f"--submission={file}", "--framework=jax", "--quiet"]
     run += [f"--coordinator=localhost:{port}", f"--hosts_timeout_sec={timeout_sec}"]
-    started = [process(*run, f"--host_id={host}", f"--num_hosts={count}") for host, count in numbers]
+    started = [
+        process(*run, f"--host_id={host}", f"--num_hosts={count}", *flags) for host, count, *flags in numbers
+    ]
     return [(code, err) for code, _, err in map(finish, started)]
 
 
@@ -52,6 +54,28 @@ def test_hosts_that_were_told_different_numbers_are_refused():
     for code, err in hosts(two_devices.free_port(), (0, 2), (1, 3)):
         assert code == 2, err
         assert "with --num_hosts=" in err
+
+
+def test_a_host_that_was_started_with_another_seed_ends_all(tmp_path):
+    folder = f"--experiment_dir={tmp_path / 'experiments'}"
+    ends = hosts(two_devices.free_port(), (0, 2, folder), (1, 2, folder, "--rng_seed=7"))
+    assert [code for code, _ in ends] == [2, 2], ends
+    assert any("Process 1 was started with another" in err for _, err in ends)
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_submission_that_can_be_imported_on_one_host_only_ends_all(tmp_path):
+    file = tmp_path / "submission_jax.py"
+    file.write_text(
+        SGD_FILES["jax"].read_text() + "\nimport sys\nassert '--host_id=1' not in sys.argv, 'not here'\n"
+    )
+    space = SGD_FILES["jax"].with_name("tuning_search_space.json")
+    (tmp_path / space.name).write_text(space.read_text())
+    folder = f"--experiment_dir={tmp_path / 'experiments'}"
+    for code, err in hosts(two_devices.free_port(), (0, 2, folder), (1, 2, folder), file=file):
+        assert code == 2, err
+        assert "failed: AssertionError: not here" in err
+    assert not (tmp_path / "experiments").exists()
 
 
 def test_a_host_that_waits_in_vain_ends_with_the_next_step():

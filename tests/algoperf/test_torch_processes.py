@@ -66,7 +66,7 @@ def test_more_processes_than_gpus_are_refused_with_both_numbers(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     for name, value in {"LOCAL_RANK": "2", "LOCAL_WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UsageError, match="started 4 processes .* sees 2 GPU.*--nproc_per_node=2"):
+    with pytest.raises(UsageError, match=r"started 4 processes .* sees 2 GPU.*--nproc_per_node=2"):
         pytorch_utils.pytorch_setup()
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert pytorch_utils.pytorch_setup() == (True, 1, torch.device("cuda:1"), 2)
