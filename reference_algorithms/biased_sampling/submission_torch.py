@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+import torch.distributed as dist
 
 from algoperf import spec
 from algoperf.data.batch import arrays, map_arrays
@@ -42,10 +44,18 @@ def data_selection(
         losses = losses.flatten(1).sum(1) if losses.ndim > 1 else losses
         ranks = 1 + losses.argsort().argsort()
         # The largest sums of log-odds and Gumbel noise are a draw without replacement.
-        noise = -torch.empty_like(losses).exponential_().log()
+        noise = -torch.empty_like(losses).exponential_(generator=generator_of(rng, losses.device)).log()
         size = len(next(arrays(first)))
         chosen = (EXPONENT * ranks.log() + noise).topk(size).indices
     return map_arrays(lambda array: array[chosen], pool)
+
+
+def generator_of(rng: spec.RandomState, device: torch.device) -> torch.Generator | None:
+    """Of this step and process where there are several, whose default generators are the same; else the default one."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return None
+    seed = np.random.SeedSequence([*map(int, rng), dist.get_rank()]).generate_state(1)[0]
+    return torch.Generator(device).manual_seed(int(seed))
 
 
 def has_rows(batch: spec.Batch) -> bool:

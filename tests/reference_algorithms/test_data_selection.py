@@ -104,6 +104,22 @@ def test_a_biased_batch_is_drawn_without_replacement_from_the_pool_and_has_large
     assert np.mean(ratios) > 1.01
 
 
+def test_processes_choose_with_noise_of_their_own_and_one_alone_with_the_default_generator(monkeypatch):
+    module, device = load("biased_sampling", "torch"), "cpu"
+    import torch
+    import torch.distributed as dist
+
+    assert module.generator_of([1, 2], device) is None
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+
+    def draw(rank, rng):
+        monkeypatch.setattr(dist, "get_rank", lambda: rank)
+        return torch.rand(3, generator=module.generator_of(rng, device)).tolist()
+
+    assert draw(0, [1, 2]) == draw(0, [1, 2])
+    assert len({tuple(draw(rank, rng)) for rank in (0, 1) for rng in ([1, 2], [1, 3])}) == 4
+
+
 def arranged(session, batch):
     return session.workload.model.to_device(batch)
 
