@@ -19,7 +19,8 @@ r"""Target setting: runs sweeps; targets, variant tests, search spaces, OptLists
 The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, point t of the sweep,
 reruns/<algorithm>/study_<k>/..., rerun k of the best point, and weak/... with the same at a tenth of its learning rate.
 Each procedure prints a table and writes <procedure>.json and <procedure>.html. Formulas and sources are in
-docs/target_setting.md. Exit codes: 0 done, 2 wrong input, 128 + n stopped by signal n.
+docs/target_setting.md. Exit codes: 0 done, 1 run has no targets for a workload without a finite metric, 2 wrong input,
+128 + n stopped by signal n.
 """
 
 from collections.abc import Sequence
@@ -181,8 +182,8 @@ def _run() -> int:
     workloads = (*FLAGS.workloads, *([FLAGS.workload] if FLAGS.workload else []))
     framework = backends.canonical(FLAGS.framework) if FLAGS.framework else plan.default_framework()
     sweep_dir = Path(FLAGS.sweep_dir).expanduser().resolve() if FLAGS.sweep_dir else None
-    if FLAGS.status and not workloads and sweep_dir:
-        config = plan.saved_config(sweep_dir)
+    if FLAGS.status and (workloads or sweep_dir):
+        config = plan.saved_config(sweep_dir or plan.default_sweep_dir(workloads, framework).resolve())
     elif not workloads:
         raise UsageError("Say what to set targets for: --workload=<name>, or --workloads=<name>,<name>, ...")
     else:

@@ -57,6 +57,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.procedure not in PROCEDURES:
             raise no_such("procedure", self.procedure, PROCEDURES)
+        if self.runtime_budget not in target_file.BUDGETS:
+            raise no_such("runtime budget", self.runtime_budget, target_file.BUDGETS)
         if self.min_reruns < 1:
             raise UsageError(f"--min_reruns must be at least 1, got {self.min_reruns}.")
         if self.seed < 0:
@@ -168,10 +170,23 @@ def on(workload: str, trials: Sequence[SweepTrial]) -> list[SweepTrial]:
 def set_all(
     sweep: Sweep, config: Config
 ) -> tuple[list[target_rules.TargetSetting], dict[str, SweepTrial], list[str]]:
-    """Targets of all workloads with reruns (or of those named), best trials by workload, and notes on both."""
+    """Targets of all workloads with reruns (or of those named), best trials by workload, and notes on both.
+
+    A workload without a finite metric in the sweep (and not rerun all the same), or in its reruns, is left out.
+
+    Raises:
+      UsageError: if named workloads have no reruns, or nothing remains.
+    """
     swept_on, rerun_on = names(sweep.trials)[1], names(sweep.reruns)[1]
-    found = {name: target_rules.best(on(name, sweep.trials)) for name in swept_on}
-    missing = [name for name in config.workloads or swept_on if name not in rerun_on]
+    found: dict[str, SweepTrial] = {}
+    without: dict[str, target_rules.NoResultError] = {}
+    for name in swept_on:
+        try:
+            found[name] = target_rules.best(on(name, sweep.trials))
+        except target_rules.NoResultError as error:
+            if name not in rerun_on:
+                without[name] = error
+    missing = [name for name in config.workloads or swept_on if name not in (*rerun_on, *without)]
     if missing and (config.workloads or not rerun_on):
         best = found.get(missing[0])
         advice = f" Its best point is that of {best.place()}." if best else ""
@@ -181,10 +196,18 @@ def set_all(
     notes = [f"{name}: no reruns, so no targets." for name in missing]
     settings = []
     for workload in config.workloads or rerun_on:
-        setting = target_rules.set_targets(on(workload, sweep.reruns), min_reruns=config.min_reruns)
+        if workload in without:
+            continue
+        try:
+            setting = target_rules.set_targets(on(workload, sweep.reruns), min_reruns=config.min_reruns)
+        except target_rules.NoResultError as error:
+            without[workload] = error
+            continue
         settings.append(setting)
         notes += target_rules.notes_on(setting, found.get(workload))
-    return settings, found, notes
+    if not settings:
+        raise next(iter(without.values()))
+    return settings, found, [*notes, *(f"{name}: left out. {error}" for name, error in without.items())]
 
 
 def do_targets(sweep: Sweep, config: Config) -> Outcome:
@@ -238,14 +261,14 @@ def do_variants(sweep: Sweep, config: Config) -> Outcome:
             f"(there are {', '.join(algorithms)})."
         )
     wanted = pairs(workloads)
-    for name in config.workloads:
-        if name not in [variant for _, variant in wanted]:
-            raise no_such("variant beside its base in the sweep", name, [variant for _, variant in wanted])
-    wanted = [pair for pair in wanted if not config.workloads or pair[1] in config.workloads]
     if not wanted:
         raise UsageError(
             f"The sweep has no variant beside its base; it has {', '.join(workloads)}. Run the same points on both."
         )
+    for name in config.workloads:
+        if name not in [variant for _, variant in wanted]:
+            raise no_such("variant beside its base in the sweep", name, [variant for _, variant in wanted])
+    wanted = [pair for pair in wanted if not config.workloads or pair[1] in config.workloads]
     tests = [
         compare_variant(trials, algorithms[0], base, variant, tolerance=config.tolerance)
         for base, variant in wanted

@@ -22,7 +22,8 @@ from algoperf.spec import UsageError, no_such
 from campaign.plan import Campaign, Job, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
-from target_setting.sweep import RERUNS, WEAK_FACTOR, Point, SweepTrial, part_folder
+from target_setting.sweep import RERUNS, WEAK, WEAK_FACTOR, Point, SweepTrial, part_folder
+from target_setting.target_file import BUDGETS
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_ROOT = Path("target_setting_results")
@@ -73,6 +74,10 @@ class SweepConfig:
                 f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
                 "--min_reruns."
             )
+        if self.runtime_budget not in BUDGETS:
+            raise no_such("runtime budget", self.runtime_budget, BUDGETS)
+        if self.sweep_dir.is_file():
+            raise UsageError(f"--sweep_dir={self.sweep_dir} is a file: give a folder.")
         for name in self.workloads:
             registry.get(name)
         for name in self.set_by:
@@ -93,6 +98,20 @@ class SweepConfig:
         is_ours = "/" not in algorithm and not Path(algorithm).exists() and ours.is_dir()
         file, _ = submission.find(ours if is_ours else algorithm, self.framework)
         return file, runner.submission_name(file)
+
+    def lasting(self) -> dict[str, Any]:
+        """The fields as plain types that mean the same in every working directory."""
+
+        def path_or_name(given: str | None) -> str | None:
+            path = Path(given or "").expanduser()
+            return str(path.resolve()) if given and (path.name != given or path.exists()) else given
+
+        fields = dataclasses.asdict(self)
+        for name in ("algorithms", "set_by"):
+            fields[name] = [path_or_name(one) for one in fields[name]]
+        for name in ("rerun_point", "tuning_search_space"):
+            fields[name] = path_or_name(fields[name])
+        return {**fields, "sweep_dir": str(self.sweep_dir)}
 
 
 def default_framework() -> str:
@@ -205,6 +224,8 @@ def _stored(path: Path) -> Any:
         return records.read_json(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UsageError(f"Cannot read {path} ({error.strerror}): use another --sweep_dir.") from None
     except ValueError as error:
         raise UsageError(
             f"{path} is not readable as JSON ({error}): restore it, or use another --sweep_dir."
@@ -212,15 +233,21 @@ def _stored(path: Path) -> Any:
 
 
 def prepare(config: SweepConfig, folder: Path) -> None:
-    """Writes down what fixes the runs of the sweep: into the sweep folder, or elsewhere for a plan."""
+    """Writes down what fixes the runs of the sweep: into the sweep folder, or elsewhere for a plan.
+
+    Raises:
+      UsageError: if the folder holds a sweep with other settings, --rerun_point no point of the search space.
+    """
     points, suite = draw_points(config), sweep_suite(config)
+    if config.rerun_point:
+        _, name = config.submission(config.set_by[0])
+        _check_keys(config.rerun_point, name, points[name][0])
     try:
         (folder / POINTS).mkdir(parents=True, exist_ok=True)
         for name, content in points.items():
             records.write_json(folder / POINTS / f"{name}.json", content)
         records.write_json(folder / SUITE, suite)
-        asked = {**dataclasses.asdict(config), "sweep_dir": str(config.sweep_dir)}
-        records.write_json(folder / SAVED, asked)
+        records.write_json(folder / SAVED, config.lasting())
     except OSError as error:
         raise UsageError(f"Cannot write to {folder} ({error.strerror}): give another --sweep_dir.") from None
 
@@ -267,13 +294,16 @@ def sweep_jobs(config: SweepConfig, folder: Path | None = None) -> list[Job]:
     return jobs
 
 
-def best_point_jobs(config: SweepConfig, part: str, best: Mapping[str, SweepTrial]) -> list[Job]:
+def best_point_jobs(
+    config: SweepConfig, part: str, best: Mapping[str, SweepTrial], points: Path | None = None
+) -> list[Job]:
     """Runs of the best point of each workload with new seeds, or of its weak version, as studies 1, 2, …
 
     Args:
       config: what was asked for.
       part: `RERUNS` or `WEAK`.
       best: workload -> trial of the sweep.
+      points: folder for the files with the points; in the sweep folder by default, as runs need.
 
     Raises:
       UsageError: if there are runs of another point, which was the best when the sweep was smaller; if the point
@@ -290,7 +320,7 @@ def best_point_jobs(config: SweepConfig, part: str, best: Mapping[str, SweepTria
             )
         point = trial.point if part == RERUNS else weak_point(trial)
         _check_runs_of(config, part, trial, point)
-        path = folder / POINTS / f"{workload}_{config.framework}.json"
+        path = (points or folder / POINTS) / f"{workload}_{config.framework}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         records.write_json(path, [point])
         own = {
@@ -311,13 +341,33 @@ def given_point(path: str) -> dict[str, Any]:
     Raises:
       UsageError: if it holds anything else.
     """
-    content = _stored(Path(path).expanduser())
-    if content is None:
-        raise UsageError(f"There is no file --rerun_point={path}: write one point to it, as JSON.")
+    try:
+        content = records.read_json(Path(path).expanduser())
+    except FileNotFoundError:
+        raise UsageError(f"There is no file --rerun_point={path}: write one point to it, as JSON.") from None
+    except OSError as error:
+        raise UsageError(f"Cannot read --rerun_point={path} ({error.strerror}): give a JSON file.") from None
+    except ValueError as error:
+        raise UsageError(
+            f"--rerun_point={path} is not readable as JSON ({error}): correct it, or give another file."
+        ) from None
     point = content[0] if isinstance(content, list) and len(content) == 1 else content
     if not isinstance(point, dict) or not point:
         raise UsageError(f'--rerun_point={path} does not hold one point, as in {{"learning_rate": 0.001}}.')
     return point
+
+
+def _check_keys(path: str, algorithm: str, of_the_sweep: Point) -> None:
+    """Raises UsageError if the point in a file has other hyperparameters than those of the sweep."""
+    point = given_point(path)
+    missing, extra = sorted(of_the_sweep.keys() - point), sorted(point.keys() - of_the_sweep)
+    if missing or extra:
+        differences = [f"lacks {', '.join(missing)}"] * bool(missing)
+        differences += [f"has {', '.join(extra)}, which the space has not"] * bool(extra)
+        raise UsageError(
+            f"--rerun_point={path} is no point of the search space of {algorithm}: it {' and '.join(differences)}. "
+            "Write it in the names of the space, or say with --tuning_search_space which space it is of."
+        )
 
 
 def weak_point(trial: SweepTrial) -> dict[str, Any]:
@@ -338,12 +388,17 @@ def weak_point(trial: SweepTrial) -> dict[str, Any]:
 def _check_runs_of(config: SweepConfig, part: str, best: SweepTrial, point: Point) -> None:
     folder = f"{best.workload}_{config.framework}"
     root = config.sweep_dir / part
+    wanted = f"{best.place()}, the best of the sweep as it is now"
+    if config.rerun_point:
+        wanted = f"that of --rerun_point={config.rerun_point}"
+    if part == WEAK:
+        wanted = f"the weak version of {wanted}"
     for path in sorted(root.glob(f"*/study_*/{folder}/trial_*/{records.HPARAMS}")):
         algorithm = path.relative_to(root).parts[0]
         if (algorithm, point_key(_stored(path))) != (best.algorithm, point_key(point)):
             raise UsageError(
-                f"{path.parent} is a run of another point than {best.place()}, the best of the sweep as it is now: "
-                f"move the folders */study_*/{folder} out of {root} to run this one instead."
+                f"{path.parent} is a run of another point than {wanted}: move the folders */study_*/{folder} out of "
+                f"{root} to run this one instead."
             )
 
 

@@ -5,8 +5,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from algoperf import runner
 from algoperf.progress import duration
-from algoperf.spec import UsageError
 from campaign import status
 from campaign.plan import Job
 from campaign.run import Options, run_jobs
@@ -24,8 +24,11 @@ class RunOptions(Options):
     output_dir: Path | None = None
 
 
-def run(config: SweepConfig, options: RunOptions) -> None:
+def run(config: SweepConfig, options: RunOptions) -> int:
     """Runs what is left of the sweep, the reruns and the weak runs, sets and prints the targets; or plan or status.
+
+    Returns:
+      The exit code: 1 if a workload was left out, because its runs gave no finite metric.
 
     Raises:
       UsageError: for what the user can put right; finished trials stay.
@@ -33,12 +36,13 @@ def run(config: SweepConfig, options: RunOptions) -> None:
     """
     if options.status or options.plan:
         print(status_text(config) if options.status else plan_text(config, options.workers or 1))
-        return
-    if config.rerun_point:
-        plan.given_point(config.rerun_point)  # Now, not when the sweep is done.
+        return 0
     plan.prepare(config, config.sweep_dir)
+    left_out: dict[str, str] = {}
     for part in parts(config):
-        jobs, store = _jobs(config, part), plan.store_of(config, part)
+        jobs, without = _jobs(config, part)
+        left_out.update(without)
+        store = plan.store_of(config, part)
         states = run_jobs(options, config.device, store, jobs, limits=None)
         lines = [f"{part}: {len(jobs)} trials, {status.counts_text(states)}."]
         lines += [*status.failures(jobs, states, store), *_cut_short(jobs, store)]
@@ -48,38 +52,54 @@ def run(config: SweepConfig, options: RunOptions) -> None:
             procedure="targets",
             sweep_dir=config.sweep_dir,
             output_dir=options.output_dir,
-            workloads=config.workloads,
+            workloads=tuple(name for name in config.workloads if name not in left_out),
             framework=config.framework,
             min_reruns=config.min_reruns,
             runtime_budget=config.runtime_budget,
         )
     )
     folder = options.output_dir or config.sweep_dir / command.ANALYSIS
+    set_on = list(outcome.content["targets"])
     use = (
         f"To use the targets: python submission_runner.py --suite={folder / 'targets.json'} "
-        f"--workload={config.workloads[0]} ..."
+        f"--workload={set_on[0]} ..."
     )
     print(f"\n{outcome.text()}\n\n{use}")
+    missing = [name for name in config.workloads if name not in set_on]
+    for name in missing:
+        print(f"\nWarning: {name} has no targets. {left_out.get(name, 'Its reruns gave none, see above.')}")
+    return runner.EXIT_FAILED if missing else 0
 
 
-def best_points(config: SweepConfig) -> dict[str, SweepTrial]:
-    """Workload -> the best trial in the folder, over all algorithms or those that set the targets.
+def best_points(config: SweepConfig) -> tuple[dict[str, SweepTrial], dict[str, str]]:
+    """Workload -> best trial in the folder, of all algorithms or those that set the targets; -> why there is none.
 
     With a point that is given, it stands in the trial's place: of it only algorithm, workload and point count.
+
+    Raises:
+      UsageError: if no workload has one.
     """
     point = plan.given_point(config.rerun_point) if config.rerun_point else None
     setters = tuple(config.submission(given)[1] for given in config.set_by)
     sweep = read_sweep(
         config.sweep_dir, algorithms=setters, workloads=config.workloads, framework=config.framework
     )
-    found = {}
+    found: dict[str, SweepTrial] = {}
+    without: dict[str, str] = {}
     for workload in config.workloads:
         trials = [trial for trial in sweep.trials if trial.workload == workload]
         if not trials:
-            raise UsageError(f"No trial on {workload} in {config.sweep_dir} can be read: see --status.")
-        best = target_rules.best(trials)
-        found[workload] = dataclasses.replace(best, point=point) if point else best
-    return found
+            without[workload] = f"No trial on {workload} in {config.sweep_dir} can be read: see --status."
+        elif point:
+            found[workload] = dataclasses.replace(trials[0], point=point)
+        else:
+            try:
+                found[workload] = target_rules.best(trials)
+            except target_rules.NoResultError as error:
+                without[workload] = str(error)
+    if not found:
+        raise target_rules.NoResultError(next(iter(without.values())))
+    return found, without
 
 
 def parts(config: SweepConfig) -> tuple[str, ...]:
@@ -87,10 +107,12 @@ def parts(config: SweepConfig) -> tuple[str, ...]:
     return (SWEEP, RERUNS, WEAK) if config.weak_runs else (SWEEP, RERUNS)
 
 
-def _jobs(config: SweepConfig, part: str) -> list[Job]:
-    return (
-        plan.sweep_jobs(config) if part == SWEEP else plan.best_point_jobs(config, part, best_points(config))
-    )
+def _jobs(config: SweepConfig, part: str, points: Path | None = None) -> tuple[list[Job], dict[str, str]]:
+    """Jobs of a part, and why workloads are left out of it; `points` as for `plan.best_point_jobs`."""
+    if part == SWEEP:
+        return plan.sweep_jobs(config), {}
+    best, without = best_points(config)
+    return plan.best_point_jobs(config, part, best, points), without
 
 
 def _cut_short(jobs: Sequence[Job], store: Store) -> list[str]:
@@ -129,15 +151,18 @@ def plan_text(config: SweepConfig, num_workers: int) -> str:
 
 
 def status_text(config: SweepConfig) -> str:
-    """Where the parts of the sweep stand, wherever they run."""
+    """Where the parts of the sweep stand, wherever they run. Nothing is written into the sweep folder."""
     plan.saved_config(config.sweep_dir)  # Says so if there is nothing.
     lines: list[str] = []
     for part in parts(config):
-        jobs, store = _jobs(config, part), plan.store_of(config, part)
+        with tempfile.TemporaryDirectory() as points:
+            jobs, without = _jobs(config, part, Path(points))
+        store = plan.store_of(config, part)
         states = store.states(jobs)
         expectations = status.Expectations(store, jobs, states)
         left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
         lines.append(f"{part}: {status.status_text(jobs, states, store, left)}")
+        lines += [f"  left out: {reason}" for reason in without.values()]
         if not all(state.is_final for state in states.values()):
             break
     return "\n".join(lines)

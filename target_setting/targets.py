@@ -21,6 +21,10 @@ CONFIDENCE = 0.95
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
+class NoResultError(UsageError):
+    """One workload has no finite metric; others may have."""
+
+
 def best(trials: Sequence[SweepTrial]) -> SweepTrial:
     """The trial with the best validation metric, over all algorithms and points of one workload.
 
@@ -29,7 +33,7 @@ def best(trials: Sequence[SweepTrial]) -> SweepTrial:
     algorithm's name and the point's number.
 
     Raises:
-      UsageError: if no trial has a finite validation metric.
+      NoResultError: if no trial has a finite validation metric.
     """
     workloads = {trial.workload for trial in trials}
     assert len(workloads) == 1, workloads
@@ -45,7 +49,7 @@ def best(trials: Sequence[SweepTrial]) -> SweepTrial:
         for index, trial in enumerate(trials)
     )
     if not np.isfinite(cost):
-        raise UsageError(
+        raise NoResultError(
             f"None of the {len(trials)} trials on {trials[0].workload} has a finite {metric.name}, so there is no "
             f"best point (first: {name}, trial {number}, {trials[index].status})."
         )
@@ -145,8 +149,8 @@ def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetS
     """Targets of one workload from reruns of one point with different seeds.
 
     Raises:
-      UsageError: if there are fewer than `min_reruns`, they mix algorithms or points, two have the same seeds, or
-        too many of them have no result.
+      UsageError: if there are fewer than `min_reruns`, they mix algorithms or points, or two have the same seeds.
+      NoResultError: if too many of them have no result.
     """
     check_reruns(reruns, min_reruns)
     metric = metric_of(reruns[0].workload)
@@ -158,7 +162,7 @@ def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetS
         what = f"{num_failed} of {len(reruns)} have no finite validation {metric.name}"
         if np.isfinite(target):
             what = f"those that meet the validation target {target:.6g} have no finite test {metric.name}"
-        raise UsageError(f"No target for {reruns[0].workload} from these reruns: {what}.")
+        raise NoResultError(f"No target for {reruns[0].workload} from these reruns: {what}.")
     seen = [
         Rerun(run, v, t, *hits(run, metric, target, test_target))
         for run, v, t in zip(reruns, validation.tolist(), test.tolist())
@@ -227,7 +231,9 @@ def _first(run: SweepTrial, met: np.ndarray) -> Hit | None:
 
 
 def left_out_probability(validation: np.ndarray, test: np.ndarray, metric: Metric) -> float:
-    """Share of reruns that meet both targets set from the others; NaN if the others give none."""
+    """Share of reruns that meet both targets set from the others; NaN if the others give none, or there are none."""
+    if len(validation) < 2:
+        return np.nan
     num_met = 0
     for index in range(len(validation)):
         others = np.arange(len(validation)) != index

@@ -1,7 +1,8 @@
 """Stands in for submission_runner.py in sweeps: a result that follows from point and study, without training.
 
 Its point is entry --trial of the --tuning_search_space. Starts and ends are appended to starts.log in the sweep folder;
-a number in slow.txt there is the time that each trial takes, in seconds. Standard library only, to be quick.
+a number in slow.txt there is the time that each trial takes, in seconds, and a workload named in nan.txt has no finite
+metric. Standard library only, to be quick.
 """
 
 import json
@@ -36,9 +37,12 @@ write("meta_data_0.json", {"rng_seed": rng_seed, "seeds": {"init": 1000 * rng_se
 if (sweep_dir / "slow.txt").exists():
     time.sleep(float((sweep_dir / "slow.txt").read_text()))
 error = 0.1 + 0.1 * abs(math.log10(point["learning_rate"] / 0.003)) + 0.001 * study
+if (sweep_dir / "nan.txt").exists() and flags["workload"] == (sweep_dir / "nan.txt").read_text():
+    error = math.nan
 steps = int(flags["max_global_steps"])
 header = "global_step,accumulated_submission_time,validation/error_rate,test/error_rate,train/error_rate"
-rows = [f"1,0.1,1.0,1.0,1.0\n{steps // 2},10,{error},{error + 0.01},0.5\n{steps},20,0.9,0.9,0.5"]
+start, end = (error, error) if math.isnan(error) else (1.0, 0.9)
+rows = [f"1,0.1,{start},{start},1.0\n{steps // 2},10,{error},{error + 0.01},0.5\n{steps},20,{end},{end},0.5"]
 write("eval_measurements.csv", "\n".join([header, *rows]) + "\n")
 summary = {
     "status": "max_steps",

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,13 @@ def test_reruns_of_a_point_that_is_no_longer_the_best_are_named(tmp_path):
     old.write_text(json.dumps({**read(old), "learning_rate": 0.5}))
     with pytest.raises(UsageError, match=r"a run of another point than nadamw/study_0.*move the folders"):
         run.run(config, QUIET)
+    given = tmp_path / "point.json"
+    given.write_text(json.dumps({**read(old), "learning_rate": 0.25}))
+    named = dataclasses.replace(config, set_by=("nadamw",), rerun_point=str(given))
+    with pytest.raises(
+        UsageError, match=r"another point than that of --rerun_point=.*point\.json: move the folders"
+    ):
+        run.run(named, QUIET)
 
 
 def test_weak_runs_take_a_tenth_of_the_best_learning_rate_and_enter_the_calibration_alone(tmp_path, capsys):
@@ -226,6 +234,35 @@ def test_a_file_without_one_point_is_refused(tmp_path, content):
     path.write_text(content)
     with pytest.raises(UsageError, match="does not hold one point"):
         plan.given_point(str(path))
+
+
+@pytest.mark.parametrize(
+    ("point", "words"),
+    [
+        ({"beta2": 0.9}, "it lacks one_minus_beta2 and has beta2, which the space has not"),
+        ({"one_minus_beta2": 0.1, "rho": 1}, "it has rho, which the space has not"),
+        ({}, "it lacks one_minus_beta2. Write it"),
+    ],
+)
+def test_a_given_point_with_other_hyperparameters_is_refused_before_anything_runs(tmp_path, point, words):
+    given, folder = tmp_path / "point.json", tmp_path / "new"
+    config = sweep(folder, set_by=("nadamw",), rerun_point=str(given))
+    of_the_sweep = plan.draw_points(config)["nadamw"][0]
+    del of_the_sweep["one_minus_beta2"]
+    given.write_text(json.dumps({**of_the_sweep, **point}))
+    with pytest.raises(UsageError, match=f"is no point of the search space of nadamw: {words}"):
+        run.run(config, QUIET)
+    assert not folder.exists()
+
+
+def test_a_given_point_that_cannot_be_read_is_not_blamed_on_the_sweep_folder(tmp_path):
+    with pytest.raises(
+        UsageError, match=r"Cannot read --rerun_point=.* \(Is a directory\): give a JSON file"
+    ):
+        plan.given_point(str(tmp_path))
+    (tmp_path / "point.json").write_text("{learning_rate")
+    with pytest.raises(UsageError, match=r"is not readable as JSON .*: correct it, or give another file"):
+        plan.given_point(str(tmp_path / "point.json"))
 
 
 def test_a_given_point_needs_a_file_and_an_algorithm(tmp_path):
@@ -290,6 +327,22 @@ def test_points_that_crash_have_no_result_and_say_why_even_if_all_do(tmp_path, c
     assert summary["hyperparameters"] == read(tmp_path / "points" / "nadamw.json")[0]
 
 
+def test_a_workload_without_a_finite_metric_does_not_keep_the_others_from_their_targets(tmp_path, capsys):
+    config = sweep(
+        tmp_path, algorithms=("nadamw",), trials=2, workloads=("digits_batch_norm", "digits"), weak_runs=1
+    )
+    (tmp_path / "nan.txt").write_text("digits_batch_norm")
+    assert run.run(config, QUIET) == 1
+    text = capsys.readouterr().out
+    assert (
+        "Warning: digits_batch_norm has no targets. None of the 2 trials on digits_batch_norm has a" in text
+    )
+    assert "--workload=digits ..." in text
+    assert list(read(tmp_path / "target_setting" / "targets.json")["targets"]) == ["digits"]
+    assert len(starts(tmp_path)) == 2 * 2 + 2 + 1
+    assert "left out: None of the 2 trials on digits_batch_norm" in run.status_text(config)
+
+
 # ---- plan and status -----------------------------------------------------------------------------------------------
 
 
@@ -311,12 +364,49 @@ def test_status_needs_the_folder_alone(finished, tmp_path, capsys):
     folder, _ = finished
     config = plan.saved_config(folder)
     assert config == sweep(folder)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     run.run(config, RunOptions(status=True))
     text = capsys.readouterr().out
     assert "sweep: 6 trials: 6 done" in text
     assert "reruns: 2 trials: 2 done" in text
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before, "nothing is written"
     with pytest.raises(UsageError, match="No sweep was started"):
         run.run(sweep(tmp_path), RunOptions(status=True))
+
+
+def test_what_was_asked_for_means_the_same_in_every_folder(tmp_path, monkeypatch):
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copytree(ROOT / "reference_algorithms" / "nadamw", here / "mine")
+    monkeypatch.chdir(here)
+    config = sweep(
+        tmp_path / "sweep", algorithms=("mine", "nesterov"), set_by=("mine",), rerun_point="point.json",
+        tuning_search_space="tuning_search_space.json",
+    )  # fmt: skip
+    (here / "point.json").write_text(json.dumps(plan.draw_points(config)["mine"][0]))
+    plan.prepare(config, config.sweep_dir)
+    monkeypatch.chdir(elsewhere)
+    saved = plan.saved_config(config.sweep_dir)
+    assert saved.algorithms == (str(here / "mine"), "nesterov")
+    assert (saved.set_by, saved.rerun_point) == ((str(here / "mine"),), str(here / "point.json"))
+    assert saved.tuning_search_space == "tuning_search_space.json", "a name beside each submission stays one"
+    assert "sweep: 6 trials: 6 waiting" in run.status_text(saved)
+
+
+def test_status_of_the_default_folder_is_that_of_what_was_asked_for(tmp_path):
+    folder = tmp_path / "target_setting_results" / "digits_jax"
+    plan.prepare(sweep(folder), folder)
+    command = [
+        sys.executable,
+        str(ROOT / "set_targets.py"),
+        "--workload=digits",
+        "--framework=jax",
+        "--status",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=110)
+    assert "sweep: 6 trials: 6 waiting" in done.stdout, done.stderr
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=110)
+    assert "No sweep was started in" in done.stderr
 
 
 # ---- wrong input ---------------------------------------------------------------------------------------------------
@@ -333,6 +423,7 @@ def test_status_needs_the_folder_alone(finished, tmp_path, capsys):
         ({"workloads": ("digits", "digits")}, "--workloads=digits,digits names one twice"),
         ({"algorithms": ("nono",)}, "No submission at 'nono'"),
         ({"tuning_search_space": "/nono.json"}, "No search space at /nono.json"),
+        ({"runtime_budget": "mesured"}, "No runtime budget is called 'mesured'; the nearest is 'measured'"),
     ],
 )
 def test_wrong_input_is_named_before_anything_runs(tmp_path, changes, words):
@@ -352,6 +443,14 @@ def test_wrong_input_is_named_before_anything_runs(tmp_path, changes, words):
 def test_a_sweep_goes_on_with_the_same_settings_only(finished, changes, words):
     with pytest.raises(UsageError, match=words):
         run.run(sweep(finished[0], **changes), QUIET)
+
+
+def test_a_file_in_place_of_the_sweep_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--sweep_dir=.*file is a file: give a folder"):
+        sweep(tmp_path / "file")
+    with pytest.raises(UsageError, match=r"Cannot read .*file/run\.json \(Not a directory\)"):
+        plan.saved_config(tmp_path / "file")
 
 
 def test_several_workloads_are_asked_for_a_folder():

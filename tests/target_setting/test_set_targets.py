@@ -80,6 +80,22 @@ def test_named_workloads_without_reruns_are_an_error_that_says_what_to_rerun(swe
         run("targets", sweep_dir, min_reruns=20)
 
 
+def test_a_workload_without_a_finite_metric_is_left_out_with_a_note(sweep_dir):
+    nan = float("nan")
+    sweep_folders.write_sweep(sweep_dir, "nesterov", {"ogbg_mini": [nan, nan], "fastmri_mini": [0.7, 0.8]})
+    sweep_folders.write_reruns(sweep_dir, "nesterov", "fastmri_mini", [0.7] * 5, [0.7] * 5, status="failed")
+    for procedure in ("targets", "calibration"):
+        outcome, content = run(procedure, sweep_dir, workloads=("ogbg_mini", "digits", "fastmri_mini"))
+        found = list(content["targets"]) if procedure == "targets" else [row["workload"] for row in content]
+        assert found == ["digits"]
+        notes = " ".join(outcome.notes)
+        assert "ogbg_mini: left out. None of the 2 trials on ogbg_mini has a finite" in notes
+        assert "fastmri_mini: left out. No target for fastmri_mini from these reruns: 5 of 5" in notes
+    assert list(run("targets", sweep_dir)[1]["targets"]) == ["digits"]
+    with pytest.raises(UsageError, match="None of the 2 trials on ogbg_mini"):
+        run("targets", sweep_dir, workloads=("ogbg_mini",))
+
+
 def test_the_variant_is_found_beside_its_base(sweep_dir):
     _, content = run("variants", sweep_dir)
     (test,) = content
@@ -95,8 +111,9 @@ def test_the_variant_test_wants_one_algorithm_and_a_variant(sweep_dir):
     sweep_folders.write_sweep(sweep_dir, "adamw", {"digits": [0.1, 0.2]})
     with pytest.raises(UsageError, match="choose with --algorithms=adamw"):
         run("variants", sweep_dir)
-    with pytest.raises(UsageError, match="The sweep has no variant beside its base; it has digits"):
-        run("variants", sweep_dir, algorithms=("adamw",))
+    for workloads in ((), ("wmt_mini",)):
+        with pytest.raises(UsageError, match="The sweep has no variant beside its base; it has digits"):
+            run("variants", sweep_dir, algorithms=("adamw",), workloads=workloads)
 
 
 def test_search_space_and_optlist_are_read_by_the_runner(sweep_dir):
@@ -182,6 +199,7 @@ WRONG_ARGUMENTS = {
     ),
     "no number": (["budgets", "--sweep_dir=x", "--budgets=five"], "whole numbers of trials, got 'five'"),
     "bad seed": (["budgets", "--sweep_dir=x", "--seed=-1"], "--seed must be 0 or more"),
+    "bad budget": (["targets", "--sweep_dir=x", "--runtime_budget=mesured"], "the nearest is 'measured'"),
     "bad tolerance": (["variants", "--sweep_dir=x", "--tolerance=10"], "--tolerance must be in [0, 1)"),
     "unknown flag": (["targets", "--sweep=x"], "Unknown command line flag"),
 }

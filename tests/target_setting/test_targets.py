@@ -10,7 +10,7 @@ import sweep_folders
 
 from algoperf import registry, suites
 from algoperf.spec import UsageError
-from target_setting import target_file
+from target_setting import report, target_file
 from target_setting.results import Metric
 from target_setting.sweep import read_sweep
 from target_setting.targets import best, binomial_interval, notes_on, set_targets, targets_of
@@ -103,6 +103,14 @@ def test_the_probability_for_a_new_run_leaves_each_rerun_out(tmp_path):
     assert set_targets(runs).probability_left_out == 0.6
     runs = [dataclasses.replace(r, test=r.test + 0.1 if r.study == 3 else r.test) for r in runs]
     assert set_targets(runs).probability_left_out == 0.4
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_rerun_says_nothing_about_a_new_run_and_numpy_does_not_complain(tmp_path):
+    setting = set_targets(reruns(tmp_path, [0.2], [0.3]), min_reruns=1)
+    assert (setting.validation_target, setting.test_target) == (0.2, 0.3)
+    assert math.isnan(setting.probability_left_out)
+    assert report.targets([setting]).splitlines()[2].split()[-1] == "-"
 
 
 def test_both_targets_may_be_met_at_different_evaluations(tmp_path):
