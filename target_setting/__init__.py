@@ -11,6 +11,7 @@ which the engine of `campaign/` starts.
     results.py        trials -> best validation metric per point and workload; what "better" means
     targets.py        best point of a sweep, targets from its reruns, probability of hitting them
     target_file.py    targets with provenance, in the form of a suite file
+    calibration.py    how well the targets tell good choices from bad ones, beside the noise of reruns
     variants.py       whether a variant is distinct from its base (rank transfer) and trainable (10 % rule)
     narrow.py         broad sweep -> narrow search space
     optlist.py        round robin over the best points of each workload
@@ -18,5 +19,5 @@ which the engine of `campaign/` starts.
     expected_best.py  expected best result over the number of trials, with intervals
     degradation.py    worst-case degradation of a point over workloads
     report.py, plots.py    tables, pictures
-    command.py        the other procedures below their flags
+    command.py        the procedures other than run, below their flags
 """

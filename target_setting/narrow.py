@@ -101,6 +101,16 @@ def narrow(
             space[name] = {"feasible_points": [0.1]}
         elif name in FIXED:
             space[name] = {"feasible_points": list(FIXED[name])}
+            other = [
+                point[name]
+                for point in map(table.points.__getitem__, chosen)
+                if not _is_fixed(name, point[name])
+            ]
+            if other:
+                notes.append(
+                    f"{table.algorithm}: {name} gets the paper's {_set(FIXED[name])}, while best points have "
+                    f"{_set(_distinct(other))}: write these into the space where the algorithm needs them."
+                )
         else:
             among_best = [table.points[index][name] for index in chosen]
             space[name] = entry(name, among_best, [point[name] for point in table.points], widen)
@@ -119,6 +129,17 @@ def entry(name: str, among_best: Sequence[Any], everywhere: Sequence[Any], widen
     if name == "one_minus_beta1":
         return {"min": round_outward(low, -1), "max": min(1.0, round_outward(high, 1)), "scaling": "log"}
     return {"min": low / widen, "max": high * widen, "scaling": "log"}
+
+
+def _is_fixed(name: str, value: Any) -> bool:
+    """Whether a value is among those that the paper gives to a hyperparameter."""
+    return isinstance(value, (int, float)) and any(math.isclose(value, one) for one in FIXED[name])
+
+
+def _set(values: Sequence[Any]) -> str:
+    return (
+        "{" + ", ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values) + "}"
+    )
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:

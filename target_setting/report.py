@@ -108,7 +108,7 @@ def calibrations(found: Collection[Calibration]) -> str:
                 [setting.workload, f"weak: {best}, {WEAK_FACTOR:g} x rate", *choice_cells(one.weak)[1:]]
             )
     return (
-        "Reruns: median (least - most) to both targets\n"
+        "Reruns: median (least - most) to both targets of those that hit both\n"
         + table(header, rows, num_left=3)
         + "\n\nPoints of the sweep and the weak choice; gaps of best and median run to the target, in standard "
         "deviations of reruns\n" + table(names, choices, num_left=2)

@@ -108,6 +108,19 @@ def test_a_narrow_space_spans_the_best_points(make_rows):
         "power": {"feasible_points": [1.5, 2.0]},
     }
     assert len(tuning.draw_points(found.space, 20, seed=0)) == 20
+    assert found.notes == (
+        "adam: beta2 gets the paper's {0.999}, while best points have {0.99}: write these into the space where the "
+        "algorithm needs them.",
+        "adam: warmup_factor gets the paper's {0.05}, while best points have {0.02}: write these into the space where "
+        "the algorithm needs them.",
+        "aux_dropout_rate is left out: it is tied to dropout_rate.",
+    )
+
+
+def test_a_best_point_with_a_value_of_the_paper_gives_no_note(make_rows):
+    points = [{**point, "beta2": 0.999, "warmup_factor": 0.05} for point in POINTS]
+    points[2]["beta2"] = 0.5  # Best nowhere.
+    found = narrow(make_rows(points, a=[0.1, 0.2, 0.3, 0.4]))
     assert found.notes == ("aux_dropout_rate is left out: it is tied to dropout_rate.",)
 
 

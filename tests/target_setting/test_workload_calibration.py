@@ -6,7 +6,7 @@ import sweep_folders
 
 from algoperf.spec import UsageError
 from scoring import archive
-from target_setting import command
+from target_setting import command, report
 from target_setting.calibration import calibrate, notes_on
 from target_setting.sweep import read_sweep
 from target_setting.targets import set_targets
@@ -61,6 +61,12 @@ def test_reruns_without_noise_have_infinite_gaps(tmp_path):
     found = calibration(tmp_path, [0.1, 0.3, 0.4], reruns=[0.1] * 5)
     (nadamw,) = found.algorithms
     assert (found.noise, nadamw.gap, nadamw.median_gap) == (pytest.approx(0), 0.0, np.inf)
+
+
+def test_the_table_says_that_its_updates_are_of_the_reruns_that_hit(tmp_path):
+    text = report.calibrations([calibration(tmp_path, [0.3, 0.1])])
+    assert text.startswith("Reruns: median (least - most) to both targets of those that hit both\n")
+    assert "3 of 5" in text
 
 
 def test_an_archive_of_a_sweep_gives_what_the_sweep_gives(tmp_path):
