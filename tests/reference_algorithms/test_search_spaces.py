@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from linear_workload import FAMILIES, ROOT, TorchRun, load, numpy_batches
 
-from algoperf import registry
+from algoperf import registry, tuning
 from algoperf.submission import batch_size
 from reference_algorithms.shared import batch_sizes
 
@@ -28,19 +28,6 @@ def corner_points(space):
     return [{name: values[end] for name, values in ends.items()} for end in (0, -1)]
 
 
-class Recorder:
-    """Hyperparameters that remember which of them were read."""
-
-    def __init__(self, values):
-        self._values, self._read = values, set()
-
-    def __getattr__(self, name):
-        if name not in self._values:
-            raise AttributeError(name)
-        self._read.add(name)
-        return self._values[name]
-
-
 def named(path):
     return f"{path.parent.name}/{path.name}"
 
@@ -48,24 +35,24 @@ def named(path):
 @pytest.mark.parametrize("path", SPACES, ids=named)
 def test_every_range_is_well_formed(path):
     space = json.loads(path.read_text())
-    axes = space.values() if isinstance(space, dict) else []
-    for axis in axes:
+    axes = space if isinstance(space, dict) else {}
+    for name, axis in axes.items():
         if set(axis) == {"feasible_points"}:
             assert len(axis["feasible_points"]) > 0
         else:
             assert set(axis) == {"min", "max", "scaling"}
             assert 0 < axis["min"] < axis["max"]
-            assert axis["scaling"] == "log"
+            assert axis["scaling"] == ("linear" if name == "decay_steps_factor" else "log")
 
 
 @pytest.mark.parametrize("path", SPACES, ids=named)
 def test_the_algorithm_reads_every_hyperparameter_of_its_space_and_runs_at_its_corners(path):
     module = load(path.parent.name, "torch")
     for values in corner_points(json.loads(path.read_text())):
-        hyperparameters = Recorder(values)
+        hyperparameters = tuning.make_hyperparameters(values)
         run = TorchRun(module, hyperparameters)
         run.step(next(numpy_batches(1)))
-        unread = set(values) - hyperparameters._read
+        unread = tuning.unread(hyperparameters)
         assert not unread, f"{named(path)}: never read: {unread}"
 
 
