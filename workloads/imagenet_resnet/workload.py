@@ -58,6 +58,7 @@ FAMILY = Family(
                 "test_target_value": 0.6323,
                 "default_batch_size": 512,
             },
+            mini_facts={"validation_target_value": 0.954, "test_target_value": 0.708},
         ),
         "gelu": Variant(
             model={"use_gelu": True},
