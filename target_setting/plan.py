@@ -421,7 +421,7 @@ def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]
     # For the plan: its share of the workload's budget in place of the limit for runs that hang.
     return [
         dataclasses.replace(job, budget_sec=job.budget_sec * SHARE / TIME_LIMIT_FACTOR)
-        for job in make_jobs(Campaign(**fields))
+        for job in make_jobs(Campaign(**fields).anchored())
     ]
 
 
