@@ -221,9 +221,8 @@ def _time_for_the_news(backend: Backend) -> Iterator[None]:
 
     def end(number: int, frame: Any) -> None:
         del frame
-        time.sleep(
-            3 * POLL_SEC
-        )  # Meanwhile the thread that looks for news records them and ends this process.
+        # Meanwhile the thread that looks for news records them and ends this process.
+        time.sleep(3 * POLL_SEC)
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 

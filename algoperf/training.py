@@ -315,9 +315,8 @@ class TrainingLoop:
             found = evaluator.evaluate_split(split, state.params, state.model_state)
             metrics.update(evaluator.named(split, found))
         ledger.enter(clock.OTHER)
-        if (
-            self._backend.num_processes > 1
-        ):  # Sums may be rounded differently, and all must end at the same step.
+        if self._backend.num_processes > 1:
+            # Sums may be rounded differently, and all must end at the same step.
             metrics = self._backend.exchange.broadcast(metrics)
         state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
         state.test_goal_reached |= workload.has_reached_test_target(metrics)
