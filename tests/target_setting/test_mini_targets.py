@@ -1,17 +1,20 @@
-"""The targets of the mini workloads are those that the sweep in docs/ gives."""
+"""The targets of the mini workloads, and the tables of their calibration, are those that the sweep in docs/ gives."""
 
 import math
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from algoperf import registry
 from scoring import archive
+from target_setting import command
 from target_setting.command import on
 from target_setting.sweep import read_sweep
 from target_setting.targets import set_targets
 
-SWEEP = Path(__file__).parents[2] / "docs" / "mini_sweep.tar.xz"
+DOCS = Path(__file__).parents[2] / "docs"
+SWEEP = DOCS / "mini_sweep.tar.xz"
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +41,32 @@ def test_targets_are_those_of_the_reruns(reruns):
             for value in (setting.validation_target, setting.test_target)
         ]
         assert found == [spec.validation_target_value, spec.test_target_value], name
+
+
+def test_the_document_has_the_tables_of_the_sweep(reruns, tmp_path):
+    text = (DOCS / "mini_calibration.md").read_text()
+    bases, variants = [], []
+    for name in sorted({trial.workload for trial in reruns}):
+        (bases if registry.get(name.removesuffix("_mini")).base_name + "_mini" == name else variants).append(
+            name
+        )
+    assert [len(bases), len(variants)] == [8, 8]
+    outcomes = [
+        command.run(
+            command.Config(
+                procedure=procedure,
+                sweep_dir=SWEEP,
+                output_dir=tmp_path,
+                workloads=tuple(workloads),
+                algorithms=algorithms,
+            )
+        )
+        for procedure, workloads, algorithms in (
+            ("calibration", bases, ()),
+            ("calibration", variants, ()),
+            ("variants", (), ("nadamw",)),
+        )
+    ]
+    for outcome in outcomes:
+        lines = textwrap.indent(outcome.table, "    ").splitlines()
+        assert "\n".join(line.rstrip() for line in lines) in text

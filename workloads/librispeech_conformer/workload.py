@@ -35,7 +35,11 @@ FAMILY = Family(
             mini_facts=facts.targets(0.45, 0.45),
         ),
         "layernorm": Variant(model={"use_post_layer_norm": False}, facts=facts.targets(0.09731, 0.05996)),
-        "gelu": Variant(model={"use_gelu": True}, facts=facts.targets(0.094114, 0.056629)),
+        "gelu": Variant(
+            model={"use_gelu": True},
+            facts=facts.targets(0.094114, 0.056629),
+            mini_facts=facts.targets(0.433, 0.422),
+        ),
     },
     # Targets, budget and step hint: docs/mini_calibration.md.
     mini=Variant(
