@@ -1,12 +1,13 @@
 """The targets of the mini workloads, and the tables of their calibration, are those that the sweep in docs/ gives."""
 
 import math
+import statistics
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from algoperf import registry
+from algoperf import records, registry, suites
 from scoring import archive
 from target_setting import command
 from target_setting.command import on
@@ -15,6 +16,7 @@ from target_setting.targets import set_targets
 
 DOCS = Path(__file__).parents[2] / "docs"
 SWEEP = DOCS / "mini_sweep.tar.xz"
+REFERENCE = {"jax": DOCS / "mini_jax.tar.xz", "pytorch": DOCS.parent / "scoring" / "data" / "mini_self.tar.xz"}
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,26 @@ def test_the_document_has_the_tables_of_the_sweep(reruns, tmp_path):
     for outcome in outcomes:
         lines = textwrap.indent(outcome.table, "    ").splitlines()
         assert "\n".join(line.rstrip() for line in lines) in text
+
+
+def summarized(folder: Path, workload: str, framework: str) -> tuple[str, str]:
+    """NadamW's studies: how many reached the target, and when; seconds that a whole step hint takes."""
+    paths = sorted(folder.glob(f"nadamw/study_*/{workload}_{framework}/trial_1/{records.SUMMARY}"))
+    found = [records.read_json(path) for path in paths]
+    steps = [reached["global_step"] for one in found if (reached := one["validation_target_reached"])]
+    pace = statistics.median(one["submission_time_sec"] / one["global_step"] for one in found)
+    times = f"{statistics.median(steps):,.0f} ({min(steps):,.0f} - {max(steps):,.0f})"
+    return f"{len(steps)} of {len(found)}: {times}", f"{pace * registry.get(workload).step_hint:.0f} s"
+
+
+def test_the_document_says_what_the_reference_does_in_both_frameworks():
+    rows = {name: [] for name in suites.load("mini").scored_names()}
+    for framework, path in REFERENCE.items():
+        with archive.unpacked(path) as folder:
+            for name, cells in rows.items():
+                cells += summarized(folder, name, framework)
+    text = (DOCS / "mini_calibration.md").read_text()
+    for name, cells in rows.items():
+        spec = registry.get(name)
+        given = [f"{spec.step_hint:,}", f"{spec.max_allowed_runtime_sec:.0f} s"]
+        assert f"| {name} | {' | '.join([*given, *cells])} |" in text, [name, *given, *cells]
