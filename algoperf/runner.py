@@ -174,6 +174,7 @@ def run(flags: Mapping[str, Any], ledger: clock.Ledger) -> int:
     if len(config.trials) > 1:
         return _run_each(config)
     number = config.trials[0]
+    backends.give_host_devices_threads()  # Before the submission is imported, which may ask for devices.
     if config.hosts is not None:
         backends.join_hosts(config.framework, config.hosts)
     summary = run_trial(config, number, ledger)

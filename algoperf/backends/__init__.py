@@ -4,8 +4,10 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 from typing import Any
 
+from algoperf import machine
 from algoperf.backends.base import Backend
 from algoperf.spec import UsageError, no_such
 
@@ -48,7 +50,20 @@ def get_backend(name: str) -> Backend:
     """The backend of a framework; imports that framework and no other."""
     name = canonical(name)
     check_installed(name)
+    give_host_devices_threads()
     return importlib.import_module(f"algoperf.backends.{BACKENDS[name]}").make()
+
+
+def give_host_devices_threads() -> None:
+    """For devices that XLA makes of one CPU, to be called before it does; imports nothing.
+
+    They compute in one pool of as many threads as there are cores, and keep a thread while they wait for each other. So
+    with two devices on two cores there may be none left for what they wait for, and the run aborts after a minute.
+    """
+    asked = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+    num_devices = int(asked[-1] if asked else os.environ.get("JAX_NUM_CPU_DEVICES", 1))
+    if num_devices > 1:
+        os.environ.setdefault("PJRT_NPROC", str(machine.num_cores() + 2 * num_devices))
 
 
 def join_hosts(name: str, hosts: Any) -> None:

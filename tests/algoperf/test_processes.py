@@ -10,7 +10,7 @@ import pytest
 import two_devices
 from harness import SGD_FILES, command, finish, process
 
-from algoperf import processes, training
+from algoperf import backends, processes, training
 from algoperf.spec import UsageError
 
 
@@ -275,3 +275,25 @@ def test_processes_compare_what_is_due_seldom_and_in_time():
     assert first[0] == second[0], "the same steps on all processes"
     assert len(first[0]) < 100
     assert max(first[1], second[1]) <= 2 * step_ns
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, None),
+        ({"XLA_FLAGS": "--xla_force_host_platform_device_count=1"}, None),
+        ({"XLA_FLAGS": "--xla_a=1 --xla_force_host_platform_device_count=8"}, 4 + 2 * 8),
+        ({"JAX_NUM_CPU_DEVICES": "2"}, 4 + 2 * 2),
+        ({"JAX_NUM_CPU_DEVICES": "2", "PJRT_NPROC": "3"}, 3),
+    ],
+)
+def test_devices_made_of_one_cpu_get_threads_to_wait_in(monkeypatch, given, wanted):
+    monkeypatch.setattr("algoperf.machine.num_cores", lambda: 4)
+    for name in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES", "PJRT_NPROC"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PJRT_NPROC", "")  # So that it is gone after the test.
+    monkeypatch.delenv("PJRT_NPROC")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    backends.give_host_devices_threads()
+    assert os.environ.get("PJRT_NPROC") == (None if wanted is None else str(wanted))

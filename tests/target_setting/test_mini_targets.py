@@ -16,7 +16,10 @@ from target_setting.targets import set_targets
 
 DOCS = Path(__file__).parents[2] / "docs"
 SWEEP = DOCS / "mini_sweep.tar.xz"
-REFERENCE = {"jax": DOCS / "mini_jax.tar.xz", "pytorch": DOCS.parent / "scoring" / "data" / "mini_self.tar.xz"}
+REFERENCE = {
+    "jax": DOCS / "mini_jax.tar.xz",
+    "pytorch": DOCS.parent / "scoring" / "data" / "mini_self.tar.xz",
+}
 
 
 @pytest.fixture(scope="module")
