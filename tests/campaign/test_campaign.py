@@ -227,32 +227,34 @@ def test_crashes_and_lost_nodes_are_said_while_a_campaign_runs(tmp_path):
     assert look() == [f"{jobs[0].key}: {State.FAILED}"]
 
 
-def test_a_trial_that_was_given_up_ends_and_leaves_the_record_alone(tmp_path, monkeypatch):
+@pytest.fixture
+def long_run(tmp_path, monkeypatch):
+    """A trial that runs for 10 s, and looks at its claim whenever it is polled."""
     monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
     found = campaign(tmp_path)
     store, job = Store(found), plan.make_jobs(found)[0]
     own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
     wait_for(lambda: num_lines(tmp_path, "start ") == 1)
+    return store, own
+
+
+def test_a_trial_that_was_given_up_ends_and_leaves_the_record_alone(tmp_path, long_run):
+    store, own = long_run
     records.write_json(own.attempt.path, {**own.attempt.content, "outcome": Outcome.LOST})
     wait_for(lambda: own.poll() is not None)
     assert own.poll() is Outcome.LOST
     assert num_lines(tmp_path, "end ") == 0
-    assert store.attempts(job)[0].outcome is Outcome.LOST
+    assert store.attempts(own.job)[0].outcome is Outcome.LOST
 
 
-def test_a_trial_that_another_machine_has_taken_over_ends(tmp_path, monkeypatch):
-    monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
-    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
-    found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
-    own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
-    wait_for(lambda: num_lines(tmp_path, "start ") == 1)
+def test_a_trial_that_another_machine_has_taken_over_ends(long_run):
+    store, own = long_run
     assert own.poll() is None
     records.write_json(own.attempt.path.with_name("2.json"), {"host": "another", "holders": []})
     wait_for(lambda: own.poll() is not None)
     assert own.poll() is Outcome.LOST
-    assert store.attempts(job)[0].outcome is None, "the record is that of the next attempt now"
+    assert store.attempts(own.job)[0].outcome is None, "the record is that of the next attempt now"
 
 
 def test_a_core_is_free_when_the_process_that_inherited_it_has_ended(tmp_path):
