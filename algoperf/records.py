@@ -13,7 +13,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +52,26 @@ def flags_file(preemption_count: int | str) -> str:
     return f"flags_{preemption_count}.json"
 
 
-def meta_data_file(preemption_count: int) -> str:
+def meta_data_file(preemption_count: int | str) -> str:
     return f"meta_data_{preemption_count}.json"
+
+
+def newest(folder: Path, name: Callable[[str], str]) -> Path | None:
+    """The file that the last start of a trial wrote, None where there is none.
+
+    Args:
+      folder: of the trial.
+      name: `flags_file` or `meta_data_file`.
+    """
+    numbers = {path: path.stem.rpartition("_")[-1] for path in folder.glob(name("*"))}
+    starts = {path: int(number) for path, number in numbers.items() if number.isdecimal()}
+    return max(starts, key=starts.__getitem__, default=None)
 
 
 def newest_meta_data(folder: Path) -> dict[str, Any]:
     """What the last start of a trial wrote about itself; empty where there is nothing."""
-    found = sorted(folder.glob("meta_data_*.json"), key=lambda path: int(path.stem.rpartition("_")[-1]))
-    return read_json(found[-1]) if found else {}
+    path = newest(folder, meta_data_file)
+    return {} if path is None else read_json(path)
 
 
 def write_json(path: Path, content: Any) -> None:

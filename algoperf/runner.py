@@ -299,8 +299,7 @@ def reproduced_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
     """
     folder = Path(flags["reproduce"]).expanduser()
     try:
-        files = sorted(folder.glob(records.flags_file("*")), key=lambda path: int(path.stem.split("_")[-1]))
-        newest = files[-1] if files else folder / records.flags_file(0)
+        newest = records.newest(folder, records.flags_file) or folder / records.flags_file(0)
         stored = records.read_json(newest)  # The last command's: it may have gone on beyond an earlier limit.
         identity = records.read_json(folder / records.meta_data_file(0))["identity"]
     except (OSError, ValueError, KeyError) as error:

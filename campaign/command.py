@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from algoperf import records
@@ -11,7 +11,6 @@ from algoperf.workload import FRAMEWORKS
 from campaign import status
 from campaign.frugal import Limits
 from campaign.plan import Campaign, Job, make_jobs
-from campaign.process import last_evaluation
 from campaign.run import Options, retry_failed, run_jobs
 from campaign.store import FOLDER, State, Store
 from scoring import command as scoring_command
@@ -42,9 +41,8 @@ def run(campaign: Campaign, config: Config) -> int:
     """
     store = Store(campaign)
     jobs = make_jobs(campaign)
-    retry_failed(config, store, jobs)
-    states = store.states(jobs)
     if config.plan or config.status:
+        states = store.states(jobs)
         expectations = status.Expectations(store, jobs, states)
         if config.plan:
             check_scores(campaign, jobs)
@@ -53,12 +51,13 @@ def run(campaign: Campaign, config: Config) -> int:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
         return 0
+    retry_failed(config, store, jobs)
+    store.states(jobs)  # Refuses a folder with other trials, before anything is written.
     check_scores(campaign, jobs)
     _save(campaign, store)
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
-    reopen(jobs, states, store, limits)
     states = run_jobs(config, campaign.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
@@ -67,26 +66,6 @@ def run(campaign: Campaign, config: Config) -> int:
         return EXIT_FAILED
     print(scores_text(campaign, jobs))
     return EXIT_FAILED if State.FAILED in states.values() else 0
-
-
-def reopen(jobs: Sequence[Job], states: Mapping[str, State], store: Store, limits: Limits | None) -> None:
-    """Lets trials go on that were stopped early in a campaign of other submissions, studies or trials than now.
-
-    Args:
-      jobs: all of them.
-      states: where they stand.
-      store: of the campaign.
-      limits: what may be stopped now; takes in all that have ended. None if nothing may.
-    """
-    if limits is not None:
-        for job in jobs:
-            if states[job.key].is_final:
-                limits.finished(job, (store.summary(job) or {}).get("validation_target_reached"))
-    for job in jobs:
-        if states[job.key] is State.STOPPED:
-            reason = limits and limits.why_stop(job, last_evaluation(job.folder))
-            if reason is None:
-                store.reopen(job)
 
 
 def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:

@@ -54,6 +54,7 @@ class Engine(abc.ABC):
         self._stop_signal, self._is_urgent = 0, False
         for key in self.states:
             self._take_in(key)
+        self._reopen()
 
     # ---- what engines differ in --------------------------------------------------------------------------------
 
@@ -135,6 +136,21 @@ class Engine(abc.ABC):
     def _refresh(self, key: str) -> None:
         self.states[key] = self._store.state(self._jobs[key])
         self._take_in(key)
+
+    def _reopen(self) -> None:
+        """Lets trials go on that were stopped early in a campaign of other submissions, studies or trials than now."""
+        limits = self._limits
+        while reopened := [
+            job
+            for key, job in self._jobs.items()
+            if self.states[key] is State.STOPPED
+            and (limits is None or limits.why_stop(job, last_evaluation(job.folder)) is None)
+        ]:  # Each may have been a reason to stop others.
+            for job in reopened:
+                self._store.reopen(job)
+                self.states[job.key] = self._store.state(job)
+                if limits is not None:
+                    limits.goes_on(job)
 
     def _take_in(self, key: str) -> None:
         if self._limits is not None and self.states[key].is_final:

@@ -61,6 +61,10 @@ class Limits:
         is_hit = reached is not None and reached["submission_time_sec"] <= job.budget_sec
         self._costs[job.key] = (reached["submission_time_sec"], reached["global_step"]) if is_hit else NEVER
 
+    def goes_on(self, job: Job) -> None:
+        """Takes back that a trial has ended."""
+        self._costs.pop(job.key, None)
+
     def why_stop(self, job: Job, cost: Cost) -> Reason | None:
         """Why a trial that has not reached the target by an evaluation at `cost` may be stopped; None if it may not."""
         seconds, steps = cost

@@ -106,13 +106,12 @@ class Campaign:
 
         A name of a search space that is no file here stands for one beside each submission, and stays.
         """
-        space = self.tuning_search_space
         return dataclasses.replace(
             self,
             submissions=tuple(absolute(one) for one in self.submissions),
             suite=absolute(self.suite) if suites.is_file(self.suite) else self.suite,
             data_dir=self.data_dir and absolute(self.data_dir),
-            tuning_search_space=absolute(space) if space and Path(space).expanduser().exists() else space,
+            tuning_search_space=absolute_if_there(self.tuning_search_space),
         )
 
     def runs(self) -> tuple[str, ...]:
@@ -165,6 +164,11 @@ def make_jobs(campaign: Campaign) -> list[Job]:
 def absolute(path: str) -> str:
     """The path of a file or folder from the root."""
     return str(Path(path).expanduser().resolve())
+
+
+def absolute_if_there(given: str | None) -> str | None:
+    """The same for what may also be a name, and is one where there is no such file or folder."""
+    return absolute(given) if given and Path(given).expanduser().exists() else given
 
 
 def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:

@@ -60,10 +60,8 @@ class Options:
 
 
 def retry_failed(options: Options, store: Store, jobs: Sequence[Job]) -> None:
-    """Lets trials that failed start afresh, where that is asked for."""
-    if not options.retry_failed or options.plan or options.status:
-        return
-    num_retried = sum(store.retry(job) for job in jobs)
+    """Lets trials that failed start afresh, where that is asked for; to be called before they are run."""
+    num_retried = sum(store.retry(job) for job in jobs) if options.retry_failed else 0
     if num_retried:
         print(f"Trials that failed and start afresh: {num_retried}.", flush=True)
 
@@ -87,7 +85,6 @@ def run_jobs(
       UsageError: if no Ray cluster can be used.
       Interrupted: after a signal.
     """
-    retry_failed(options, store, jobs)
     if options.engine == "ray":
         from campaign import ray_engine  # Imports Ray, an extra.
 

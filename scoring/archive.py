@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import lzma
-import re
 import sys
 import tarfile
 import tempfile
@@ -24,7 +23,6 @@ from algoperf.spec import UsageError, no_such
 from scoring.reading import STUDY, TRIAL, read_json
 
 KEPT = (records.EVAL_MEASUREMENTS, records.HPARAMS, records.SUMMARY)
-META_DATA = re.compile(r"meta_data_(\d+)\.json")
 KEPT_META_DATA = (
     *("rng_seed", "seeds", "package_versions", "git_commit_hash", "git_dirty", "device", "submission_hash"),
 )
@@ -76,9 +74,8 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
 def _kept(folder: Path) -> dict[str, bytes]:
     """File name -> content, of what an archive holds of a trial."""
     content = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
-    starts = [(int(m[1]), path) for path in folder.iterdir() if (m := META_DATA.fullmatch(path.name))]
-    if starts:
-        _, newest = max(starts)
+    newest = records.newest(folder, records.meta_data_file)
+    if newest is not None:
         facts = read_json(str(newest))
         slim = {key: facts[key] for key in KEPT_META_DATA if key in facts}
         content[newest.name] = (json.dumps(slim, indent=2) + "\n").encode()

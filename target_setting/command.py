@@ -57,8 +57,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.procedure not in PROCEDURES:
             raise no_such("procedure", self.procedure, PROCEDURES)
-        if self.runtime_budget not in target_file.BUDGETS:
-            raise no_such("runtime budget", self.runtime_budget, target_file.BUDGETS)
+        target_file.check_budget(self.runtime_budget)
         if self.min_reruns < 1:
             raise UsageError(f"--min_reruns must be at least 1, got {self.min_reruns}.")
         if self.seed < 0:

@@ -19,11 +19,11 @@ from typing import Any
 
 from algoperf import backends, records, registry, runner, submission, suites, tuning
 from algoperf.spec import UsageError, no_such
-from campaign.plan import Campaign, Job, in_turns, make_jobs
+from campaign.plan import Campaign, Job, absolute_if_there, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
 from target_setting.sweep import RERUNS, WEAK, WEAK_FACTOR, Point, SweepTrial, part_folder
-from target_setting.target_file import BUDGETS
+from target_setting.target_file import check_budget
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_ROOT = Path("target_setting_results")
@@ -74,8 +74,7 @@ class SweepConfig:
                 f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
                 "--min_reruns."
             )
-        if self.runtime_budget not in BUDGETS:
-            raise no_such("runtime budget", self.runtime_budget, BUDGETS)
+        check_budget(self.runtime_budget)
         if self.sweep_dir.is_file():
             raise UsageError(f"--sweep_dir={self.sweep_dir} is a file: give a folder.")
         for name in self.workloads:
@@ -101,16 +100,11 @@ class SweepConfig:
 
     def lasting(self) -> dict[str, Any]:
         """The fields as plain types that mean the same in every working directory."""
-
-        def path_or_name(given: str | None) -> str | None:
-            path = Path(given or "").expanduser()
-            return str(path.resolve()) if given and (path.name != given or path.exists()) else given
-
         fields = dataclasses.asdict(self)
         for name in ("algorithms", "set_by"):
-            fields[name] = [path_or_name(one) for one in fields[name]]
+            fields[name] = [absolute_if_there(one) for one in fields[name]]
         for name in ("rerun_point", "tuning_search_space"):
-            fields[name] = path_or_name(fields[name])
+            fields[name] = absolute_if_there(fields[name])
         return {**fields, "sweep_dir": str(self.sweep_dir)}
 
 

@@ -9,7 +9,7 @@ from algoperf import runner
 from algoperf.progress import duration
 from campaign import status
 from campaign.plan import Job
-from campaign.run import Options, run_jobs
+from campaign.run import Options, retry_failed, run_jobs
 from campaign.store import Store
 from target_setting import command, plan
 from target_setting import targets as target_rules
@@ -35,7 +35,7 @@ def run(config: SweepConfig, options: RunOptions) -> int:
       Interrupted: after a signal; the same command continues.
     """
     if options.status or options.plan:
-        print(status_text(config) if options.status else plan_text(config, options.workers or 1))
+        print(status_text(config) if options.status else plan_text(config, options.num_workers))
         return 0
     plan.prepare(config, config.sweep_dir)
     left_out: dict[str, str] = {}
@@ -43,6 +43,7 @@ def run(config: SweepConfig, options: RunOptions) -> int:
         jobs, without = _jobs(config, part)
         left_out.update(without)
         store = plan.store_of(config, part)
+        retry_failed(options, store, jobs)
         states = run_jobs(options, config.device, store, jobs, limits=None)
         lines = [f"{part}: {len(jobs)} trials, {status.counts_text(states)}."]
         lines += [*status.failures(jobs, states, store), *_cut_short(jobs, store)]

@@ -9,7 +9,6 @@ everything else becomes a note.
 """
 
 import collections
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +28,6 @@ WEAK_FACTOR = 0.1
 ANALYSIS = "target_setting"
 """Subfolder for results of the procedures, unless the user names another."""
 LAYOUT = "<algorithm>/study_0/<workload>_<framework>/trial_<t>/"
-META_DATA = re.compile(r"meta_data_(\d+)\.json")
 
 Point = Mapping[str, Any]
 
@@ -236,8 +234,8 @@ def _number(value: Any) -> float:
 
 def _facts(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
     """What says how to repeat the run; of the last start where there were several."""
-    starts = [(int(m[1]), path) for path in folder.iterdir() if (m := META_DATA.fullmatch(path.name))]
-    meta_data = reading.read_json(str(max(starts)[1])) if starts else {}
+    newest = records.newest(folder, records.meta_data_file)
+    meta_data = {} if newest is None else reading.read_json(str(newest))
     identity = summary.get("identity") or {}
     names = ("seeds", "package_versions", "git_commit_hash", "git_dirty", "device", "submission_hash")
     return {

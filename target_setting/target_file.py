@@ -25,6 +25,12 @@ SOURCE = "https://arxiv.org/abs/2306.07179, section 4.1"
 SUMMARY_NAMES = ("minimum", "first_quartile", "median", "third_quartile", "maximum")
 
 
+def check_budget(name: str) -> None:
+    """Raises UsageError for what is none of `BUDGETS`."""
+    if name not in BUDGETS:
+        raise no_such("runtime budget", name, BUDGETS)
+
+
 def workload_targets(setting: TargetSetting, budget: str = "workload") -> WorkloadTargets:
     """The entry of a suite.
 
@@ -36,8 +42,7 @@ def workload_targets(setting: TargetSetting, budget: str = "workload") -> Worklo
     Raises:
       UsageError: if measured values are wanted and the reruns do not have them.
     """
-    if budget not in BUDGETS:
-        raise no_such("runtime budget", budget, BUDGETS)
+    check_budget(budget)
     spec = registry.get(setting.workload)
     seconds, step_hint = spec.max_allowed_runtime_sec, spec.step_hint
     if budget == "measured":

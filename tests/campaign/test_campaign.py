@@ -523,15 +523,35 @@ def test_what_was_stopped_goes_on_where_the_reason_holds_no_more(tmp_path):
         records.write_json(job.folder / records.SUMMARY, content)
     header = "global_step,accumulated_submission_time,validation/accuracy\n"
     (stopped.folder / records.EVAL_MEASUREMENTS).write_text(f"{header}20,2.0,0.1\n")
-    limits = frugal.Limits(jobs, found.cut_suite(), 1)
-    command.reopen(jobs, store.states(jobs), store, limits)
+    engine(found, jobs, limits=frugal.Limits(jobs, found.cut_suite(), 1))
     assert store.state(stopped) is State.STOPPED
     alone = [stopped]  # As if the other trial were no part of the campaign.
-    command.reopen(alone, store.states(alone), store, frugal.Limits(alone, found.cut_suite(), 1))
+    engine(found, alone, limits=frugal.Limits(alone, found.cut_suite(), 1))
     assert store.state(stopped) is State.WAITING
     records.write_json(stopped.folder / records.SUMMARY, {"status": "stopped"})
-    command.reopen(jobs, store.states(jobs), store, None)
+    engine(found, jobs)
     assert store.state(stopped) is State.WAITING, "--nofrugal runs all"
+
+
+def test_a_trial_that_goes_on_is_no_reason_any_more_to_stop_others(tmp_path):
+    """Its sibling was stopped by r_max as the last of a study without a hit, which it is no longer."""
+    found = campaign(tmp_path)
+    nadamw, adamw, _, last = plan.make_jobs(found)
+    assert adamw.siblings == last.siblings != nadamw.siblings
+    store, jobs = Store(found), [nadamw, last, adamw]
+    reached = {"submission_time_sec": 1.0, "global_step": 10}
+    header = "global_step,accumulated_submission_time,validation/accuracy\n"
+    for job, row in ((nadamw, "10,1.0,0.95"), (last, "90,9.0,0.1"), (adamw, "20,2.0,0.1")):
+        job.folder.mkdir(parents=True)
+        (job.folder / records.EVAL_MEASUREMENTS).write_text(f"{header}{row}\n")
+        content = {"status": "target_reached", "validation_target_reached": reached}
+        records.write_json(
+            job.folder / records.SUMMARY,
+            content if job is nadamw else {"status": "stopped", "stop_reason": "r_max"},
+        )
+    engine(found, jobs, limits=frugal.Limits(jobs, found.cut_suite(), 1))
+    assert store.state(adamw) is State.WAITING, "2 s are within 4 times 1 s"
+    assert store.state(last) is State.WAITING, "its sibling may yet come later with fewer updates"
 
 
 # ---- the command -------------------------------------------------------------------------------------------
