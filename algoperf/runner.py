@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, clock, processes, records, registry, suites, summaries, trial, tuning
+from algoperf import backends, records, registry, suites, tuning
 from algoperf import submission as submissions
+from algoperf.run import clock, processes, summaries, trial
+from algoperf.run.config import TrialConfig
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec, check_target
 
@@ -203,7 +205,7 @@ def run_trial(config: RunConfig, number: int, ledger: clock.Ledger) -> dict[str,
                 file=sys.stderr,
             )
     return trial.run(
-        trial.TrialConfig(
+        TrialConfig(
             workload=config.workload,
             framework=config.framework,
             submission=submission,

@@ -332,7 +332,7 @@ class Workload(spec.Workload):
     def evaluator(self) -> Any:
         """The evaluator of this workload, made on first use (its batches stay in host memory)."""
         if self._evaluator is None:
-            from algoperf.evaluation import Evaluator
+            from algoperf.run.evaluation import Evaluator
 
             self._evaluator = Evaluator(self)
         return self._evaluator

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from algoperf import backends, clock, random_utils, registry, submission, tuning
-from algoperf.training import LoopOptions, TrainingLoop, TrialState
+from algoperf import backends, random_utils, registry, submission, tuning
+from algoperf.run import clock
+from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
 from algoperf.workload import Workload
 
 FLAGS = flags.FLAGS

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from algoperf.progress import duration
+from algoperf.run.progress import duration
 from campaign.engine import Running
 from campaign.plan import Job
 from campaign.process import last_evaluation

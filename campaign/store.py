@@ -21,7 +21,8 @@ from typing import Any
 
 import psutil
 
-from algoperf import records, trial
+from algoperf import records
+from algoperf.run import trial
 from algoperf.spec import UsageError
 from campaign.plan import Campaign, Job
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algoperf import runner
-from algoperf.progress import duration
+from algoperf.run.progress import duration
 from campaign import status
 from campaign.plan import Job
 from campaign.run import Options, retry_failed, run_jobs

@@ -27,6 +27,7 @@ def test_core_and_scoring_import_no_framework():
         for path in sorted((ROOT / "algoperf").glob("*.py"))
         if not path.stem.startswith(("jax_", "pytorch_", "torch_", "__"))
     ]
+    neutral += [f"algoperf.run.{path.stem}" for path in (ROOT / "algoperf" / "run").glob("[a-z]*.py")]
     neutral += ["algoperf.backends", "algoperf.backends.base", "algoperf.data.queue", "algoperf.data.stream"]
     neutral += ["algoperf.data.locate", "algoperf.metrics.averages", "submission_runner"]
     neutral += ["scoring.command", "algorithmic_efficiency.spec", "reference_algorithms"]

@@ -67,7 +67,7 @@ def give_host_devices_threads() -> None:
 
 
 def join_hosts(name: str, hosts: Any) -> None:
-    """Meets the other hosts of a run (`algoperf.processes.Hosts`), before anything that uses a device.
+    """Meets the other hosts of a run (`algoperf.run.processes.Hosts`), before anything that uses a device.
 
     Raises:
       UsageError: if they do not come, or the framework has a launcher of its own.

@@ -212,7 +212,7 @@ class JaxBackend:
 
 
 def join(hosts: Any) -> None:
-    """Meets the other hosts (`algoperf.processes.Hosts`); before the backend is made."""
+    """Meets the other hosts (`algoperf.run.processes.Hosts`); before the backend is made."""
     from algoperf.backends import jax_processes
 
     jax_processes.join(hosts)

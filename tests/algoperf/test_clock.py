@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoperf import clock
-from algoperf.clock import BUCKETS, Ledger
+from algoperf.run import clock
+from algoperf.run.clock import BUCKETS, Ledger
 
 
 class FakeTime:

@@ -10,7 +10,8 @@ import pytest
 import two_devices
 from harness import SGD_FILES, command, finish, process
 
-from algoperf import backends, processes, training
+from algoperf import backends
+from algoperf.run import processes, training
 from algoperf.spec import UsageError
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from harness import POINT, assert_equal_params, digits, run_trial, sgd, stored_params, submission
 
-from algoperf import checkpoint, records, registry
+from algoperf import records, registry
+from algoperf.run import checkpoint
+from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from algoperf.training import Interrupted
 
 STEPS = 20
 

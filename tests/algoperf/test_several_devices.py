@@ -13,7 +13,8 @@ WITH_DROPOUT = {"eval_every_steps": 5, "point": POINT}
 BODY = """
 import json, os, random, signal, time
 from unittest import mock
-from algoperf import evaluation, processes, records
+from algoperf import records
+from algoperf.run import evaluation, processes
 from algoperf.spec import UsageError
 from harness import digits, run_trial, sgd, submission, trial_config
 

@@ -124,7 +124,7 @@ def test_a_slow_data_selection_is_charged_to_data_selection(tmp_path, warm_frame
 
 
 def test_time_spent_in_evaluation_is_not_charged(tmp_path, warm_framework, monkeypatch):
-    from algoperf.evaluation import Evaluator
+    from algoperf.run.evaluation import Evaluator
 
     evaluate_split = Evaluator.evaluate_split
 
@@ -172,7 +172,7 @@ def test_a_submission_that_replaces_the_functions_of_time_does_not_change_the_cl
 
 
 def test_an_unbalanced_ledger_is_a_recorded_warning(tmp_path, warm_framework, monkeypatch):
-    from algoperf import clock
+    from algoperf.run import clock
 
     enter = clock.Ledger.enter
 
@@ -182,7 +182,7 @@ def test_an_unbalanced_ledger_is_a_recorded_warning(tmp_path, warm_framework, mo
         return now
 
     monkeypatch.setattr(clock.Ledger, "enter", forgetful)
-    from algoperf.evaluation import Evaluator
+    from algoperf.run.evaluation import Evaluator
 
     evaluate_split = Evaluator.evaluate_split
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from harness import POINT, digits, run_trial, sgd, submission, trial_config
 
-from algoperf import clock, records, spec, trial
+from algoperf import records, spec
+from algoperf.run import clock, trial
 from algoperf.spec import UsageError
 
 FILES = ["eval_measurements.csv", "flags_0.json", "hparams.json", "measurements.csv", "meta_data_0.json"]

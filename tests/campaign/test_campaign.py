@@ -15,8 +15,8 @@ import pytest
 from harness import ROOT
 
 from algoperf import records, runner
+from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from algoperf.training import Interrupted
 from campaign import command, cores, frugal, plan, process, run, status
 from campaign.local import LocalEngine, places
 from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store

@@ -12,8 +12,8 @@ import pytest
 import test_campaign as local
 from harness import ROOT
 
+from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from algoperf.training import Interrupted
 from campaign import command, frugal, plan, ray_engine
 from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
 

@@ -13,10 +13,12 @@ from unittest import mock
 
 import numpy as np
 
-from algoperf import backends, checkpoint, clock, registry, runner, trial
+from algoperf import backends, registry, runner
 from algoperf import submission as submissions
+from algoperf.run import checkpoint, clock, trial
+from algoperf.run.config import TrialConfig
+from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from algoperf.training import Interrupted
 from algoperf.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +87,7 @@ def trial_config(folder, framework, run=None, workload=None, **changes):
         "max_steps": 10,
         "quiet": True,
     }
-    return trial.TrialConfig(**{**fields, **changes})
+    return TrialConfig(**{**fields, **changes})
 
 
 def run_trial(folder, framework, run=None, workload=None, **changes):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[:0] = [{root!r}, {helpers!r}]
 from algoperf import backends
-from algoperf.processes import Hosts
+from algoperf.run.processes import Hosts
 
 framework, folder, coordinator, host = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
 if coordinator:

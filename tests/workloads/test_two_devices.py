@@ -9,7 +9,7 @@ import two_devices
 from bound_workloads import few
 from harness import POINT, ROOT, trial_config
 
-from algoperf import clock, trial
+from algoperf.run import clock, trial
 
 NAMES = ("librispeech_conformer_mini", "ogbg_mini")
 CHANGES = {

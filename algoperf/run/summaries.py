@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from algoperf import clock, machine, tuning
+from algoperf import machine, tuning
+from algoperf.run import clock
 
 if TYPE_CHECKING:
-    from algoperf.training import TrialState
-    from algoperf.trial import Trial
+    from algoperf.run.training import TrialState
+    from algoperf.run.trial import Trial
 
 
 def results(trial: "Trial", status: str) -> dict[str, Any]:

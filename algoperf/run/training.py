@@ -12,9 +12,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from algoperf import clock
 from algoperf.backends.base import SubmissionError
-from algoperf.evaluation import SPLITS
+from algoperf.run import clock
+from algoperf.run.evaluation import SPLITS
 from algoperf.spec import TrainingCompleteError
 
 PROGRESS_PERIOD_NS = 1_000_000_000

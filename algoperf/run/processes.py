@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from algoperf.backends.base import Backend
+from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from algoperf.training import Interrupted
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""A run: from the objects of a trial and its timed loop to its checkpoints and its summary."""
