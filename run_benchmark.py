@@ -53,15 +53,15 @@ campaign_flags.define(needs="experiment_dir")
 
 
 def main(argv: Sequence[str]) -> int:
-    from campaign import command, plan
+    from campaign import benchmark, job_plan
 
     if len(argv) > 1:
         raise UsageError(f"Unexpected argument {argv[1]!r}: settings are given as --name=value; see --help.")
     folder = Path(FLAGS.experiment_dir).expanduser().resolve()
     if FLAGS.status and not FLAGS.submissions:
-        campaign = command.saved_campaign(folder)
+        campaign = benchmark.saved_campaign(folder)
     else:
-        campaign = plan.Campaign(
+        campaign = job_plan.Campaign(
             experiment_dir=folder,
             suite=FLAGS.suite,
             ruleset=FLAGS.ruleset,
@@ -78,8 +78,8 @@ def main(argv: Sequence[str]) -> int:
             compare_to=FLAGS.compare_to,
             calibrate=FLAGS.calibrate,
         ).anchored()
-    config = command.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
-    return commands.continuable(lambda: command.run(campaign, config))
+    config = benchmark.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
+    return commands.continuable(lambda: benchmark.run(campaign, config))
 
 
 if __name__ == "__main__":

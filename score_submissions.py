@@ -50,11 +50,11 @@ flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON,
 
 
 def main(argv: Sequence[str]) -> None:
-    from scoring import command  # numpy; --help does without
+    from scoring import score_field  # numpy; --help does without
 
     if len(argv) > 2:
         raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}: {', '.join(argv[1:])}.")
-    config = command.Config(
+    config = score_field.Config(
         submissions_dir=Path(argv[1]).expanduser() if len(argv) == 2 else None,
         suite=FLAGS.suite,
         ruleset=FLAGS.ruleset,
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
         num_trials=FLAGS.num_trials,
         output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
     )
-    print(command.run(config).text())
+    print(score_field.run(config).text())
 
 
 if __name__ == "__main__":

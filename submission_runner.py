@@ -80,8 +80,7 @@ flags.DEFINE_bool("quiet", False, "Print only the result.")
 
 def main(argv: list[str]) -> int:
     """Reads the flags; below this line functions depend on their arguments only."""
-    from algoperf import runner
-    from algoperf.run import clock
+    from algoperf.run import clock, runner
     from algoperf.run.training import Interrupted
 
     logging.getLogger("jax").setLevel(logging.WARNING)  # It reports every platform that it looked for.

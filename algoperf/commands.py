@@ -19,8 +19,8 @@ def run(main: Callable[[Sequence[str]], Any]) -> None:
 
 def continuable(function: Callable[[], int | None]) -> int:
     """The exit code of a command that can be stopped by a signal and run again."""
+    from algoperf.run.runner import EXIT_SIGNAL_BASE
     from algoperf.run.training import Interrupted
-    from algoperf.runner import EXIT_SIGNAL_BASE
 
     try:
         return function() or 0

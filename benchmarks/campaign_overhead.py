@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import app, flags
 
 from algoperf import records
-from campaign import plan
+from campaign import job_plan
 from campaign.local import LocalEngine, places
 from campaign.store import Store
 
@@ -52,13 +52,13 @@ def main(argv: list[str]) -> None:
         finished(Path(folder) / "finished")
 
 
-def campaign_of(folder: Path, num_trials: int) -> plan.Campaign:
+def campaign_of(folder: Path, num_trials: int) -> job_plan.Campaign:
     """A campaign of at least so many trials, 120 from each submission."""
     algorithms = sorted(
         path.parent.name for path in (ROOT / "reference_algorithms").glob("*/tuning_search_space.json")
     )
     chosen = algorithms[: -(-num_trials // 120)]
-    return plan.Campaign(
+    return job_plan.Campaign(
         experiment_dir=folder,
         suite="mini",
         ruleset="external",
@@ -70,7 +70,7 @@ def campaign_of(folder: Path, num_trials: int) -> plan.Campaign:
 def per_trial(folder: Path) -> tuple[float, float]:
     """(seconds a trial under the engine, seconds of the process alone)."""
     campaign = campaign_of(folder, FLAGS.trials)
-    jobs = plan.make_jobs(campaign)[: FLAGS.trials]
+    jobs = job_plan.make_jobs(campaign)[: FLAGS.trials]
     engine = LocalEngine(Store(campaign), jobs, places(1), None, lambda *_: None, COMMAND)
     start = time.perf_counter()
     engine.run()
@@ -86,7 +86,7 @@ def per_trial(folder: Path) -> tuple[float, float]:
 def finished(folder: Path) -> None:
     """Prints how long finished trials take to be recognised."""
     campaign = campaign_of(folder, FLAGS.finished)
-    jobs = plan.make_jobs(campaign)
+    jobs = job_plan.make_jobs(campaign)
     header = "accumulated_submission_time,global_step,validation/loss,validation/accuracy\n"
     for job in jobs:
         job.folder.mkdir(parents=True)

@@ -1,6 +1,6 @@
 """Whole campaigns: many submissions over a suite, as trials in processes of their own.
 
-    plan.py      flags -> jobs: one per trial, with its point, seeds, folder and command line
+    job_plan.py  flags -> jobs: one per trial, with its point, seeds, folder and command line
     store.py     what is on disk: claims, attempts, which jobs are done
     frugal.py    which running trials can no longer change a score
     process.py   one attempt at one job: the child process, its log, its end
@@ -8,11 +8,11 @@
     engine.py    what all engines have in common: their turns
     local.py     engine: a pool of workers on this machine
     ray_engine.py  engine: tasks of a Ray cluster
-    run.py       runs jobs with the engine that is asked for
+    execution.py runs jobs with the engine that is asked for
     flags.py     the flags of that
     cores.py     cores that trials on one machine take for themselves
     status.py    tables and the live line
-    command.py   what run_benchmark.py does, below its flags
+    benchmark.py what run_benchmark.py does, below its flags
 
 Imports no framework: trials run in processes of `submission_runner.py`.
 """

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from algoperf.run.training import Interrupted
 from campaign.frugal import Limits
-from campaign.plan import Job
+from campaign.job_plan import Job
 from campaign.process import last_evaluation
 from campaign.store import State, Store
 

@@ -53,6 +53,6 @@ def define(needs: str, prefix: str = "") -> None:
 
 
 def values() -> dict[str, Any]:
-    """Their values, as `campaign.run.Options` takes them."""
+    """Their values, as `campaign.execution.Options` takes them."""
     found = {name: flags.FLAGS[name].value for name in NAMES}
     return {**found, "gpus": tuple(found["gpus"])}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from algoperf.suites import Suite
-from campaign.plan import Job
+from campaign.job_plan import Job
 
 Cost = tuple[float, float]
 """(submission seconds, updates)."""

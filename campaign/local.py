@@ -9,7 +9,7 @@ from algoperf.spec import UsageError
 from campaign import cores
 from campaign.engine import Engine, Report
 from campaign.frugal import Limits
-from campaign.plan import Job
+from campaign.job_plan import Job
 from campaign.process import TRIAL_COMMAND, Place, Run
 from campaign.store import Store
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from algoperf import records, runner
-from campaign.plan import ROOT, Job
+from algoperf import records
+from algoperf.run import runner
+from campaign.job_plan import ROOT, Job
 from campaign.store import HEARTBEAT_SEC, Attempt, Outcome, Store, identity_of_process
 
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))

@@ -31,7 +31,7 @@ from algoperf.spec import UsageError
 from campaign import cores
 from campaign.engine import POLL_SEC, Engine, Report
 from campaign.frugal import Limits
-from campaign.plan import ROOT, Job
+from campaign.job_plan import ROOT, Job
 from campaign.process import TRIAL_COMMAND, Place, Run
 from campaign.store import Attempt, Outcome, State, Store
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from algoperf.run.progress import duration
 from campaign.engine import Running
-from campaign.plan import Job
+from campaign.job_plan import Job
 from campaign.process import last_evaluation
 from campaign.store import Outcome, State, Store
 from scoring.text import table

@@ -24,7 +24,7 @@ import psutil
 from algoperf import records
 from algoperf.run import trial
 from algoperf.spec import UsageError
-from campaign.plan import Campaign, Job
+from campaign.job_plan import Campaign, Job
 
 FOLDER = ".campaign"
 HEARTBEAT_SEC = 10.0

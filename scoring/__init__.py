@@ -5,7 +5,7 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target
-    records.py      what is known about results: `Trial`, `Finding`, `Miss`
+    results.py      what is known about results: `Trial`, `Finding`, `Miss`
     completeness.py what the ruleset asks for beside what is there
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     times.py        trials -> study times -> workload times, each infinite one with its reason
@@ -15,11 +15,11 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     bootstrap.py    intervals for scores, ranks and speedups
     published.py    results that ship with the package
     archive.py      the results of a folder in one file
-    calibration.py  times of one machine carried over to another
+    carry_over.py   times of one machine carried over to another
     leaderboard.py  all of the above for one field of submissions
     differences.py  what the clean rules change against the official procedure
-    report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
+    score_report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
     agreement.py    how well a subset of workloads ranks as the whole suite does
     separation.py   differences between submissions on each workload beside the luck of studies
-    command.py      `score_submissions.py` below its flags
+    score_field.py  `score_submissions.py` below its flags
 """

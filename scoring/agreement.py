@@ -19,11 +19,11 @@ from absl import flags
 from algoperf import commands, suites
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
-from scoring import leaderboard, reading, report, text
+from scoring import leaderboard, reading, score_report, text
 from scoring import published as published_results
 from scoring.leaderboard import Settings
 from scoring.procedure import CLEAN
-from scoring.records import AXES, SUBMISSION_TIME, Results
+from scoring.results import AXES, SUBMISSION_TIME, Results
 
 FLAGS = flags.FLAGS
 
@@ -97,7 +97,12 @@ def study_sec(results: Results, workloads: Sequence[str]) -> float:
 
 def table(found: Sequence[Agreement], limit: int) -> str:
     rows = [
-        [", ".join(one.workloads), f"{one.tau:.3f}", report.number(one.study_sec, 0), ", ".join(one.first)]
+        [
+            ", ".join(one.workloads),
+            f"{one.tau:.3f}",
+            score_report.number(one.study_sec, 0),
+            ", ".join(one.first),
+        ]
         for one in found[:limit]
     ]
     return text.table(["workloads", "tau", "seconds a study", "first"], rows, num_left=1)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from algoperf.spec import UsageError
 from algoperf.suites import Ruleset, Suite
-from scoring.records import HARMLESS, Finding, Kind, Results
+from scoring.results import HARMLESS, Finding, Kind, Results
 
 
 def check_completeness(results: Results, suite: Suite, ruleset: Ruleset) -> list[Finding]:

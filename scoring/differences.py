@@ -13,7 +13,7 @@ import numpy as np
 
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.procedure import OFFICIAL, Quirk, official_to_clean
-from scoring.records import Results
+from scoring.results import Results
 
 
 @dataclass(frozen=True)

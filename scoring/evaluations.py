@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from algoperf import records
 from algoperf.suites import WorkloadTargets
-from scoring.records import Kind
+from scoring.results import Kind
 
 TIME_COLUMNS = (records.SCORE, records.SUBMISSION_TIME)
 """Seconds on the submission clock; the first of these that is present is read."""

@@ -14,7 +14,7 @@ from algoperf.suites import Ruleset, Suite
 from scoring import bootstrap, profiles, rules, speedup, times
 from scoring.bootstrap import Bootstrap
 from scoring.procedure import Procedure
-from scoring.records import Miss, Results
+from scoring.results import Miss, Results
 from scoring.rules import Ratios
 from scoring.times import TimeTable
 

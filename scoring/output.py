@@ -13,7 +13,7 @@ from typing import Any
 from algoperf.spec import UsageError
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
-from scoring.records import Finding, Miss, Reason
+from scoring.results import Finding, Miss, Reason
 
 SCORES = "scores.csv"
 SCORES_JSON = "scores.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from scoring import profiles
 from scoring.leaderboard import Leaderboard
-from scoring.records import STEPS
+from scoring.results import STEPS
 
 INSTALL = "pip install 'algoperf[plot]'"
 

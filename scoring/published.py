@@ -24,7 +24,7 @@ from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
 from scoring import archive
 from scoring.reading import read_submissions
-from scoring.records import STEPS, Hit, Results, Trial
+from scoring.results import STEPS, Hit, Results, Trial
 
 DATA_DIR = Path(__file__).parent / "data"
 V05, MINI = "algoperf_v05", "mini"

@@ -16,7 +16,7 @@ from algoperf import records
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
 from scoring import evaluations
-from scoring.records import FRAMEWORKS, Finding, Hit, Kind, Results, Trial
+from scoring.results import FRAMEWORKS, Finding, Hit, Kind, Results, Trial
 
 LAYOUT = f"<submission>/study_<s>/<workload>_<framework>/trial_<t>/{records.EVAL_MEASUREMENTS}"
 STUDY = re.compile(r"study_(0|[1-9]\d*)")  # no leading zeros: study_1 and study_01 would be one study

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.records import Miss, Reason
+from scoring.results import Miss, Reason
 from scoring.times import TimeTable
 
 

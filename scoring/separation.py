@@ -22,7 +22,7 @@ from algoperf.spec import UsageError
 from scoring import agreement, text
 from scoring.leaderboard import Settings, make_leaderboard
 from scoring.procedure import CLEAN
-from scoring.records import AXES, Results
+from scoring.results import AXES, Results
 
 FLAGS = flags.FLAGS
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from algoperf.suites import Ruleset, Suite
-from scoring.records import STEPS
+from scoring.results import STEPS
 
 
 def geometric_mean_speedup(times: np.ndarray, reference: int, penalties: np.ndarray) -> np.ndarray:

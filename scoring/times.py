@@ -14,7 +14,7 @@ import numpy as np
 
 from algoperf.suites import Ruleset, Suite, WorkloadTargets
 from scoring.procedure import Procedure
-from scoring.records import SUBMISSION_TIME, Miss, Reason, Trial
+from scoring.results import SUBMISSION_TIME, Miss, Reason, Trial
 
 USED_UP = 0.9
 """Share of the budget from which on a run counts as one that had it all; the last evaluation may lie before its end."""

@@ -10,7 +10,7 @@ from typing import Any
 from algoperf import records
 from algoperf.spec import UsageError, no_such
 from scoring import archive
-from scoring.report import count
+from scoring.score_report import count
 from scoring.text import paragraph, terminal_width
 from target_setting import plots, report, target_file
 from target_setting import targets as target_rules

@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, records, registry, runner, submission, suites, tuning
+from algoperf import backends, records, registry, submission, suites, tuning
+from algoperf.run import runner
 from algoperf.spec import UsageError, no_such
-from campaign.plan import Campaign, Job, absolute_if_there, in_turns, make_jobs
+from campaign.job_plan import Campaign, Job, absolute_if_there, in_turns, make_jobs
 from campaign.store import Store
 from target_setting.results import point_key
 from target_setting.sweep import RERUNS, WEAK, WEAK_FACTOR, Point, SweepTrial, part_folder

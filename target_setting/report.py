@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scoring.report import count, number
+from scoring.score_report import count, number
 from scoring.text import table
 from target_setting.budgets import QUANTILES, SimulatedBudget
 from target_setting.calibration import Calibration, Choice

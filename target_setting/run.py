@@ -5,11 +5,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from algoperf import runner
+from algoperf.run import runner
 from algoperf.run.progress import duration
 from campaign import status
-from campaign.plan import Job
-from campaign.run import Options, retry_failed, run_jobs
+from campaign.execution import Options, retry_failed, run_jobs
+from campaign.job_plan import Job
 from campaign.store import Store
 from target_setting import command, plan
 from target_setting import targets as target_rules

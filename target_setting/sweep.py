@@ -19,7 +19,7 @@ import numpy as np
 from algoperf import records, registry
 from algoperf.spec import UsageError, no_such
 from scoring import evaluations, reading
-from scoring.records import FRAMEWORKS, Finding, Kind
+from scoring.results import FRAMEWORKS, Finding, Kind
 
 SWEEP, RERUNS, WEAK = "sweep", "reruns", "weak"
 """The three parts of a sweep folder."""

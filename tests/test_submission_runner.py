@@ -11,7 +11,8 @@ import time
 import pytest
 from harness import FRAMEWORKS, ROOT, SGD_FILES, assert_equal_params, command, finish, process
 
-from algoperf import backends, records, runner, suites
+from algoperf import backends, records, suites
+from algoperf.run import runner
 
 HELPERS = ROOT / "tests" / "helpers"
 EXTENSION = {"jax": "jax", "pytorch": "torch"}

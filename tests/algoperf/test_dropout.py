@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from algoperf.jax_utils import Dropout, dropout_key
-from algoperf.torch_dropout import dropout
+from algoperf.layers.torch_dropout import dropout
 
 SHAPE = (40, 50, 101)  # Odd, because one random number makes several elements.
 

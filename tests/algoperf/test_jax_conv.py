@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from algoperf import jax_conv
+from algoperf.layers import jax_conv
 
 CASES = [
     # batch, size, channels in and out, window, strides, padding

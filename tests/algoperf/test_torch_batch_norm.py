@@ -6,8 +6,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 
+from algoperf.layers.torch_batch_norm import BatchNorm2d
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
-from algoperf.torch_batch_norm import BatchNorm2d
 
 
 def batches(count, seed=0):

@@ -14,10 +14,11 @@ import time
 import pytest
 from harness import ROOT
 
-from algoperf import records, runner
+from algoperf import records
+from algoperf.run import runner
 from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from campaign import command, cores, frugal, plan, process, run, status
+from campaign import benchmark, cores, execution, frugal, job_plan, process, status
 from campaign.local import LocalEngine, places
 from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store
 
@@ -36,7 +37,7 @@ def campaign(tmp_path, **changes):
         "num_studies": 1,
         "num_trials": 2,
     }
-    return plan.Campaign(**{**fields, **changes})
+    return job_plan.Campaign(**{**fields, **changes})
 
 
 def scripts(tmp_path, default=QUICK, **by_key):
@@ -45,7 +46,7 @@ def scripts(tmp_path, default=QUICK, **by_key):
 
 
 def engine(found, jobs=None, num_workers=1, limits=None):
-    jobs = jobs or plan.make_jobs(found)
+    jobs = jobs or job_plan.make_jobs(found)
     locks = found.experiment_dir / "locks"  # Tests beside this one use the same cores.
     return LocalEngine(Store(found), jobs, places(num_workers), limits, lambda *_: None, PRETENDED, locks)
 
@@ -64,7 +65,7 @@ def log_of(tmp_path):
 
 def test_jobs_take_turns_and_are_the_trials_that_the_runner_would_run(tmp_path):
     found = campaign(tmp_path, num_studies=2)
-    jobs = plan.make_jobs(found)
+    jobs = job_plan.make_jobs(found)
     assert [job.key for job in jobs] == [
         f"{name}/study_{study}/digits_jax/trial_{trial}"
         for study in (0, 1)
@@ -90,7 +91,7 @@ def test_jobs_take_turns_and_are_the_trials_that_the_runner_would_run(tmp_path):
 
 
 def test_a_campaign_without_points_has_one_trial_per_study(tmp_path):
-    jobs = plan.make_jobs(campaign(tmp_path, ruleset="self", num_trials=None, num_studies=None))
+    jobs = job_plan.make_jobs(campaign(tmp_path, ruleset="self", num_trials=None, num_studies=None))
     assert [(job.study, job.trial, job.point) for job in jobs if job.submission == "adamw"] == [
         (study, 1, None) for study in range(3)
     ]
@@ -113,20 +114,20 @@ def test_a_campaign_without_points_has_one_trial_per_study(tmp_path):
 )
 def test_wrong_input_is_named(tmp_path, changes, words):
     with pytest.raises(UsageError, match=words):
-        plan.make_jobs(campaign(tmp_path, **changes))
+        job_plan.make_jobs(campaign(tmp_path, **changes))
 
 
 def test_a_campaign_may_begin_with_a_later_study_and_run_past_targets(tmp_path):
-    jobs = plan.make_jobs(
+    jobs = job_plan.make_jobs(
         campaign(tmp_path, first_study=4, num_studies=2, num_trials=1, run_past_targets=True)
     )
     assert [job.study for job in jobs] == [4, 4, 5, 5]
     assert all("--run_past_targets=True" in job.arguments for job in jobs)
-    assert not any("past" in one for job in plan.make_jobs(campaign(tmp_path)) for one in job.arguments)
+    assert not any("past" in one for job in job_plan.make_jobs(campaign(tmp_path)) for one in job.arguments)
 
 
 def test_a_campaign_may_have_more_trials_than_its_suite(tmp_path):
-    jobs = plan.make_jobs(campaign(tmp_path, num_trials=7))
+    jobs = job_plan.make_jobs(campaign(tmp_path, num_trials=7))
     assert len(jobs) == 2 * 7
     assert len({json.dumps(job.point) for job in jobs}) == 2 * 7
 
@@ -148,7 +149,7 @@ def test_more_workers_than_cores_or_gpus_are_refused():
 
 def test_of_many_who_want_a_job_one_gets_it(tmp_path):
     found = campaign(tmp_path)
-    job = plan.make_jobs(found)[0]
+    job = job_plan.make_jobs(found)[0]
     claims = []
     barrier = threading.Barrier(8)
 
@@ -168,7 +169,7 @@ def test_of_many_who_want_a_job_one_gets_it(tmp_path):
 
 def test_a_claim_ends_with_its_process(tmp_path):
     found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
+    store, job = Store(found), job_plan.make_jobs(found)[0]
     attempt = store.claim(job)
     attempt.update(holders=[{"pid": os.getpid(), "created": 1.0}])  # An earlier process of that number.
     assert store.state(job) is State.WAITING
@@ -178,7 +179,7 @@ def test_a_claim_ends_with_its_process(tmp_path):
 @pytest.mark.parametrize(("age", "state"), [(0, State.RUNNING), (2 * STALE_AFTER_SEC, State.WAITING)])
 def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state):
     found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
+    store, job = Store(found), job_plan.make_jobs(found)[0]
     attempt = store.claim(job)
     attempt.update(host=socket.gethostname() + "-other")
     then = time.time() - age
@@ -191,7 +192,7 @@ def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state)
 
 def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
     found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
+    store, job = Store(found), job_plan.make_jobs(found)[0]
     for number in range(1, MAX_CRASHES + 2):
         attempt = store.claim(job)
         assert attempt.number == number
@@ -205,7 +206,7 @@ def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
 
 def test_crashes_and_lost_nodes_are_said_while_a_campaign_runs(tmp_path):
     found = campaign(tmp_path)
-    jobs, store, said = plan.make_jobs(found), Store(found), io.StringIO()
+    jobs, store, said = job_plan.make_jobs(found), Store(found), io.StringIO()
     live = status.Live(jobs, store, num_workers=1, file=said)
 
     def look():
@@ -233,7 +234,7 @@ def long_run(tmp_path, monkeypatch):
     monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
     found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
+    store, job = Store(found), job_plan.make_jobs(found)[0]
     own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
     wait_for(lambda: num_lines(tmp_path, "start ") == 1)
     return store, own
@@ -270,7 +271,7 @@ def test_a_core_is_free_when_the_process_that_inherited_it_has_ended(tmp_path):
 
 def test_a_folder_with_another_trial_is_refused(tmp_path):
     found = campaign(tmp_path)
-    job = plan.make_jobs(found)[0]
+    job = job_plan.make_jobs(found)[0]
     job.folder.mkdir(parents=True)
     summary = {"status": "target_reached", "identity": {"rng_seed": 7}}
     (job.folder / records.SUMMARY).write_text(json.dumps(summary))
@@ -281,7 +282,7 @@ def test_a_folder_with_another_trial_is_refused(tmp_path):
 @pytest.mark.parametrize("is_done", [True, False])
 def test_results_of_other_files_of_a_submission_are_not_mixed_in(tmp_path, is_done):
     found = campaign(tmp_path)
-    store, job = Store(found), plan.make_jobs(found)[0]
+    store, job = Store(found), job_plan.make_jobs(found)[0]
     job.folder.mkdir(parents=True)
     identity = {"submission_source": "of then"}
     store.end(job, store.claim(job), Outcome.DONE if is_done else Outcome.INTERRUPTED)
@@ -297,7 +298,7 @@ def test_results_of_other_files_of_a_submission_are_not_mixed_in(tmp_path, is_do
 
 def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
     found = campaign(tmp_path)
-    jobs, store = plan.make_jobs(found), Store(found)
+    jobs, store = job_plan.make_jobs(found), Store(found)
     refused, crashed, waiting = jobs[:3]
     store.end(refused, store.claim(refused), Outcome.REFUSED, "no data")
     for _ in range(MAX_CRASHES):
@@ -305,7 +306,7 @@ def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
     identity = {"submission_source": "before it was mended"}
     records.write_json(crashed.folder / records.SUMMARY, {"status": "failed", "identity": identity})
     assert store.claim(refused) is None
-    run.retry_failed(run.Options(retry_failed=True), store, jobs)
+    execution.retry_failed(execution.Options(retry_failed=True), store, jobs)
     assert "start afresh: 2." in capsys.readouterr().out
     assert [store.state(job) for job in (refused, crashed, waiting)] == [State.WAITING] * 3
     assert not (crashed.folder / records.SUMMARY).exists()
@@ -333,7 +334,7 @@ def test_every_trial_runs_once(tmp_path, num_workers):
 
 def test_a_crash_is_tried_again_once_and_stops_nobody_else(tmp_path):
     found = campaign(tmp_path)
-    once, twice, refused, fine = (job.key for job in plan.make_jobs(found))
+    once, twice, refused, fine = (job.key for job in job_plan.make_jobs(found))
     crash = {"exit": 1, "status": "failed", "error": "Traceback\nValueError: boom"}
     scripts(
         tmp_path,
@@ -349,7 +350,7 @@ def test_a_crash_is_tried_again_once_and_stops_nobody_else(tmp_path):
     assert [starts[key].count("start") for key in (once, twice, refused, fine)] == [2, 2, 1, 1]
     summary = json.loads((tmp_path / twice / records.SUMMARY).read_text())
     assert (summary["status"], summary["error"]) == ("failed", "segmentation")
-    lines = status.failures(plan.make_jobs(found), states, Store(found))
+    lines = status.failures(job_plan.make_jobs(found), states, Store(found))
     assert len(lines) == 3
     assert "segmentation" in lines[0]
     assert "--retry_failed" in lines[2]
@@ -423,7 +424,7 @@ def test_a_trial_whose_campaign_died_writes_its_checkpoint_and_is_not_run_twice_
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_is_no_crash_of_a_trial_that_starts(tmp_path, number):
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
-    job = plan.make_jobs(campaign(tmp_path))[0]
+    job = job_plan.make_jobs(campaign(tmp_path))[0]
     for count in (1, 2, 3):
         started = start(tmp_path)
         wait_for(Store(campaign(tmp_path)).root.joinpath("attempts", job.key, f"{count}.log").exists)
@@ -468,9 +469,9 @@ def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
         own.run()
     assert num_lines(tmp_path, "interrupted ") == 2
     store = Store(found)
-    attempts = [attempt for job in plan.make_jobs(found) for attempt in store.attempts(job)]
+    attempts = [attempt for job in job_plan.make_jobs(found) for attempt in store.attempts(job)]
     assert [attempt.outcome for attempt in attempts] == [Outcome.INTERRUPTED] * 2
-    assert set(store.states(plan.make_jobs(found)).values()) == {State.WAITING}
+    assert set(store.states(job_plan.make_jobs(found)).values()) == {State.WAITING}
 
 
 # ---- frugality ---------------------------------------------------------------------------------------------
@@ -479,10 +480,10 @@ def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
 def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr("campaign.engine.CHECK_SEC", 0.05)
     found = campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
-    first, second = (job.key for job in plan.make_jobs(found))
+    first, second = (job.key for job in job_plan.make_jobs(found))
     hopeless = [{"evaluations": [[0.6 * i, 6 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]
     scripts(tmp_path, **{second: hopeless})
-    jobs = plan.make_jobs(found)
+    jobs = job_plan.make_jobs(found)
     limits = frugal.Limits(jobs, found.cut_suite(), 1)
     states = engine(found, jobs, limits=limits).run()
     assert states == {first: State.DONE, second: State.STOPPED}
@@ -496,7 +497,7 @@ def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeyp
 def test_a_trial_that_goes_on_is_stopped_by_what_it_evaluates_itself(tmp_path, monkeypatch):
     monkeypatch.setattr("campaign.engine.CHECK_SEC", 0.0)
     found = campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
-    jobs = plan.make_jobs(found)
+    jobs = job_plan.make_jobs(found)
     first, second = (job.key for job in jobs)
     jobs[1].folder.mkdir(parents=True)
     earlier = "global_step,accumulated_submission_time,validation/accuracy\n20,2.0,0.1\n"
@@ -511,7 +512,7 @@ def test_a_trial_that_goes_on_is_stopped_by_what_it_evaluates_itself(tmp_path, m
 
 def test_what_was_stopped_goes_on_where_the_reason_holds_no_more(tmp_path):
     found = campaign(tmp_path)
-    jobs, store = plan.make_jobs(found), Store(found)
+    jobs, store = job_plan.make_jobs(found), Store(found)
     first, _, stopped, _ = jobs
     assert first.siblings == stopped.siblings
     reached = {"submission_time_sec": 1.0, "global_step": 10}
@@ -536,7 +537,7 @@ def test_what_was_stopped_goes_on_where_the_reason_holds_no_more(tmp_path):
 def test_a_trial_that_goes_on_is_no_reason_any_more_to_stop_others(tmp_path):
     """Its sibling was stopped by r_max as the last of a study without a hit, which it is no longer."""
     found = campaign(tmp_path)
-    nadamw, adamw, _, last = plan.make_jobs(found)
+    nadamw, adamw, _, last = job_plan.make_jobs(found)
     assert adamw.siblings == last.siblings != nadamw.siblings
     store, jobs = Store(found), [nadamw, last, adamw]
     reached = {"submission_time_sec": 1.0, "global_step": 10}
@@ -559,23 +560,25 @@ def test_a_trial_that_goes_on_is_no_reason_any_more_to_stop_others(tmp_path):
 
 def test_real_trials_from_plan_to_scores(tmp_path, capsys):
     found = campaign(tmp_path, framework="pytorch", max_steps=3, num_trials=1)
-    assert command.run(found, command.Config(plan=True)) == 0
+    assert benchmark.run(found, benchmark.Config(plan=True)) == 0
     planned = capsys.readouterr().out
     assert "nadamw/study_0/digits_pytorch/trial_1" in planned
     assert "2 trials: 2 waiting" in planned
     assert not tmp_path.joinpath("nadamw").exists(), "a plan starts nothing"
-    assert command.run(found, command.Config(quiet=True)) == 0
+    assert benchmark.run(found, benchmark.Config(quiet=True)) == 0
     assert "2 trials: 2 done" in capsys.readouterr().out
-    assert command.run(command.saved_campaign(tmp_path), command.Config(status=True)) == 0
+    assert benchmark.run(benchmark.saved_campaign(tmp_path), benchmark.Config(status=True)) == 0
     assert "2 trials: 2 done" in capsys.readouterr().out
     with pytest.raises(UsageError, match="in pytorch, and one score takes one framework"):
-        command.run(campaign(tmp_path, framework="jax", max_steps=3, num_trials=1), command.Config())
+        benchmark.run(campaign(tmp_path, framework="jax", max_steps=3, num_trials=1), benchmark.Config())
 
 
 def test_a_campaign_without_an_evaluation_fails_and_has_no_scores(tmp_path, capsys):
     scripts(tmp_path, [{"exit": 2, "error": "no data"}])
     found = campaign(tmp_path)
-    assert command.run(found, command.Config(quiet=True, trial_command=PRETENDED)) == command.EXIT_FAILED
+    assert (
+        benchmark.run(found, benchmark.Config(quiet=True, trial_command=PRETENDED)) == benchmark.EXIT_FAILED
+    )
     said = capsys.readouterr().out
     assert "4 failed" in said
     assert "--retry_failed" in said
@@ -591,9 +594,9 @@ def test_a_campaign_means_the_same_in_every_working_directory(tmp_path, monkeypa
         tuning_search_space="tuning_search_space_fixed_beta1.json",
         data_dir="data",
     ).anchored()
-    keys = [job.key for job in plan.make_jobs(found)]
+    keys = [job.key for job in job_plan.make_jobs(found)]
     monkeypatch.chdir(tmp_path)
-    assert [job.key for job in plan.make_jobs(found)] == keys
+    assert [job.key for job in job_plan.make_jobs(found)] == keys
     assert found.data_dir == str(ROOT / "data")
     assert found.tuning_search_space == "tuning_search_space_fixed_beta1.json", "beside each submission"
 
@@ -602,5 +605,7 @@ def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("algoperf.backends.has_nvidia_gpu", lambda: True)
     found = campaign(tmp_path)
     with pytest.raises(UsageError, match="--gpus=0,1"):
-        run.run_jobs(run.Options(workers=2), "auto", Store(found), plan.make_jobs(found), None)
-    assert run.Options(gpus=("0", "1")).num_workers == 2
+        execution.run_jobs(
+            execution.Options(workers=2), "auto", Store(found), job_plan.make_jobs(found), None
+        )
+    assert execution.Options(gpus=("0", "1")).num_workers == 2

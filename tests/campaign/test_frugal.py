@@ -9,7 +9,7 @@ from algoperf import suites
 from campaign import frugal
 from scoring import rules, times
 from scoring.procedure import CLEAN
-from scoring.records import AXES, Hit, Trial
+from scoring.results import AXES, Hit, Trial
 
 R_MAX = 2.0
 BUDGET_SEC = 25.0

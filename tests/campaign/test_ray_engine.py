@@ -14,7 +14,7 @@ from harness import ROOT
 
 from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError
-from campaign import command, frugal, plan, ray_engine
+from campaign import benchmark, frugal, job_plan, ray_engine
 from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
 
 # Ray's own processes outlive the objects that started them.
@@ -52,19 +52,19 @@ def second_node(cluster):
 @contextlib.contextmanager
 def engine(found, address, jobs=None, limits=None):
     with ray_engine.connected(address):
-        jobs = jobs or plan.make_jobs(found)
+        jobs = jobs or job_plan.make_jobs(found)
         yield ray_engine.RayEngine(Store(found), jobs, SHARE, None, limits, lambda *_: None, local.PRETENDED)
 
 
 def attempts(found):
     """Job -> its attempts."""
-    return {job.key: Store(found).attempts(job) for job in plan.make_jobs(found)}
+    return {job.key: Store(found).attempts(job) for job in job_plan.make_jobs(found)}
 
 
 def test_a_node_dies_and_its_trial_goes_on_at_once_on_another(tmp_path, cluster, second_node):
     local.scripts(tmp_path, [{"evaluations": [[0.5 * i, i, i / 10] for i in range(1, 10)], "sleep": 0.2}])
     found = local.campaign(tmp_path, num_trials=1)  # A third might wait long for the dead node.
-    jobs, killed_at = plan.make_jobs(found), []
+    jobs, killed_at = job_plan.make_jobs(found), []
 
     def is_at_work_there():
         open_ones = [one.content for job in jobs for one in Store(found).attempts(job) if one.outcome is None]
@@ -106,13 +106,13 @@ def test_sigterm_asks_every_task_for_a_checkpoint_and_leaves_no_request(tmp_path
     assert local.num_lines(tmp_path, "interrupted ") == 2
     outcomes = [attempt.outcome for of_job in attempts(found).values() for attempt in of_job]
     assert outcomes == [Outcome.INTERRUPTED] * 2
-    assert set(Store(found).states(plan.make_jobs(found)).values()) == {State.WAITING}
+    assert set(Store(found).states(job_plan.make_jobs(found)).values()) == {State.WAITING}
     assert list((Store(found).root / "requests").iterdir()) == []
 
 
 def test_a_trial_that_cannot_win_its_study_any_more_is_stopped_on_its_node(tmp_path, cluster):
     found = local.campaign(tmp_path, submissions=(str(ROOT / "reference_algorithms/nadamw"),))
-    jobs = plan.make_jobs(found)
+    jobs = job_plan.make_jobs(found)
     first, second = (job.key for job in jobs)
     hopeless = [{"evaluations": [[0.6 * i, 6 * i, 0.1] for i in range(1, 100)], "sleep": 0.2}]
     local.scripts(tmp_path, **{second: hopeless})
@@ -140,7 +140,7 @@ def test_trials_of_a_killed_command_end_and_the_next_command_continues(tmp_path,
     os.killpg(started.pid, signal.SIGKILL)
     started.wait()
     found = local.campaign(tmp_path)
-    jobs = plan.make_jobs(found)
+    jobs = job_plan.make_jobs(found)
     local.wait_for(lambda: set(Store(found).states(jobs).values()) == {State.WAITING})
     local.scripts(tmp_path)
     with engine(found, cluster.address) as own:
@@ -191,4 +191,4 @@ def test_a_trial_for_which_no_node_has_room_is_refused(cpus, gpus, device):
 )
 def test_settings_of_another_engine_are_refused(settings, words):
     with pytest.raises(UsageError, match=words):
-        command.Config(**settings)
+        benchmark.Config(**settings)

@@ -13,9 +13,9 @@ from unittest import mock
 
 import numpy as np
 
-from algoperf import backends, registry, runner
+from algoperf import backends, registry
 from algoperf import submission as submissions
-from algoperf.run import checkpoint, clock, trial
+from algoperf.run import checkpoint, clock, runner, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.training import Interrupted
 from algoperf.spec import UsageError

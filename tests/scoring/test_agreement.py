@@ -11,7 +11,7 @@ from algoperf.suites import Suite
 from scoring import agreement
 from scoring.leaderboard import Settings
 from scoring.procedure import CLEAN
-from scoring.records import Hit, Results, Trial
+from scoring.results import Hit, Results, Trial
 
 # Submission -> seconds on workloads a, b, c. On a the ranking is that of all three, on c it is the reverse.
 TIMES = {"x": (10.0, 10.0, 13.0), "y": (15.0, 20.0, 11.0), "z": (25.0, 15.0, 10.0)}

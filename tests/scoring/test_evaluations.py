@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from algoperf import suites
 from scoring import evaluations
 from scoring.evaluations import UnreadableError, parse
-from scoring.records import Kind
+from scoring.results import Kind
 
 HEADER = b"accumulated_submission_time,global_step,score,validation/loss\n"
 METRIC = st.one_of(st.floats(-10, 10), st.just(math.nan))

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from algoperf import suites
-from scoring import command, published, reading
-from scoring.command import Config
+from scoring import published, reading, score_field
 from scoring.differences import compare_with_official
 from scoring.leaderboard import Settings, make_leaderboard
 from scoring.procedure import CLEAN, OFFICIAL
+from scoring.score_field import Config
 
 # Official scores, scores on the steps axis, exact scores, inverse speedups over the baseline (scoring.md, section 7).
 # lawa_ema's exact score is with the trial that is first by time (0.3434 on the official grid).
@@ -108,7 +108,7 @@ def test_the_paper_of_the_competition_gives_the_times_to_target():
 
 
 def test_the_logs_give_the_published_scores_and_times(published_logs, shared_data):
-    scored = command.run(Config(submissions_dir=published_logs, suite="algoperf_v05", official=True))
+    scored = score_field.run(Config(submissions_dir=published_logs, suite="algoperf_v05", official=True))
     board = scored.board
     with (shared_data / "algoperf_v05_external_expected_scores.csv").open(newline="") as file:
         expected = {row["submission"]: float(row["score"]) for row in csv.DictReader(file)}
@@ -144,6 +144,6 @@ def test_the_official_entries_are_scored_without_a_folder(ruleset):
         compare_to="algoperf_v05",
         bootstrap_samples=50,
     )
-    scored = command.run(config)
+    scored = score_field.run(config)
     assert len(scored.board.submissions) == {"external": 11, "self": 6}[ruleset]
     assert "8 x NVIDIA V100" in scored.text()

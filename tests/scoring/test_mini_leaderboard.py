@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from algoperf import suites
-from scoring import archive, command, published
-from scoring.command import Config
+from scoring import archive, published, score_field
 from scoring.leaderboard import make_leaderboard
-from scoring.records import AXES, Hit
+from scoring.results import AXES, Hit
+from scoring.score_field import Config
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mini_leaderboard.md"
 SUITES = {"self": "mini", "external": "mini_quick"}
@@ -34,7 +34,7 @@ def boards(ruleset):
         "ruleset": ruleset,
         "compare_to": "mini",
     }
-    return {axis: command.run(Config(axis=axis, **given)).board for axis in AXES}
+    return {axis: score_field.run(Config(axis=axis, **given)).board for axis in AXES}
 
 
 def test_all_that_the_suite_asks_was_run(ruleset):

@@ -4,7 +4,7 @@ import pytest
 
 from algoperf.spec import UsageError
 from scoring import reading
-from scoring.records import Kind
+from scoring.results import Kind
 
 FLAGS = {"eval_every_steps": 100}
 

@@ -9,7 +9,7 @@ from algoperf.spec import UsageError
 from scoring import separation
 from scoring.leaderboard import Settings
 from scoring.procedure import CLEAN
-from scoring.records import Hit, Results, Trial
+from scoring.results import Hit, Results, Trial
 
 INF = math.inf
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from algoperf.suites import Ruleset, WorkloadTargets
 from scoring.procedure import CLEAN, OFFICIAL
-from scoring.records import Hit, Reason, Trial
+from scoring.results import Hit, Reason, Trial
 from scoring.times import median, study_time, workload_time
 
 TARGETS = WorkloadTargets(

@@ -10,7 +10,7 @@ normalisations stand beside them as `norm_0`, `norm_1`, ...
 import torch
 from torch import Tensor, nn
 
-from algoperf.torch_dropout import dropout
+from algoperf.layers.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb.interaction import NUM_CATEGORICAL, check_model, upper_triangle
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from algoperf.torch_batch_norm import BatchNorm2d
-from algoperf.torch_initializers import lecun_normal_
+from algoperf.layers.torch_batch_norm import BatchNorm2d
+from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from algoperf.jax_conv import Conv
 from algoperf.jax_utils import Dropout
+from algoperf.layers.jax_conv import Conv
 from algoperf.losses.jax_losses import mean_absolute_error
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri.ssim import ssim

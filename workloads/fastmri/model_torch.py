@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from algoperf.layers.torch_dropout import dropout
+from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.losses.torch_losses import mean_absolute_error
-from algoperf.torch_dropout import dropout
-from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri.ssim import ssim
 

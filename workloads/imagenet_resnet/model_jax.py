@@ -10,7 +10,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from algoperf.jax_conv import Conv
+from algoperf.layers.jax_conv import Conv
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_resnet.max_pool_jax import max_pool_3x3
 from workloads.imagenet_resnet.settings import activation_name

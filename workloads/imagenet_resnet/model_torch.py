@@ -10,8 +10,8 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.torch_batch_norm import BatchNorm2d
-from algoperf.torch_initializers import lecun_normal_
+from algoperf.layers.torch_batch_norm import BatchNorm2d
+from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_resnet.settings import activation_name
 

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.torch_dropout import dropout
-from algoperf.torch_initializers import lecun_normal_
+from algoperf.layers.torch_dropout import dropout
+from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_vit.position_encoding import position_table
 

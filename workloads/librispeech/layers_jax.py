@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from algoperf.jax_conv import Conv
+from algoperf.layers.jax_conv import Conv
 from workloads.librispeech.frontend_jax import log_mel
 from workloads.librispeech.spec_augment_jax import spec_augment
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.torch_batch_norm import SumOverProcesses
+from algoperf.layers.torch_batch_norm import SumOverProcesses
 from workloads.librispeech import mel
 from workloads.librispeech.frontend_torch import LogMel
 from workloads.librispeech.spec_augment_torch import spec_augment

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.torch_dropout import dropout
+from algoperf.layers.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.librispeech import mel
 from workloads.librispeech.interface_torch import call_args, eval_outputs

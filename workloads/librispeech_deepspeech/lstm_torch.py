@@ -6,7 +6,7 @@ Shapes: B batch, T frames, D input features, H features of one direction, G = 4H
 import torch
 from torch import Tensor, nn
 
-from algoperf.torch_initializers import lecun_normal_
+from algoperf.layers.torch_initializers import lecun_normal_
 
 # Input of the gates i, f and o on a padded frame: large enough to close them in every number format.
 CLOSED = -1e4

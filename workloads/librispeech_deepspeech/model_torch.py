@@ -9,7 +9,7 @@ import ml_collections
 import torch
 from torch import Tensor, nn
 
-from algoperf.torch_dropout import dropout
+from algoperf.layers.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.librispeech.interface_torch import call_args, eval_outputs
 from workloads.librispeech.layers_torch import BatchNorm, LayerNorm, Linear, SpeechFrontEnd, Subsample

@@ -14,9 +14,9 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from algoperf.layers.torch_dropout import dropout
+from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.losses import torch_losses
-from algoperf.torch_dropout import dropout
-from algoperf.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.ogbg.graphs import GraphsTuple
 from workloads.ogbg.settings import LAYER_NORM_EPSILON, NUM_EDGE_FEATURES, NUM_NODE_FEATURES, check_model

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from algoperf.torch_dropout import dropout
+from algoperf.layers.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.wmt.beam_search_torch import beam_search
 from workloads.wmt.position_encoding import position_table

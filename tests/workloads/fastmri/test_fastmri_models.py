@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from algoperf import param_utils, registry
+from algoperf.layers.torch_initializers import TRUNCATED_STDDEV
 from algoperf.losses import jax_losses, torch_losses
 from algoperf.spec import ParameterType
-from algoperf.torch_initializers import TRUNCATED_STDDEV
 from workloads.fastmri import model_jax, model_torch, weights
 
 VARIANTS = ["fastmri", "fastmri_model_size", "fastmri_tanh", "fastmri_layernorm"]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from algoperf.torch_initializers import TRUNCATED_STDDEV
+from algoperf.layers.torch_initializers import TRUNCATED_STDDEV
 from workloads.librispeech_deepspeech import lstm_jax, lstm_torch, weights
 
 NUM_FEATURES, HIDDEN, NUM_FRAMES = 6, 5, 9

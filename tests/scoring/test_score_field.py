@@ -13,9 +13,9 @@ import pytest
 import scoring
 from algoperf import suites
 from algoperf.spec import UsageError
-from scoring import command, output, plot
-from scoring.command import Config
-from scoring.records import Kind, Reason
+from scoring import output, plot, score_field
+from scoring.results import Kind, Reason
+from scoring.score_field import Config
 
 SCRIPT = Path(__file__).resolve().parents[2] / "score_submissions.py"
 
@@ -26,7 +26,7 @@ def score(tmp_path, suite, monkeypatch):
 
     def score(**options):
         options = {"bootstrap_samples": 50, "suite": "test", **options}
-        return command.run(Config(submissions_dir=tmp_path / "submissions", **options))
+        return score_field.run(Config(submissions_dir=tmp_path / "submissions", **options))
 
     return score
 
@@ -221,7 +221,7 @@ def test_own_results_are_placed_among_the_published_ones(tmp_path, write_trial):
         reference="baseline",
         bootstrap_samples=50,
     )
-    scored = command.run(config)
+    scored = score_field.run(config)
     board = scored.board
     assert len(board.submissions) == 12
     assert board.scores[board.submissions.index("mine")] == 1 / 8  # the fastest on WMT, absent elsewhere
@@ -274,18 +274,18 @@ def test_wrong_arguments_give_one_line_and_exit_code_2(arguments, words):
 def test_a_folder_of_one_submission_is_recognised(write_trial, tmp_path, suite):
     write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
     with pytest.raises(UsageError, match=r"give its parent .* and --include=adam"):
-        command.run(Config(submissions_dir=tmp_path / "submissions" / "adam"))
+        score_field.run(Config(submissions_dir=tmp_path / "submissions" / "adam"))
 
 
 def test_a_folder_without_results_is_recognised(tmp_path):
     with pytest.raises(UsageError, match="No results below"):
-        command.run(Config(submissions_dir=tmp_path))
+        score_field.run(Config(submissions_dir=tmp_path))
 
 
 def test_results_on_other_workloads_are_recognised(write_trial, tmp_path):
     write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
     with pytest.raises(UsageError, match="ran a workload of suite 'algoperf_v06'"):
-        command.run(Config(submissions_dir=tmp_path / "submissions"))
+        score_field.run(Config(submissions_dir=tmp_path / "submissions"))
 
 
 def test_an_output_folder_that_cannot_be_made_is_named(tmp_path):
@@ -298,7 +298,7 @@ def test_an_output_folder_that_cannot_be_made_is_named(tmp_path):
         output_dir=tmp_path / "file" / "below",
     )
     with pytest.raises(UsageError, match="Cannot write to --output_dir"):
-        command.run(config)
+        score_field.run(config)
 
 
 def test_the_script_runs_without_warnings_and_helps_without_numpy():

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import random_utils, runner, suites
+from algoperf import random_utils, suites
+from algoperf.run import runner
 from algoperf.spec import UsageError, no_such
 from scoring import published
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from algoperf import suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
-from scoring import calibration, completeness, output, plot, published, reading, records, report
+from scoring import carry_over, completeness, output, plot, published, reading, results, score_report
 from scoring.differences import Differences, compare_with_official
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.procedure import CLEAN, OFFICIAL
-from scoring.records import AXES, SUBMISSION_TIME, Finding, Kind, Results
+from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class Scored:
 
     def text(self) -> str:
         """The report for the terminal."""
-        return report.render(self.board, self.findings, self.differences, self.notes)
+        return score_report.render(self.board, self.findings, self.differences, self.notes)
 
 
 def run(config: Config) -> Scored:
@@ -94,9 +94,9 @@ def run(config: Config) -> Scored:
     if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
         reference = published.REFERENCES[entries.name]
         beside = read_beside(config, suite, own, reference)
-        factors = calibration.machine_factors(own, beside, entries.results, reference, entries.name)
-        own = calibration.carried_over(own, factors)
-    field = records.merge([own, entries.results]) if entries else own
+        factors = carry_over.machine_factors(own, beside, entries.results, reference, entries.name)
+        own = carry_over.carried_over(own, factors)
+    field = results.merge([own, entries.results]) if entries else own
     settings = Settings(
         suite=suite,
         ruleset_name=config.ruleset,
@@ -112,9 +112,9 @@ def run(config: Config) -> Scored:
     differences = None if config.official else compare_with_official(field, settings)
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
     if entries:
-        notes.append(report.published_note(entries, factors))
-    if factors and (cut := calibration.cut_short(own, board)):
-        notes.append(report.cut_short_note(cut, full, config.ruleset))
+        notes.append(score_report.published_note(entries, factors))
+    if factors and (cut := carry_over.cut_short(own, board)):
+        notes.append(score_report.cut_short_note(cut, full, config.ruleset))
     scored = Scored(board, findings, differences, tuple(notes))
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)

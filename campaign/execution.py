@@ -7,8 +7,8 @@ from algoperf import backends
 from algoperf.spec import UsageError, no_such
 from campaign import status
 from campaign.frugal import Limits
+from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
-from campaign.plan import Job
 from campaign.process import TRIAL_COMMAND
 from campaign.store import State, Store
 

@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping
 from algoperf.suites import Suite
 from scoring import completeness, published, text
 from scoring.bootstrap import CONFIDENCE
-from scoring.calibration import CutShort
+from scoring.carry_over import CutShort
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
-from scoring.records import AXIS_UNITS, Finding, Reason
+from scoring.results import AXIS_UNITS, Finding, Reason
 
 MAX_FINDING_LINES = 40
 MAX_CHANGED_TIMES = 6

@@ -9,13 +9,13 @@ from algoperf import records
 from algoperf.spec import UsageError
 from algoperf.workload import FRAMEWORKS
 from campaign import status
+from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
-from campaign.plan import Campaign, Job, make_jobs
-from campaign.run import Options, retry_failed, run_jobs
+from campaign.job_plan import Campaign, Job, make_jobs
 from campaign.store import FOLDER, State, Store
-from scoring import command as scoring_command
 from scoring import published
-from scoring.records import AXES
+from scoring import score_field as scoring_command
+from scoring.results import AXES
 
 SAVED = "campaign.json"
 EXIT_FAILED = 1

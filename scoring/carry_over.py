@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from algoperf.spec import UsageError
 from scoring.leaderboard import Leaderboard
-from scoring.records import Reason, Results, Trial
+from scoring.results import Reason, Results, Trial
 from scoring.times import USED_UP
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from algoperf import suites
 from algoperf.spec import UsageError
-from scoring import archive, calibration, command, published, reading
-from scoring.command import Config
-from scoring.records import Hit, Reason, Results, Trial
+from scoring import archive, carry_over, published, reading, score_field
+from scoring.results import Hit, Reason, Results, Trial
+from scoring.score_field import Config
 from target_setting import sweep
 
 
@@ -49,15 +49,15 @@ def test_factors_are_ratios_of_seconds_per_update():
         trial("nadamw", "c"),  # Missed: the geometric mean of 1/2 and 8.
         trial("mine", "a", 40.0, 300),
     )
-    factors = calibration.machine_factors(here, here, THERE, "nadamw", "mini")
+    factors = carry_over.machine_factors(here, here, THERE, "nadamw", "mini")
     assert factors == pytest.approx({"a": 0.5, "b": 8.0, "c": 2.0})
-    carried = calibration.carried_over(here, factors)
+    carried = carry_over.carried_over(here, factors)
     assert carried.submissions == here.submissions
     assert carried.trials[3].hit == Hit(0, 20.0, 300)
     assert [one.clock_factor for one in carried.trials] == pytest.approx([0.5, 8.0, 2.0, 0.5])
     assert [one.last_time_sec for one in carried.trials] == [100.0] * 4  # Of a budget on the own clock.
     only = field(trial("mine", "a", 40.0, 300))
-    assert calibration.machine_factors(only, here, THERE, "nadamw", "mini") == pytest.approx({"a": 0.5})
+    assert carry_over.machine_factors(only, here, THERE, "nadamw", "mini") == pytest.approx({"a": 0.5})
 
 
 def test_a_reference_that_did_not_run_or_reached_nothing_is_named():
@@ -65,9 +65,9 @@ def test_a_reference_that_did_not_run_or_reached_nothing_is_named():
     with pytest.raises(
         UsageError, match="needs results of 'nadamw' from this machine beside yours \\(mine\\)"
     ):
-        calibration.machine_factors(mine, mine, THERE, "nadamw", "mini")
+        carry_over.machine_factors(mine, mine, THERE, "nadamw", "mini")
     with pytest.raises(UsageError, match="nadamw reached no target here that it reached in mini"):
-        calibration.machine_factors(missed, missed, THERE, "nadamw", "mini")
+        carry_over.machine_factors(missed, missed, THERE, "nadamw", "mini")
 
 
 def test_an_archive_holds_what_scoring_reads(write_trial, tmp_path, suite):
@@ -159,14 +159,14 @@ def mini_leaderboard(write_trial, tmp_path, monkeypatch):
 
 def test_a_submission_is_placed_on_the_machine_of_the_leaderboard(mini_leaderboard):
     def times(config):
-        board = command.run(config).board
+        board = score_field.run(config).board
         return dict(zip(board.submissions, board.table.values()[:, 0]))
 
     measured = {"mini/nadamw": 40.0, "mini/other": 20.0, "nadamw": 20.0, "mine": 15.0}
     assert times(mini_leaderboard) == measured
     calibrated = dataclasses.replace(mini_leaderboard, calibrate=True)
     assert times(calibrated) == {**measured, "nadamw": 40.0, "mine": 30.0}
-    assert "multiplied by wmt_mini 2." in " ".join(command.run(calibrated).notes)
+    assert "multiplied by wmt_mini 2." in " ".join(score_field.run(calibrated).notes)
     steps = times(dataclasses.replace(calibrated, axis="steps"))
     assert steps == {"mini/nadamw": 40, "mini/other": 20, "nadamw": 40, "mine": 30}
 
@@ -174,7 +174,7 @@ def test_a_submission_is_placed_on_the_machine_of_the_leaderboard(mini_leaderboa
 def test_calibration_finds_the_reference_where_it_is_not_scored(mini_leaderboard):
     calibrated = dataclasses.replace(mini_leaderboard, calibrate=True)
     for filters in ({"include": ("mine",)}, {"exclude": ("nadamw",)}):
-        board = command.run(dataclasses.replace(calibrated, **filters)).board
+        board = score_field.run(dataclasses.replace(calibrated, **filters)).board
         assert board.submissions == ("mine", "mini/nadamw", "mini/other")
         assert board.table.values()[0, 0] == 30.0
 
@@ -192,7 +192,7 @@ def placed(mini_leaderboard, write_trial):
                 shutil.rmtree(trial)
                 rows_of_nadamw = [(at, 0.0) for at in seconds[:-1]] + [(seconds[-1], TARGET + 1)]
                 write_trial("nadamw", "wmt_mini_jax", study=study, rows=rows_of_nadamw, metric="bleu")
-        scored = command.run(dataclasses.replace(mini_leaderboard, calibrate=True, exclude=("mine",)))
+        scored = score_field.run(dataclasses.replace(mini_leaderboard, calibrate=True, exclude=("mine",)))
         return scored.board.table.cells["new", "wmt_mini"], " ".join(scored.notes)
 
     return place
@@ -247,10 +247,10 @@ def test_a_ruleset_without_results_is_named(mini_leaderboard):
     with pytest.raises(
         UsageError, match="under the external ruleset ship with this version; use --ruleset=self"
     ):
-        command.run(dataclasses.replace(mini_leaderboard, ruleset="external"))
+        score_field.run(dataclasses.replace(mini_leaderboard, ruleset="external"))
 
 
 def test_a_workload_without_results_is_named(mini_leaderboard):
     both = dataclasses.replace(mini_leaderboard, workloads=("wmt_mini", "ogbg_mini"))
     with pytest.raises(UsageError, match="the self ruleset have no ogbg_mini"):
-        command.run(both)
+        score_field.run(both)
