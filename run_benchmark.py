@@ -12,32 +12,16 @@ from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands
-from algoperf.spec import UsageError
+from algoperf import commands, settings
 from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string(
-    "suite",
-    "mini",
-    "Workloads and rules: mini, mini_quick, algoperf_v06, algoperf_v05, qualification, or a .json file.",
-)
-flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
+settings.define_flags(settings.OF_CAMPAIGNS, suite="mini")
 flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")
-flags.DEFINE_string("framework", None, "jax or pytorch; inferred where the submissions offer only one.")
 flags.DEFINE_list("workloads", [], "Workloads instead of the suite's.")
 flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
 flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
 flags.DEFINE_string("experiment_dir", None, "Root of the results.", required=True)
-flags.DEFINE_string("data_dir", None, "Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.")
-flags.DEFINE_string(
-    "tuning_search_space",
-    None,
-    "JSON file for all submissions, or the name of one beside each; tuning_search_space.json there by default.",
-)
-flags.DEFINE_integer("rng_seed", 0, "Fixes points, data order, initialisation and submissions.")
-flags.DEFINE_integer("max_steps", None, "Stop trials after this many updates; not for scoring.")
-flags.DEFINE_string("device", "auto", "auto, cpu or gpu.")
 flags.DEFINE_string("compare_to", None, "Leaderboard among whose entries the scores place yours: mini.")
 flags.DEFINE_bool(
     "calibrate",
@@ -55,31 +39,23 @@ campaign_flags.define(needs="experiment_dir")
 def main(argv: Sequence[str]) -> int:
     from campaign import benchmark, job_plan
 
-    if len(argv) > 1:
-        raise UsageError(f"Unexpected argument {argv[1]!r}: settings are given as --name=value; see --help.")
+    del argv
     folder = Path(FLAGS.experiment_dir).expanduser().resolve()
     if FLAGS.status and not FLAGS.submissions:
         campaign = benchmark.saved_campaign(folder)
     else:
         campaign = job_plan.Campaign(
             experiment_dir=folder,
-            suite=FLAGS.suite,
-            ruleset=FLAGS.ruleset,
+            settings=settings.from_flags(settings.OF_CAMPAIGNS),
             submissions=tuple(FLAGS.submissions),
-            framework=FLAGS.framework,
             workloads=tuple(FLAGS.workloads),
             num_studies=FLAGS.num_studies,
             num_trials=FLAGS.num_trials,
-            rng_seed=FLAGS.rng_seed,
-            data_dir=FLAGS.data_dir,
-            tuning_search_space=FLAGS.tuning_search_space,
-            max_steps=FLAGS.max_steps,
-            device=FLAGS.device,
             compare_to=FLAGS.compare_to,
             calibrate=FLAGS.calibrate,
         ).anchored()
     config = benchmark.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
-    return commands.continuable(lambda: benchmark.run(campaign, config))
+    return benchmark.run(campaign, config)
 
 
 if __name__ == "__main__":

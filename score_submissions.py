@@ -15,7 +15,6 @@ from pathlib import Path
 from absl import flags
 
 from algoperf import commands
-from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -52,8 +51,6 @@ flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON,
 def main(argv: Sequence[str]) -> None:
     from scoring import score_field  # numpy; --help does without
 
-    if len(argv) > 2:
-        raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}: {', '.join(argv[1:])}.")
     config = score_field.Config(
         submissions_dir=Path(argv[1]).expanduser() if len(argv) == 2 else None,
         suite=FLAGS.suite,
@@ -77,4 +74,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, max_arguments=1)

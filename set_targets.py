@@ -140,7 +140,7 @@ OWN_FLAGS = {
 
 
 def main(argv: Sequence[str]) -> int:
-    if len(argv) > 2 or not (argv[1:] or FLAGS.workload):
+    if not (argv[1:] or FLAGS.workload):
         raise UsageError(
             f"Give one procedure, as in set_targets.py targets --sweep_dir=<folder>; choose from "
             f"{', '.join(OWN_FLAGS)}."
@@ -205,7 +205,7 @@ def _run() -> int:
         **campaign_flags.values(),
         output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
     )
-    return commands.continuable(lambda: run.run(config, options))
+    return run.run(config, options)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -220,4 +220,4 @@ def _integer(text: str) -> int:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, max_arguments=1)

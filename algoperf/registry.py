@@ -3,12 +3,15 @@
 import contextlib
 import functools
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from algoperf import commands
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import Family, WorkloadSpec
+
+HOW_TO_LIST = "`python -m algoperf.registry` lists them all"
 
 ROOT = Path(__file__).resolve().parent.parent / "workloads"
 
@@ -40,7 +43,7 @@ def get(name: str) -> WorkloadSpec:
     """
     specs = _specs()
     if name not in specs:
-        raise no_such("workload", name, list(specs))
+        raise no_such("workload", name, list(specs), HOW_TO_LIST)
     return specs[name]
 
 
@@ -78,3 +81,15 @@ def metrics_module(workload_spec: WorkloadSpec) -> ModuleType | None:
     if not (ROOT / workload_spec.family / "metrics.py").exists():
         return None
     return importlib.import_module(f"workloads.{workload_spec.family}.metrics")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Prints the names of all workloads, each base before its variants and twins."""
+    del argv
+    for family in discover():
+        members = [name for name in names() if get(name).family == family]
+        print("\n".join(sorted(members, key=lambda name: (len(name), name))))
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -15,15 +15,39 @@ class UsageError(ValueError):
     """Something that the user can put right: the message names the value, the choices and the next step."""
 
 
-def no_such(kind: str, name: Any, choices: Collection[str]) -> UsageError:
+MAX_CHOICES = 12
+"""As many names as a person reads; of more, an error shows the nearest."""
+NUM_NEAREST = 5
+
+
+def no_such(kind: str, name: object, choices: Collection[str], how_to_list: str | None = None) -> UsageError:
     """The error for an unknown name.
+
+    Args:
+      kind: what it should be a name of.
+      name: what was given.
+      choices: the names that there are; of many only the nearest are shown.
+      how_to_list: says how to see all of many, without a full stop.
 
     >>> print(no_such("workload", "wtm", ["ogbg", "wmt"]))
     No workload is called 'wtm'; the nearest is 'wmt'. Choose from ogbg, wmt.
     """
     nearest = difflib.get_close_matches(str(name), choices, n=1)
     advice = f"; the nearest is {nearest[0]!r}" if nearest else ""
-    return UsageError(f"No {kind} is called {str(name)!r}{advice}. Choose from {', '.join(sorted(choices))}.")
+    shown = sorted(choices)
+    if len(shown) <= MAX_CHOICES:
+        return UsageError(f"No {kind} is called {str(name)!r}{advice}. Choose from {', '.join(shown)}.")
+    near = difflib.get_close_matches(str(name), choices, n=NUM_NEAREST, cutoff=0.0)
+    rest = f"{len(shown) - len(near)} more" + (f"; {how_to_list}" if how_to_list else "")
+    return UsageError(f"No {kind} is called {str(name)!r}{advice}. Choose from {', '.join(near)} and {rest}.")
+
+
+class Interrupted(Exception):  # noqa: N818 - no error
+    """A signal asked a run or a campaign to stop; its state was saved."""
+
+    def __init__(self, signal_number: int):
+        super().__init__(f"interrupted by signal {signal_number}")
+        self.signal_number = signal_number
 
 
 class TrainingCompleteError(Exception):

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
 
-from algoperf import records
+from algoperf import commands, records
+from algoperf.settings import RunSettings
 from campaign import job_plan
 from campaign.local import LocalEngine, places
 from campaign.store import Store
@@ -60,10 +61,8 @@ def campaign_of(folder: Path, num_trials: int) -> job_plan.Campaign:
     chosen = algorithms[: -(-num_trials // 120)]
     return job_plan.Campaign(
         experiment_dir=folder,
-        suite="mini",
-        ruleset="external",
+        settings=RunSettings(suite="mini", framework="jax"),
         submissions=tuple(str(ROOT / "reference_algorithms" / name) for name in chosen),
-        framework="jax",
     )
 
 
@@ -71,7 +70,7 @@ def per_trial(folder: Path) -> tuple[float, float]:
     """(seconds a trial under the engine, seconds of the process alone)."""
     campaign = campaign_of(folder, FLAGS.trials)
     jobs = job_plan.make_jobs(campaign)[: FLAGS.trials]
-    engine = LocalEngine(Store(campaign), jobs, places(1), None, lambda *_: None, COMMAND)
+    engine = LocalEngine(Store(campaign.experiment_dir), jobs, places(1), None, lambda *_: None, COMMAND)
     start = time.perf_counter()
     engine.run()
     under_engine = time.perf_counter() - start
@@ -116,4 +115,4 @@ def finished(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -19,9 +19,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from algoperf.workload import WorkloadSpec
 
 flags.DEFINE_integer("volumes", 8, "Volumes of 16 slices.", lower_bound=1)
@@ -96,4 +96,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

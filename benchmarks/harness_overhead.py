@@ -14,9 +14,9 @@ import types
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import backends, random_utils, registry, submission, tuning
+from algoperf import backends, commands, random_utils, registry, submission, tuning
 from algoperf.run import clock
 from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
 from algoperf.workload import Workload
@@ -168,4 +168,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -20,9 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from workloads.imagenet import jpeg, pipeline, records
 
 flags.DEFINE_integer("num_images", 256, "Different images.", lower_bound=1)
@@ -81,8 +81,7 @@ def measure(stream: pipeline.TrainStream, batch_size: int, repeats: int) -> tupl
 
 
 def main(argv: Sequence[str]) -> None:
-    if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(argv[1:])}")
+    del argv
     with tempfile.TemporaryDirectory() as folder:
         images = make_records(Path(folder), flags.FLAGS.num_images)
         images._cache = None  # Read from the files each time, as from the full data set.
@@ -100,4 +99,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

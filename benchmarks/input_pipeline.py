@@ -10,9 +10,9 @@ import os
 import time
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from algoperf.data import locate
 
 FLAGS = flags.FLAGS
@@ -62,4 +62,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from algoperf.data.stream import ShuffledStream
 from workloads.librispeech import corpus, preparation, utterances
 from workloads.librispeech.buffers import BufferPool
@@ -141,4 +141,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

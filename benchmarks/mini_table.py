@@ -88,4 +88,4 @@ def table(found: Summaries, algorithms: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    commands.run(main, max_arguments=1000)

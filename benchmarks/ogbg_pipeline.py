@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from workloads.ogbg import data, preparation, raw_tables, settings
 
 FLAGS = flags.FLAGS
@@ -134,4 +134,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -11,7 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from absl import app, flags
+from absl import flags
+
+from algoperf import commands
 
 HERE = Path(__file__).resolve().parent
 FLAGS = flags.FLAGS
@@ -57,4 +59,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

@@ -3,9 +3,12 @@
 import dataclasses
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from algoperf import records
+from algoperf.commands import EXIT_FAILED
+from algoperf.settings import given
 from algoperf.spec import UsageError
 from algoperf.workload import FRAMEWORKS
 from campaign import status
@@ -18,7 +21,6 @@ from scoring import score_field as scoring_command
 from scoring.results import AXES
 
 SAVED = "campaign.json"
-EXIT_FAILED = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,7 @@ def run(campaign: Campaign, config: Config) -> int:
       UsageError: for what the user can put right.
       Interrupted: after a signal; the same command continues.
     """
-    store = Store(campaign)
+    store = Store(campaign.experiment_dir)
     jobs = make_jobs(campaign)
     if config.plan or config.status:
         states = store.states(jobs)
@@ -58,7 +60,7 @@ def run(campaign: Campaign, config: Config) -> int:
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
-    states = run_jobs(config, campaign.device, store, jobs, limits)
+    states = run_jobs(config, campaign.settings.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     if not any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs):
@@ -110,7 +112,7 @@ def _save(campaign: Campaign, store: Store) -> None:
     records.write_json(store.root / SAVED, content)
 
 
-def saved_campaign(experiment_dir: Any) -> Campaign:
+def saved_campaign(experiment_dir: Path) -> Campaign:
     """The campaign that runs, or ran, in a folder.
 
     Raises:
@@ -123,5 +125,9 @@ def saved_campaign(experiment_dir: Any) -> Campaign:
         raise UsageError(
             f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."
         ) from None
+    own = [field.name for field in dataclasses.fields(Campaign)]
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
-    return Campaign(**{**fields, "experiment_dir": experiment_dir})
+    # Older campaigns hold the settings of their trials beside what is their own.
+    older = {name: fields.pop(name) for name in list(fields) if name not in own}
+    settings = given({**fields.get("settings", {}), **older})
+    return Campaign(**{**fields, "experiment_dir": experiment_dir, "settings": settings})

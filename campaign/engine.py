@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from algoperf.run.training import Interrupted
+from algoperf.spec import Interrupted
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.process import last_evaluation

@@ -11,7 +11,7 @@ from campaign.engine import Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.process import TRIAL_COMMAND, Place, Run
-from campaign.store import Store
+from campaign.store import State, Store
 
 
 def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:
@@ -73,6 +73,12 @@ class LocalEngine(Engine):
         self._lease: cores.Lease | None = None
         """Cores for the next trial that no other command's trials are on."""
         self._has_waited = False
+
+    def run(self) -> dict[str, State]:
+        try:
+            return super().run()
+        finally:
+            self._release()  # However it ended: cores that are held would block all other commands of this user.
 
     def _start(self) -> None:
         super()._start()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf import records
-from algoperf.run import runner
+from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_USAGE
 from campaign.job_plan import ROOT, Job
 from campaign.store import HEARTBEAT_SEC, Attempt, Outcome, Store, identity_of_process
 
@@ -20,7 +20,7 @@ LOG_TAIL_CHARS = 4000
 STOPPED_CODES = {
     code
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-    for code in (-number, runner.EXIT_SIGNAL_BASE + number)
+    for code in (-number, EXIT_SIGNAL_BASE + number)
 }
 
 
@@ -115,7 +115,7 @@ class Run:
             outcome = Outcome.DONE
         elif self.is_stopping and code in STOPPED_CODES:
             outcome = Outcome.INTERRUPTED
-        elif code == runner.EXIT_USAGE:
+        elif code == EXIT_USAGE:
             outcome, error = Outcome.REFUSED, self._log_tail()
         else:
             outcome = Outcome.CRASHED

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ import psutil
 
 from algoperf import records
 from algoperf.run import trial
+from algoperf.run.identity import SOURCE, difference
 from algoperf.spec import UsageError
-from campaign.job_plan import Campaign, Job
+from campaign.job_plan import Job
 
 FOLDER = ".campaign"
 HEARTBEAT_SEC = 10.0
@@ -115,11 +116,11 @@ class Store:
     """The campaign's own records below an experiment folder.
 
     Args:
-      campaign: what is run.
+      experiment_dir: root of the campaign's results.
     """
 
-    def __init__(self, campaign: Campaign):
-        self.root = campaign.experiment_dir / FOLDER
+    def __init__(self, experiment_dir: Path):
+        self.root = experiment_dir / FOLDER
 
     # ---- attempts ----------------------------------------------------------------------------------------------
 
@@ -288,26 +289,20 @@ class Store:
         )
 
     @staticmethod
-    def _check_same(job: Job, identity: dict[str, Any]) -> None:
-        wanted = {
-            "workload_config": job.workload_config,
-            "hyperparameters": job.point,
-            "rng_seed": job.rng_seed,
-            "run_past_targets": job.run_past_targets,
-        }
-        for name, value in wanted.items():
-            if name in identity and identity[name] != value:
-                raise UsageError(
-                    f"{job.folder} holds a trial with another {name} ({identity[name]!r}, now {value!r}): use the "
-                    "settings of that time, or another --experiment_dir."
-                )
-        source = identity.get("submission_source", job.submission_source)
-        if source != job.submission_source:
+    def _check_same(job: Job, stored: Mapping[str, Any]) -> None:
+        found = difference(stored, job.identity)
+        if found is None:
+            return
+        if found.key == SOURCE:
             raise UsageError(
-                f"{job.folder} holds a trial of {job.submission!r} as its files were then (source hash {source}, now "
-                f"{job.submission_source}): put them back, or use another --experiment_dir. Trials that failed start "
-                "afresh with --retry_failed."
+                f"{job.folder} holds a trial of {job.submission!r} as its files were then (source hash {found.stored}, "
+                f"now {found.wanted}): put them back, or use another --experiment_dir. Trials that failed start afresh "
+                "with --retry_failed."
             )
+        raise UsageError(
+            f"{job.folder} holds a trial with another {found.key} ({found.stored!r}, now {found.wanted!r}): use the "
+            "settings of that time, or another --experiment_dir."
+        )
 
     def states(self, jobs: Iterable[Job]) -> dict[str, State]:
         """Key -> state."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from absl import app, flags
+from absl import flags
 
-from algoperf import registry
+from algoperf import commands, registry
 from algoperf.data import locate
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 
 flags.DEFINE_string(
@@ -74,17 +74,10 @@ def _download_and_prepare(spec: WorkloadSpec, folder: Path, progress: bool) -> N
         registry.data_module(spec).prepare(spec, folder, progress)
 
 
-def main(argv: Sequence[str]) -> int:
-    if len(argv) > 1:
-        print(f"Unknown arguments: {' '.join(argv[1:])}", file=sys.stderr)
-        return 2
-    try:
-        set_up(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.progress, flags.FLAGS.verify)
-    except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    return 0
+def main(argv: Sequence[str]) -> None:
+    del argv
+    set_up(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.progress, flags.FLAGS.verify)
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run(main)

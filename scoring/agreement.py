@@ -129,8 +129,6 @@ def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None
 
 def main(argv: Sequence[str]) -> None:
     suite = suites.customize(suites.load(FLAGS.suite), num_studies=FLAGS.num_studies)
-    if len(argv) > 2:
-        raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}.")
     results = read(suite, FLAGS.ruleset, Path(argv[1]) if len(argv) == 2 else None, FLAGS.compare_to)
     for axis in AXES:
         settings = Settings(suite=suite, ruleset_name=FLAGS.ruleset, procedure=CLEAN, axis=axis)
@@ -145,4 +143,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("num_workloads", 3, "Size of the subsets.")
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
     flags.DEFINE_integer("limit", 10, "Rows to print.")
-    commands.run(main)
+    commands.run(main, max_arguments=1)

@@ -12,13 +12,12 @@ import contextlib
 import io
 import json
 import lzma
-import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from algoperf import records
+from algoperf import commands, records
 from algoperf.spec import UsageError, no_such
 from scoring.reading import STUDY, TRIAL, read_json
 
@@ -103,16 +102,14 @@ def unpacked(path: Path) -> Iterator[Path]:
 def main(argv: Sequence[str]) -> None:
     """Packs a folder."""
     if len(argv) not in (3, 4):
-        raise SystemExit(
-            "usage: python -m scoring.archive <folder of submissions> <output.tar.xz> [<submission>,...]"
+        raise UsageError(
+            "Give what to pack and where: python -m scoring.archive <folder of submissions> <output.tar.xz> "
+            "[<submission>,...]"
         )
     path = Path(argv[2])
-    try:
-        count = pack(Path(argv[1]), path, argv[3].split(",") if len(argv) == 4 else ())
-    except UsageError as error:
-        raise SystemExit(f"Error: {error}") from None
+    count = pack(Path(argv[1]), path, argv[3].split(",") if len(argv) == 4 else ())
     print(f"{count} trials written to {path} ({path.stat().st_size / 1024:.0f} KiB)")
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    commands.run(main, max_arguments=3)

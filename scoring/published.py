@@ -14,12 +14,11 @@ the 6 entries' workload times only, medians over studies as published, rounded t
 import csv
 import dataclasses
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from algoperf import suites
+from algoperf import commands, suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
 from scoring import archive
@@ -171,7 +170,9 @@ def read_medians(path: Path, prefix: str = "") -> dict[tuple[str, str], float]:
 def main(argv: Sequence[str]) -> None:
     """Makes the compact file of version 0.5 from its logs."""
     if len(argv) != 3:
-        raise SystemExit("usage: python -m scoring.published <folder of submissions> <output.csv>")
+        raise UsageError(
+            "Give the logs and the file: python -m scoring.published <folder of submissions> <output.csv>"
+        )
     suite = suites.load("algoperf_v05")
     results = read_submissions(Path(argv[1]), {name: suite.targets(name) for name in suite.scored_names()})
     write_trials(results, Path(argv[2]))
@@ -179,4 +180,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv)
+    commands.run(main, max_arguments=2)

@@ -99,8 +99,6 @@ def show(found: Sequence[Separation]) -> str:
 
 def main(argv: Sequence[str]) -> None:
     suite = suites.customize(suites.load(FLAGS.suite), num_studies=FLAGS.num_studies)
-    if len(argv) > 2:
-        raise UsageError(f"Give one folder of submissions, got {len(argv) - 1}.")
     folder = Path(argv[1]) if len(argv) == 2 else None
     results = agreement.read(suite, FLAGS.ruleset, folder, FLAGS.compare_to)
     for axis in AXES:
@@ -116,4 +114,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
     flags.DEFINE_string("compare_to", None, "Results that ship with the package instead of a folder: mini.")
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
-    commands.run(main)
+    commands.run(main, max_arguments=1)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import backends, records, registry, submission, suites, tuning
-from algoperf.run import runner
+from algoperf.run.study import submission_name
+from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
 from campaign.job_plan import Campaign, Job, absolute_if_there, in_turns, make_jobs
 from campaign.store import Store
@@ -97,7 +98,7 @@ class SweepConfig:
         ours = ROOT / "reference_algorithms" / algorithm
         is_ours = "/" not in algorithm and not Path(algorithm).exists() and ours.is_dir()
         file, _ = submission.find(ours if is_ours else algorithm, self.framework)
-        return file, runner.submission_name(file)
+        return file, submission_name(file)
 
     def lasting(self) -> dict[str, Any]:
         """The fields as plain types that mean the same in every working directory."""
@@ -399,30 +400,26 @@ def _check_runs_of(config: SweepConfig, part: str, best: SweepTrial, point: Poin
 
 def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]) -> list[Job]:
     """Those of one algorithm on one workload."""
-    fields = {
-        "ruleset": "external",
-        "submissions": (str(file),),
-        "framework": config.framework,
-        "workloads": (workload,),
-        "rng_seed": config.rng_seed,
-        "data_dir": config.data_dir,
-        "max_steps": suites.load(str(own["suite"])).targets(workload).step_hint,
-        "run_past_targets": True,
-        "device": config.device,
-        **own,
-        "suite": str(own["suite"]),
-        "tuning_search_space": str(own["tuning_search_space"]),
-    }
+    suite = str(own["suite"])
+    settings = RunSettings(
+        suite=suite,
+        framework=config.framework,
+        rng_seed=config.rng_seed,
+        data_dir=config.data_dir,
+        tuning_search_space=str(own["tuning_search_space"]),
+        max_global_steps=suites.load(suite).targets(workload).step_hint,
+        run_past_targets=True,
+        device=config.device,
+    )
+    shape = {name: value for name, value in own.items() if name not in ("suite", "tuning_search_space")}
+    campaign = Campaign(settings=settings, submissions=(str(file),), workloads=(workload,), **shape)
     # For the plan: its share of the workload's budget in place of the limit for runs that hang.
     return [
         dataclasses.replace(job, budget_sec=job.budget_sec * SHARE / TIME_LIMIT_FACTOR)
-        for job in make_jobs(Campaign(**fields).anchored())
+        for job in make_jobs(campaign.anchored())
     ]
 
 
 def store_of(config: SweepConfig, part: str) -> Store:
     """Where claims and attempts of the jobs of a part of the sweep are."""
-    folder = part_folder(config.sweep_dir, part)
-    return Store(
-        Campaign(experiment_dir=folder, suite="mini", ruleset="external", submissions=config.algorithms)
-    )
+    return Store(part_folder(config.sweep_dir, part))

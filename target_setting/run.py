@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from algoperf.run import runner
+from algoperf.commands import EXIT_FAILED
 from algoperf.run.progress import duration
 from campaign import status
 from campaign.execution import Options, retry_failed, run_jobs
@@ -69,7 +69,7 @@ def run(config: SweepConfig, options: RunOptions) -> int:
     missing = [name for name in config.workloads if name not in set_on]
     for name in missing:
         print(f"\nWarning: {name} has no targets. {left_out.get(name, 'Its reruns gave none, see above.')}")
-    return runner.EXIT_FAILED if missing else 0
+    return EXIT_FAILED if missing else 0
 
 
 def best_points(config: SweepConfig) -> tuple[dict[str, SweepTrial], dict[str, str]]:

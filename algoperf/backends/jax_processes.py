@@ -12,7 +12,8 @@ import numpy as np
 from jax._src import distributed  # The store of the coordinator has no public name.
 from jax.experimental import multihost_utils
 
-from algoperf.run.processes import EXIT_USAGE, Hosts
+from algoperf.commands import EXIT_USAGE
+from algoperf.run.processes import Hosts
 from algoperf.spec import UsageError
 
 CHUNK_BYTES = 64 << 20

@@ -1,66 +1,57 @@
-"""Everything that a trial depends on."""
+"""What one trial depends on."""
 
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from algoperf import submission as submissions
+from algoperf.run.identity import Identity, identity_of
+from algoperf.settings import SHARED, RunSettings
+from algoperf.submission import Submission
 from algoperf.workload import WorkloadSpec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """Everything that a trial depends on."""
+    """One trial: the settings of its command, and what was found for them."""
 
+    settings: RunSettings
+    """With the framework and the number of this trial filled in."""
     workload: WorkloadSpec
-    framework: str
-    submission: submissions.Submission
-    ruleset: str
-    """'external' or 'self'."""
+    """With the targets and the budget of the suite."""
+    submission: Submission
     suite: str
-    study: int
-    """From 0."""
-    trial: int
-    """From 1."""
     point: dict[str, Any] | None
     """Hyperparameters; None in the self-tuning ruleset."""
     budget_factor: float
-    rng_seed: int
+    """Of the ruleset, on the workload's budget."""
     folder: Path
-    data_dir: str | None = None
-    eval_every_steps: int | None = None
-    max_steps: int | None = None
-    run_past_targets: bool = False
-    skip_evals: bool = False
-    save_checkpoints: bool = True
-    keep_all_checkpoints: bool = False
-    overwrite: bool = False
     torch_compile: bool = False
-    device: str = "auto"
-    quiet: bool = False
-    flags: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """As given on the command line, for the record and for --reproduce."""
+
+    @property
+    def framework(self) -> str:
+        assert self.settings.framework is not None
+        return self.settings.framework
+
+    @property
+    def trial(self) -> int:
+        """From 1."""
+        assert self.settings.trial is not None
+        return self.settings.trial
 
     @property
     def budget_sec(self) -> float:
+        """On the submission clock."""
         return self.workload.max_allowed_runtime_sec * self.budget_factor
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         """What must be equal for one run to be the continuation of another."""
-        return {
-            "workload": self.workload.name,
-            "workload_config": self.workload.config_hash(),
-            "framework": self.framework,
-            "submission_source": self.submission.source_hash,
-            "rng_seed": self.rng_seed,
-            "study": self.study,
-            "trial": self.trial,
-            "eval_every_steps": self.eval_every_steps,
-            "run_past_targets": self.run_past_targets,
-            "hyperparameters": self.point,
-        }
+        return identity_of(self.settings, self.workload, self.submission.source_hash, self.point)
 
     def shared_settings(self) -> dict[str, Any]:
         """What must be equal on all processes of a run, or they would wait for each other for ever."""
-        names = ("ruleset", "budget_sec", "max_steps", "skip_evals", "save_checkpoints", "torch_compile")
-        return {**self.identity(), **{name: getattr(self, name) for name in names}}
+        own = {"budget_sec": self.budget_sec, "torch_compile": self.torch_compile}
+        return {**self.identity(), **self.settings.values(SHARED), **own}
+
+    def flags(self) -> dict[str, Any]:
+        """The settings as they are recorded, for people and for `--reproduce`."""
+        return {**dataclasses.asdict(self.settings), "submission_file": str(self.submission.path)}

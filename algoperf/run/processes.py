@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from algoperf.backends.base import Backend
-from algoperf.run.training import Interrupted
-from algoperf.spec import UsageError
+from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
+from algoperf.spec import Interrupted, UsageError
 
 T = TypeVar("T")
 
 POLL_SEC = 0.5
 FAREWELL_SEC = 5.0
 """How long process 0, which others may depend on for the news, waits for them before it ends."""
-EXIT_FAILED, EXIT_USAGE = 1, 2
-EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": 128 + signal.SIGINT}
+EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": EXIT_SIGNAL_BASE + signal.SIGINT}
 """How a process ended -> exit code of all; only '', a failure, is recorded."""
 ANNOUNCED = re.compile(r"process (\d+)(?: \(([a-z ]+)\))?: ")
 

@@ -15,7 +15,7 @@ from typing import Any
 from algoperf.backends.base import SubmissionError
 from algoperf.run import clock
 from algoperf.run.evaluation import SPLITS
-from algoperf.spec import TrainingCompleteError
+from algoperf.spec import Interrupted, TrainingCompleteError
 
 PROGRESS_PERIOD_NS = 1_000_000_000
 
@@ -57,14 +57,6 @@ class LoopOptions:
     max_steps: int | None = None
     run_past_targets: bool = False
     skip_evals: bool = False
-
-
-class Interrupted(Exception):  # noqa: N818 - no error
-    """A signal asked the run to stop; its state was saved."""
-
-    def __init__(self, signal_number: int):
-        super().__init__(f"interrupted by signal {signal_number}")
-        self.signal_number = signal_number
 
 
 class TrainingLoop:

@@ -17,8 +17,9 @@ from algoperf import submission as submissions
 from algoperf.data.queue import TrainingQueue
 from algoperf.run import checkpoint, clock, processes, progress, summaries
 from algoperf.run.config import TrialConfig
-from algoperf.run.training import Interrupted, LoopOptions, TrainingLoop, TrialState
-from algoperf.spec import UsageError
+from algoperf.run.identity import check_same
+from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
+from algoperf.spec import Interrupted, UsageError
 from algoperf.workload import Workload
 
 
@@ -48,15 +49,15 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
 def _finished_summary(config: TrialConfig) -> dict[str, Any] | None:
     """The summary of a trial that is done already; clears the folder where the user said so."""
     folder = config.folder
-    if config.overwrite:
+    if config.settings.overwrite:
         clear(folder)
     path = folder / records.SUMMARY
     if not path.exists():
         return None
     summary = records.read_json(path)
-    _check_same(summary.get("identity", {}), config.identity(), folder)
+    check_same(summary.get("identity", {}), config.identity(), folder)
     goes_on = summary["status"] == "max_steps" and (
-        config.max_steps is None or config.max_steps > summary["global_step"]
+        config.settings.max_global_steps is None or config.settings.max_global_steps > summary["global_step"]
     )
     if goes_on or summary["status"] == "failed":
         return None
@@ -68,15 +69,6 @@ def clear(folder: Path) -> None:
     for pattern in ("*.json", "*.csv", f"{records.CHECKPOINT_PREFIX}*"):
         for path in folder.glob(pattern):
             path.unlink()
-
-
-def _check_same(stored: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    for key, value in wanted.items():
-        if key in stored and stored[key] != value:
-            raise UsageError(
-                f"{folder} holds a run with another {key} ({stored[key]!r}, now {value!r}): continue it with the "
-                "same settings, choose another --experiment_dir, or start over with --overwrite."
-            )
 
 
 class Trial:
@@ -106,22 +98,22 @@ class Trial:
         self.is_main = backend.process_index == 0
         if self.is_main:
             self.together.record = self._record_failed_set_up
-        backends.check_device(backend.platform(), config.device, config.framework)
+        backends.check_device(backend.platform(), config.settings.device, config.framework)
         busy = machine.busy_warning()
         if busy is not None:
             self.warnings.append(busy)
-            if not config.quiet:
+            if not config.settings.quiet:
                 print(f"warning: {busy}", file=sys.stderr)
         self.workload = workload = Workload(
             config.workload,
             config.framework,
-            config.data_dir,
+            config.settings.data_dir,
             torch_compile=config.torch_compile,
             per_device=config.submission.uses_pmap,
         )
         self.batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
         workload.evaluator  # noqa: B018 - finds out now whether the data are there
-        seeds = random_utils.seeds(config.rng_seed, config.study, config.trial)
+        seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
         self.seeds = seeds
         random_utils.seed_global_generators(seeds["submission"])
         self.hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
@@ -170,7 +162,7 @@ class Trial:
         def load() -> dict[str, Any] | None:
             found = checkpoint.load(config.folder)
             if found is not None:
-                _check_same(found["identity"], config.identity(), config.folder)
+                check_same(found["identity"], config.identity(), config.folder)
             return found
 
         saved = processes.from_first(backend, load)
@@ -197,7 +189,7 @@ class Trial:
             config.workload.target_metric_name,
             config.workload.validation_target_value,
             config.budget_sec,
-            enabled=self.is_main and not config.quiet,
+            enabled=self.is_main and not config.settings.quiet,
         )
         if not self.is_main:
             return
@@ -207,7 +199,7 @@ class Trial:
             (config.folder / left).unlink(missing_ok=True)
         if config.point is not None:
             records.write_json(config.folder / records.HPARAMS, config.point)
-        records.write_json(config.folder / records.flags_file(self.preemption_count), config.flags)
+        records.write_json(config.folder / records.flags_file(self.preemption_count), config.flags())
         records.write_json(config.folder / records.meta_data_file(self.preemption_count), self._meta_data())
         last_step = self.state.global_step if self.preemption_count else -1
         self.logger = records.MetricsLogger(
@@ -224,7 +216,7 @@ class Trial:
         return {
             **primitive,
             **machine.describe(),
-            "rng_seed": config.rng_seed,
+            "rng_seed": config.settings.rng_seed,
             "seeds": self.seeds,
             "device": self.backend.describe_device(),
             "num_devices": self.backend.num_devices(),
@@ -254,10 +246,10 @@ class Trial:
             LoopOptions(
                 budget_sec=config.budget_sec,
                 eval_period_sec=config.workload.eval_period_time_sec,
-                eval_every_steps=config.eval_every_steps,
-                max_steps=config.max_steps,
-                run_past_targets=config.run_past_targets,
-                skip_evals=config.skip_evals,
+                eval_every_steps=config.settings.eval_every_steps,
+                max_steps=config.settings.max_global_steps,
+                run_past_targets=config.settings.run_past_targets,
+                skip_evals=config.settings.skip_evals,
             ),
             wants_train_state=config.submission.wants_train_state,
             on_evaluation=self._after_evaluation,
@@ -315,7 +307,7 @@ class Trial:
 
     def _save_checkpoint(self) -> None:
         ledger, state = self.ledger, self.state
-        if not self.config.save_checkpoints:
+        if not self.config.settings.save_checkpoints:
             return
         ledger.enter(clock.CHECKPOINT)
         training = self._saved_training()  # All processes have a part in what is saved.
@@ -340,7 +332,8 @@ class Trial:
             else sorted(type(self.hyperparameters)._read),
         }
         try:
-            checkpoint.save(self.config.folder, state.global_step, content, self.config.keep_all_checkpoints)
+            keep_older = self.config.settings.save_intermediate_checkpoints
+            checkpoint.save(self.config.folder, state.global_step, content, keep_older)
         except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
             self._can_checkpoint = False
             self.warnings.append(f"No checkpoints: the submission's state cannot be written ({error}).")
@@ -365,7 +358,7 @@ class Trial:
 
     def _finish(self, status: str, error_text: str | None) -> dict[str, Any]:
         ledger, state = self.ledger, self.state
-        if self.config.skip_evals and status == "max_steps":
+        if self.config.settings.skip_evals and status == "max_steps":
             self._save_checkpoint()  # Evaluations write it otherwise.
         ledger.enter(clock.LOGGING)
         if self.logger is not None:
@@ -385,13 +378,15 @@ class Trial:
         config = self.config
         # Another run's folder would have been refused, so nothing is written there.
         earlier = records.newest_meta_data(config.folder).get("identity", {})
-        _check_same(earlier, config.identity(), config.folder)
-        names = ("framework", "ruleset", "suite", "study", "trial", "budget_sec")
+        check_same(earlier, config.identity(), config.folder)
+        names = ("framework", "suite", "trial", "budget_sec")
         summary = {
             "status": "failed",
             "submission": config.submission.name,
             "workload": config.workload.name,
             **{name: getattr(config, name) for name in names},
+            "ruleset": config.settings.tuning_ruleset,
+            "study": config.settings.study,
             "hyperparameters": config.point,
             "error": reason,
             "warnings": self.warnings,

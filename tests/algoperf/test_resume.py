@@ -10,8 +10,7 @@ from harness import POINT, assert_equal_params, digits, run_trial, sgd, stored_p
 
 from algoperf import records, registry
 from algoperf.run import checkpoint
-from algoperf.run.training import Interrupted
-from algoperf.spec import UsageError
+from algoperf.spec import Interrupted, UsageError
 
 STEPS = 20
 

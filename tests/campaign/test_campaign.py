@@ -1,6 +1,7 @@
 """Campaigns: the plan, claims, crashes, kills and continuing, on pretended trials; one run with real ones."""
 
 import collections
+import dataclasses
 import io
 import json
 import os
@@ -15,9 +16,9 @@ import pytest
 from harness import ROOT
 
 from algoperf import records
-from algoperf.run import runner
-from algoperf.run.training import Interrupted
-from algoperf.spec import UsageError
+from algoperf.run.study import StudyPlan
+from algoperf.settings import RunSettings, given
+from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, cores, execution, frugal, job_plan, process, status
 from campaign.local import LocalEngine, places
 from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store
@@ -29,15 +30,16 @@ QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]
 def campaign(tmp_path, **changes):
     fields = {
         "experiment_dir": tmp_path,
-        "suite": "mini",
-        "ruleset": "external",
         "submissions": (str(ROOT / "reference_algorithms/nadamw"), str(ROOT / "reference_algorithms/adamw")),
-        "framework": "jax",
         "workloads": ("digits",),
         "num_studies": 1,
         "num_trials": 2,
+        **changes,
     }
-    return job_plan.Campaign(**{**fields, **changes})
+    own = {field.name for field in dataclasses.fields(job_plan.Campaign)}
+    shared = {name: fields.pop(name) for name in fields.keys() - own}
+    settings = given({"suite": "mini", "ruleset": "external", "framework": "jax", **shared})
+    return job_plan.Campaign(settings=settings, **fields)
 
 
 def scripts(tmp_path, default=QUICK, **by_key):
@@ -48,7 +50,9 @@ def scripts(tmp_path, default=QUICK, **by_key):
 def engine(found, jobs=None, num_workers=1, limits=None):
     jobs = jobs or job_plan.make_jobs(found)
     locks = found.experiment_dir / "locks"  # Tests beside this one use the same cores.
-    return LocalEngine(Store(found), jobs, places(num_workers), limits, lambda *_: None, PRETENDED, locks)
+    return LocalEngine(
+        Store(found.experiment_dir), jobs, places(num_workers), limits, lambda *_: None, PRETENDED, locks
+    )
 
 
 def log_of(tmp_path):
@@ -72,21 +76,18 @@ def test_jobs_take_turns_and_are_the_trials_that_the_runner_would_run(tmp_path):
         for trial in (1, 2)
         for name in ("nadamw", "adamw")
     ]
-    flags = collections.defaultdict(
-        lambda: None,
+    settings = RunSettings(
         workload="digits",
         submission=found.submissions[0],
         framework="jax",
-        tuning_ruleset="external",
         suite="mini",
         experiment_dir=str(tmp_path),
         study=1,
-        rng_seed=0,
     )
-    config = runner.RunConfig.from_flags(flags)
+    plan = StudyPlan.of(settings)
     ours = [job for job in jobs if job.submission == "nadamw" and job.study == 1]
-    assert [job.point for job in ours] == list(config.points[:2])
-    assert [job.folder for job in ours] == [config.folder(1), config.folder(2)]
+    assert [job.point for job in ours] == list(plan.points[:2])
+    assert [job.folder for job in ours] == [plan.folder(1), plan.folder(2)]
     assert jobs[0].seeds != jobs[2].seeds
 
 
@@ -123,7 +124,8 @@ def test_a_campaign_may_begin_with_a_later_study_and_run_past_targets(tmp_path):
     )
     assert [job.study for job in jobs] == [4, 4, 5, 5]
     assert all("--run_past_targets=True" in job.arguments for job in jobs)
-    assert not any("past" in one for job in job_plan.make_jobs(campaign(tmp_path)) for one in job.arguments)
+    others = job_plan.make_jobs(campaign(tmp_path))
+    assert all("--run_past_targets=False" in job.arguments for job in others)
 
 
 def test_a_campaign_may_have_more_trials_than_its_suite(tmp_path):
@@ -155,7 +157,7 @@ def test_of_many_who_want_a_job_one_gets_it(tmp_path):
 
     def want():
         barrier.wait()
-        claims.append(Store(found).claim(job))
+        claims.append(Store(found.experiment_dir).claim(job))
 
     threads = [threading.Thread(target=want) for _ in range(8)]
     for thread in threads:
@@ -163,13 +165,13 @@ def test_of_many_who_want_a_job_one_gets_it(tmp_path):
     for thread in threads:
         thread.join()
     assert sum(claim is not None for claim in claims) == 1
-    assert Store(found).state(job) is State.RUNNING
-    assert Store(found).claim(job) is None
+    assert Store(found.experiment_dir).state(job) is State.RUNNING
+    assert Store(found.experiment_dir).claim(job) is None
 
 
 def test_a_claim_ends_with_its_process(tmp_path):
     found = campaign(tmp_path)
-    store, job = Store(found), job_plan.make_jobs(found)[0]
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     attempt = store.claim(job)
     attempt.update(holders=[{"pid": os.getpid(), "created": 1.0}])  # An earlier process of that number.
     assert store.state(job) is State.WAITING
@@ -179,7 +181,7 @@ def test_a_claim_ends_with_its_process(tmp_path):
 @pytest.mark.parametrize(("age", "state"), [(0, State.RUNNING), (2 * STALE_AFTER_SEC, State.WAITING)])
 def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state):
     found = campaign(tmp_path)
-    store, job = Store(found), job_plan.make_jobs(found)[0]
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     attempt = store.claim(job)
     attempt.update(host=socket.gethostname() + "-other")
     then = time.time() - age
@@ -192,7 +194,7 @@ def test_a_claim_of_another_machine_lives_by_its_heartbeat(tmp_path, age, state)
 
 def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
     found = campaign(tmp_path)
-    store, job = Store(found), job_plan.make_jobs(found)[0]
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     for number in range(1, MAX_CRASHES + 2):
         attempt = store.claim(job)
         assert attempt.number == number
@@ -206,7 +208,7 @@ def test_a_claim_is_lost_with_its_machine_and_counts_as_no_crash(tmp_path):
 
 def test_crashes_and_lost_nodes_are_said_while_a_campaign_runs(tmp_path):
     found = campaign(tmp_path)
-    jobs, store, said = job_plan.make_jobs(found), Store(found), io.StringIO()
+    jobs, store, said = job_plan.make_jobs(found), Store(found.experiment_dir), io.StringIO()
     live = status.Live(jobs, store, num_workers=1, file=said)
 
     def look():
@@ -234,7 +236,7 @@ def long_run(tmp_path, monkeypatch):
     monkeypatch.setattr("campaign.process.HEARTBEAT_SEC", 0.0)
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
     found = campaign(tmp_path)
-    store, job = Store(found), job_plan.make_jobs(found)[0]
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     own = process.Run(store, job, store.claim(job), process.Place(), PRETENDED)
     wait_for(lambda: num_lines(tmp_path, "start ") == 1)
     return store, own
@@ -276,13 +278,13 @@ def test_a_folder_with_another_trial_is_refused(tmp_path):
     summary = {"status": "target_reached", "identity": {"rng_seed": 7}}
     (job.folder / records.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(UsageError, match="another rng_seed"):
-        Store(found).state(job)
+        Store(found.experiment_dir).state(job)
 
 
 @pytest.mark.parametrize("is_done", [True, False])
 def test_results_of_other_files_of_a_submission_are_not_mixed_in(tmp_path, is_done):
     found = campaign(tmp_path)
-    store, job = Store(found), job_plan.make_jobs(found)[0]
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     job.folder.mkdir(parents=True)
     identity = {"submission_source": "of then"}
     store.end(job, store.claim(job), Outcome.DONE if is_done else Outcome.INTERRUPTED)
@@ -298,7 +300,7 @@ def test_results_of_other_files_of_a_submission_are_not_mixed_in(tmp_path, is_do
 
 def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
     found = campaign(tmp_path)
-    jobs, store = job_plan.make_jobs(found), Store(found)
+    jobs, store = job_plan.make_jobs(found), Store(found.experiment_dir)
     refused, crashed, waiting = jobs[:3]
     store.end(refused, store.claim(refused), Outcome.REFUSED, "no data")
     for _ in range(MAX_CRASHES):
@@ -350,7 +352,7 @@ def test_a_crash_is_tried_again_once_and_stops_nobody_else(tmp_path):
     assert [starts[key].count("start") for key in (once, twice, refused, fine)] == [2, 2, 1, 1]
     summary = json.loads((tmp_path / twice / records.SUMMARY).read_text())
     assert (summary["status"], summary["error"]) == ("failed", "segmentation")
-    lines = status.failures(job_plan.make_jobs(found), states, Store(found))
+    lines = status.failures(job_plan.make_jobs(found), states, Store(found.experiment_dir))
     assert len(lines) == 3
     assert "segmentation" in lines[0]
     assert "--retry_failed" in lines[2]
@@ -427,10 +429,10 @@ def test_a_signal_to_the_whole_group_is_no_crash_of_a_trial_that_starts(tmp_path
     job = job_plan.make_jobs(campaign(tmp_path))[0]
     for count in (1, 2, 3):
         started = start(tmp_path)
-        wait_for(Store(campaign(tmp_path)).root.joinpath("attempts", job.key, f"{count}.log").exists)
+        wait_for(Store(tmp_path).root.joinpath("attempts", job.key, f"{count}.log").exists)
         os.killpg(started.pid, number)
         started.communicate()
-    outcomes = [attempt.outcome for attempt in Store(campaign(tmp_path)).attempts(job)]
+    outcomes = [attempt.outcome for attempt in Store(tmp_path).attempts(job)]
     assert outcomes == [Outcome.INTERRUPTED] * 3
 
 
@@ -468,7 +470,7 @@ def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
     with pytest.raises(Interrupted):
         own.run()
     assert num_lines(tmp_path, "interrupted ") == 2
-    store = Store(found)
+    store = Store(found.experiment_dir)
     attempts = [attempt for job in job_plan.make_jobs(found) for attempt in store.attempts(job)]
     assert [attempt.outcome for attempt in attempts] == [Outcome.INTERRUPTED] * 2
     assert set(store.states(job_plan.make_jobs(found)).values()) == {State.WAITING}
@@ -488,7 +490,7 @@ def test_a_trial_that_cannot_win_its_study_any_more_is_stopped(tmp_path, monkeyp
     states = engine(found, jobs, limits=limits).run()
     assert states == {first: State.DONE, second: State.STOPPED}
     assert log_of(tmp_path)[second][-1] == "stopped"
-    (stopped, saved) = status.savings(jobs, states, Store(found))
+    (stopped, saved) = status.savings(jobs, states, Store(found.experiment_dir))
     assert "sibling" in stopped
     assert "saved: at most" in saved
     assert process.last_evaluation(tmp_path / second)[0] < 6
@@ -507,12 +509,14 @@ def test_a_trial_that_goes_on_is_stopped_by_what_it_evaluates_itself(tmp_path, m
     states = engine(found, jobs, limits=frugal.Limits(jobs, found.cut_suite(), 1)).run()
     assert states == {first: State.DONE, second: State.STOPPED}
     assert log_of(tmp_path)[second] == ["start", "stopped"]
-    assert len(Store(found).attempts(jobs[1])) == 1, "it was not asked to stop before it could be"
+    assert len(Store(found.experiment_dir).attempts(jobs[1])) == 1, (
+        "it was not asked to stop before it could be"
+    )
 
 
 def test_what_was_stopped_goes_on_where_the_reason_holds_no_more(tmp_path):
     found = campaign(tmp_path)
-    jobs, store = job_plan.make_jobs(found), Store(found)
+    jobs, store = job_plan.make_jobs(found), Store(found.experiment_dir)
     first, _, stopped, _ = jobs
     assert first.siblings == stopped.siblings
     reached = {"submission_time_sec": 1.0, "global_step": 10}
@@ -539,7 +543,7 @@ def test_a_trial_that_goes_on_is_no_reason_any_more_to_stop_others(tmp_path):
     found = campaign(tmp_path)
     nadamw, adamw, _, last = job_plan.make_jobs(found)
     assert adamw.siblings == last.siblings != nadamw.siblings
-    store, jobs = Store(found), [nadamw, last, adamw]
+    store, jobs = Store(found.experiment_dir), [nadamw, last, adamw]
     reached = {"submission_time_sec": 1.0, "global_step": 10}
     header = "global_step,accumulated_submission_time,validation/accuracy\n"
     for job, row in ((nadamw, "10,1.0,0.95"), (last, "90,9.0,0.1"), (adamw, "20,2.0,0.1")):
@@ -597,8 +601,8 @@ def test_a_campaign_means_the_same_in_every_working_directory(tmp_path, monkeypa
     keys = [job.key for job in job_plan.make_jobs(found)]
     monkeypatch.chdir(tmp_path)
     assert [job.key for job in job_plan.make_jobs(found)] == keys
-    assert found.data_dir == str(ROOT / "data")
-    assert found.tuning_search_space == "tuning_search_space_fixed_beta1.json", "beside each submission"
+    assert found.settings.data_dir == str(ROOT / "data")
+    assert found.settings.tuning_search_space == "tuning_search_space_fixed_beta1.json", "beside each submission"
 
 
 def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):
@@ -606,6 +610,6 @@ def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):
     found = campaign(tmp_path)
     with pytest.raises(UsageError, match="--gpus=0,1"):
         execution.run_jobs(
-            execution.Options(workers=2), "auto", Store(found), job_plan.make_jobs(found), None
+            execution.Options(workers=2), "auto", Store(found.experiment_dir), job_plan.make_jobs(found), None
         )
     assert execution.Options(gpus=("0", "1")).num_workers == 2

@@ -12,8 +12,7 @@ import pytest
 import test_campaign as local
 from harness import ROOT
 
-from algoperf.run.training import Interrupted
-from algoperf.spec import UsageError
+from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, frugal, job_plan, ray_engine
 from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
 
@@ -53,12 +52,14 @@ def second_node(cluster):
 def engine(found, address, jobs=None, limits=None):
     with ray_engine.connected(address):
         jobs = jobs or job_plan.make_jobs(found)
-        yield ray_engine.RayEngine(Store(found), jobs, SHARE, None, limits, lambda *_: None, local.PRETENDED)
+        yield ray_engine.RayEngine(
+            Store(found.experiment_dir), jobs, SHARE, None, limits, lambda *_: None, local.PRETENDED
+        )
 
 
 def attempts(found):
     """Job -> its attempts."""
-    return {job.key: Store(found).attempts(job) for job in job_plan.make_jobs(found)}
+    return {job.key: Store(found.experiment_dir).attempts(job) for job in job_plan.make_jobs(found)}
 
 
 def test_a_node_dies_and_its_trial_goes_on_at_once_on_another(tmp_path, cluster, second_node):
@@ -67,7 +68,12 @@ def test_a_node_dies_and_its_trial_goes_on_at_once_on_another(tmp_path, cluster,
     jobs, killed_at = job_plan.make_jobs(found), []
 
     def is_at_work_there():
-        open_ones = [one.content for job in jobs for one in Store(found).attempts(job) if one.outcome is None]
+        open_ones = [
+            one.content
+            for job in jobs
+            for one in Store(found.experiment_dir).attempts(job)
+            if one.outcome is None
+        ]
         return any(one.get("node") == second_node.node_id and len(one["holders"]) == 2 for one in open_ones)
 
     def kill():
@@ -106,8 +112,8 @@ def test_sigterm_asks_every_task_for_a_checkpoint_and_leaves_no_request(tmp_path
     assert local.num_lines(tmp_path, "interrupted ") == 2
     outcomes = [attempt.outcome for of_job in attempts(found).values() for attempt in of_job]
     assert outcomes == [Outcome.INTERRUPTED] * 2
-    assert set(Store(found).states(job_plan.make_jobs(found)).values()) == {State.WAITING}
-    assert list((Store(found).root / "requests").iterdir()) == []
+    assert set(Store(found.experiment_dir).states(job_plan.make_jobs(found)).values()) == {State.WAITING}
+    assert list((Store(found.experiment_dir).root / "requests").iterdir()) == []
 
 
 def test_a_trial_that_cannot_win_its_study_any_more_is_stopped_on_its_node(tmp_path, cluster):
@@ -141,7 +147,7 @@ def test_trials_of_a_killed_command_end_and_the_next_command_continues(tmp_path,
     started.wait()
     found = local.campaign(tmp_path)
     jobs = job_plan.make_jobs(found)
-    local.wait_for(lambda: set(Store(found).states(jobs).values()) == {State.WAITING})
+    local.wait_for(lambda: set(Store(found.experiment_dir).states(jobs).values()) == {State.WAITING})
     local.scripts(tmp_path)
     with engine(found, cluster.address) as own:
         assert set(own.run().values()) == {State.DONE}

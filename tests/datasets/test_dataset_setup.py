@@ -16,7 +16,7 @@ def set_up(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_an_unknown_data_set_is_one_clear_line():
     result = set_up("--dataset=wtm")
     assert result.returncode == 2
-    assert result.stderr.startswith("Error: No data set is called 'wtm'; the nearest is 'wmt'. Choose from ")
+    assert result.stderr.startswith("error: No data set is called 'wtm'; the nearest is 'wmt'. Choose from ")
     assert result.stderr.count("\n") == 1
 
 

@@ -13,12 +13,11 @@ from unittest import mock
 
 import numpy as np
 
-from algoperf import backends, registry
+from algoperf import backends, commands, registry
 from algoperf import submission as submissions
 from algoperf.run import checkpoint, clock, runner, trial
 from algoperf.run.config import TrialConfig
-from algoperf.run.training import Interrupted
-from algoperf.spec import UsageError
+from algoperf.settings import RunSettings, given
 from algoperf.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,21 +72,24 @@ def trial_config(folder, framework, run=None, workload=None, **changes):
     """A trial of `digits`, evaluated by steps, 10 steps long."""
     fields = {
         "workload": workload or digits(),
-        "framework": framework,
         "submission": run or submission(framework),
-        "ruleset": "external",
         "suite": "mini",
-        "study": 0,
-        "trial": 1,
         "point": dict(POINT),
         "budget_factor": 1.0,
-        "rng_seed": 0,
         "folder": Path(folder) / "trial_1",
+        **changes,
+    }
+    own = {field.name for field in dataclasses.fields(TrialConfig)}
+    shared = {name: fields.pop(name) for name in fields.keys() - own}
+    asked = {
+        "framework": framework,
+        "trial": 1,
         "eval_every_steps": 5,
         "max_steps": 10,
         "quiet": True,
+        **shared,
     }
-    return TrialConfig(**{**fields, **changes})
+    return TrialConfig(settings=given(asked), **fields)
 
 
 def run_trial(folder, framework, run=None, workload=None, **changes):
@@ -124,27 +126,15 @@ def assert_equal_params(folder, other):
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
-def flags(tmp_path, **given):
-    """The flags of submission_runner.py with their defaults, as `main` passes them on."""
-    import submission_runner
+def command(tmp_path, **changes):
+    """Exit code of the command with these settings, in process; errors as the command prints them."""
 
-    own = submission_runner.FLAGS.flags_by_module_dict()[submission_runner.__name__]
-    defaults = {flag.name: flag.default for flag in own if flag.name != "max_steps"}
-    unknown = given.keys() - defaults.keys()
-    assert not unknown, unknown
-    return {**defaults, "experiment_dir": str(tmp_path / "experiments"), "quiet": True, **given}
+    def run():
+        own = {"experiment_dir": str(tmp_path / "experiments"), "quiet": True, **changes}
+        return runner.run(RunSettings(**own), clock.Ledger())
 
-
-def command(tmp_path, **given):
-    """Exit code of the command with these flags, in process; errors as `main` prints them."""
-    try:
-        with mock.patch.object(trial, "Workload", shared_workload):
-            return runner.run(flags(tmp_path, **given), clock.Ledger())
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return runner.EXIT_USAGE
-    except Interrupted as stop:
-        return runner.EXIT_SIGNAL_BASE + stop.signal_number
+    with mock.patch.object(trial, "Workload", shared_workload):
+        return commands.exit_code_of(run)
 
 
 def process(*arguments, **environment):

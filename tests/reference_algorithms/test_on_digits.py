@@ -11,7 +11,7 @@ from discovered import ALGORITHMS
 from harness import FRAMEWORKS, ROOT, assert_equal_params, digits, run_trial
 
 from algoperf import records, submission, tuning
-from algoperf.run.training import Interrupted
+from algoperf.spec import Interrupted
 
 STEPS, EVAL_EVERY_STEPS = 6, 3
 STOPPED_IN = (

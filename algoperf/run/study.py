@@ -1,0 +1,157 @@
+"""From settings to trials: which trials of a study a command means, and their points. Imports no framework."""
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import Any
+
+from algoperf import backends, records, registry, suites, tuning
+from algoperf import submission as submissions
+from algoperf.run import processes
+from algoperf.settings import RunSettings
+from algoperf.spec import UsageError, no_such
+from algoperf.workload import WorkloadSpec, check_target
+
+Point = dict[str, Any]
+"""Hyperparameter -> value."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """The trials of one study on one workload that a command means, checked as far as that needs no framework."""
+
+    settings: RunSettings
+    """A suite's file is named by its absolute path here."""
+    workload: WorkloadSpec
+    """With the targets and the budget of the suite."""
+    suite: str
+    budget_factor: float
+    """Of the ruleset, on the workload's budget."""
+    trials: tuple[int, ...]
+    """Numbers of those that are to run, from 1."""
+    points: tuple[Point | None, ...]
+    """One per trial of the whole study; None in the self-tuning ruleset."""
+    experiment_name: str
+    submission_file: Path
+    framework: str
+    hosts: processes.Hosts | None
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> "StudyPlan":
+        """What a command with these settings means.
+
+        Raises:
+          UsageError: names the flag, the choices and the next step.
+        """
+        if not settings.given_submission:
+            raise UsageError("Say which submission to run: --submission=<folder or .py file>.")
+        if not settings.workload:
+            raise UsageError(
+                "Say which workload to run: --workload=<name>, for example digits, wmt_mini or wmt; "
+                f"{registry.HOW_TO_LIST}."
+            )
+        workload = registry.get(settings.workload)
+        suite = suites.load(settings.suite or suites.default_name([workload.name]))
+        if suites.is_file(suite.name) and workload.name not in suite.scored_names():
+            raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
+        file, framework = submissions.find(settings.given_submission, settings.framework)
+        backends.check_installed(framework)
+        hosts = processes.Hosts.from_flags(
+            settings.coordinator, settings.num_hosts, settings.host_id, settings.hosts_timeout_sec
+        )
+        points = _points(settings, suite, file)
+        return cls(
+            settings=dataclasses.replace(settings, suite=settings.suite and suite.name),
+            workload=with_suite(workload, suite),
+            suite=suite.name,
+            budget_factor=suite.ruleset(settings.tuning_ruleset).budget_factor,
+            trials=_trials(settings, len(points)),
+            points=tuple(points),
+            experiment_name=_experiment_name(settings, file),
+            submission_file=file,
+            framework=framework,
+            hosts=hosts,
+        )
+
+    def folder(self, number: int) -> Path:
+        """Folder of one trial."""
+        root = Path(self.settings.experiment_dir).expanduser()
+        return records.trial_folder(root, self.experiment_name, self.workload.name, self.framework, number)
+
+    def settings_of(self, number: int) -> RunSettings:
+        """The settings under which one of the trials runs in a process of its own."""
+        return dataclasses.replace(
+            self.settings, trial=number, experiment_name=self.experiment_name, append_timestamp=False
+        )
+
+
+def _points(settings: RunSettings, suite: suites.Suite, file: Path) -> list[Point | None]:
+    """All points of a study, whichever of its trials run: trial t is the same point in every command."""
+    if settings.tuning_ruleset == "self":
+        if settings.tuning_search_space:
+            raise UsageError(
+                "The self-tuning ruleset has no search space: leave out --tuning_search_space, or use "
+                "--tuning_ruleset=external."
+            )
+        if (settings.num_tuning_trials or 1) > 1:
+            raise UsageError(
+                f"The self-tuning ruleset runs one trial a study, not {settings.num_tuning_trials}: leave out "
+                "--num_tuning_trials, or run more studies with --study=1, 2, …"
+            )
+        return [None]
+    space, _ = submissions.search_space(file, settings.tuning_search_space)
+    per_study = suite.ruleset(settings.tuning_ruleset).num_trials
+    wanted = max(settings.num_tuning_trials or 1, settings.trial or 1, settings.hparam_end_index or 1)
+    # A space with fewer points than a study has trials is fine as long as nobody asks for more.
+    count = max(wanted, min(per_study, tuning.num_distinct(space)))
+    return list(tuning.draw_points(space, count, settings.rng_seed, settings.study, per_study))
+
+
+def _trials(settings: RunSettings, num_points: int) -> tuple[int, ...]:
+    """Numbers of the trials that are asked for, from 1."""
+    if settings.trial is not None:
+        if settings.trial > num_points:
+            raise UsageError(
+                f"--trial={settings.trial} is beyond the {num_points} points of the search space."
+            )
+        return (settings.trial,)
+    start = settings.hparam_start_index or 0
+    end = settings.hparam_end_index or (settings.num_tuning_trials or 1)
+    if not 0 <= start < end:
+        raise UsageError(f"--hparam_start_index={start} must be below --hparam_end_index={end}.")
+    if start >= num_points:
+        raise UsageError(
+            f"--hparam_start_index={start} is beyond the {num_points} points of the search space."
+        )
+    return tuple(range(start + 1, min(end, num_points) + 1))
+
+
+def _experiment_name(settings: RunSettings, file: Path) -> str:
+    name = settings.experiment_name or f"{submission_name(file)}/study_{settings.study}"
+    if settings.append_timestamp:
+        name += datetime.datetime.now().strftime("_%Y-%m-%d-%H-%M-%S")
+    return name
+
+
+def submission_name(file: Path) -> str:
+    """The name under which results are stored: of the folder, or of a file that has a name of its own."""
+    generic = ("submission", "submission_jax", "submission_torch", "submission_pytorch")
+    return file.parent.name if file.stem in generic else file.stem
+
+
+def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:
+    """The workload with the targets and budget that the suite's version of the rules gives it."""
+    known = suite.known_targets.get(workload.name)
+    if known is None:
+        return workload
+    changes: dict[str, Any] = {
+        "validation_target_value": known.validation_target,
+        "max_allowed_runtime_sec": known.runtime_budget_sec,
+        "eval_period_time_sec": known.eval_period_sec,
+    }
+    if known.test_target is not None:
+        changes["test_target_value"] = known.test_target
+    if known.step_hint is not None:
+        changes["step_hint"] = known.step_hint
+    check_target(workload.name, "validation_target_value", known.metric_name, known.validation_target)
+    return dataclasses.replace(workload, **changes)

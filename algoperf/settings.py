@@ -1,0 +1,279 @@
+"""The settings of a run: one field each, from which everything that lists settings is made.
+
+The flags of `submission_runner.py`, their checks, the command lines of trials in processes of their own, the identity
+of a trial, what the processes of a run compare and what `--reproduce` takes over follow from the fields of
+`RunSettings`. So a new setting is one field here and the place that uses it. Imports no framework.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from absl import flags
+
+from algoperf.spec import UsageError, no_such
+
+flags.disclaim_key_flags()  # --help lists flags under the script that asked for them.
+
+RULESETS = ("external", "self")
+DEVICES = ("auto", "cpu", "gpu")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What else is known about a setting, beside its type and default."""
+
+    help: str
+    unit: str | None = None
+    """Of a number, such as 'seconds' or 'updates'."""
+    at_least: int | None = None
+    """Smallest value of a number."""
+    choices: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    """Other names of the flag."""
+    is_identity: bool = False
+    """Whether a run with another value is another run, which cannot continue this one."""
+    is_shared: bool = False
+    """Whether all processes of a run must agree on it, or they would wait for each other for ever."""
+    is_reproduced: bool = True
+    """Whether `--reproduce` takes it from the stored trial; settings of this machine and command do not come along."""
+    is_of_campaign: bool = False
+    """Whether it is a flag of `run_benchmark.py`, too, which hands it to every trial."""
+    is_passed_on: bool = True
+    """Whether a trial in a process of its own is given it; the choice among trials is made before."""
+
+
+def setting(default: Any, **mark: Any) -> Any:
+    """A field of `RunSettings`; `mark` holds the fields of `Mark`."""
+    return dataclasses.field(default=default, metadata={"mark": Mark(**mark)})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run was asked for; names as on the command line. Values that cannot be right are refused."""
+
+    workload: str | None = setting(
+        None, help="Name of the workload, for example digits, wmt_mini or wmt.", is_identity=True
+    )
+    submission: str | None = setting(None, help="Folder or Python file of the submission.")
+    submission_path: str | None = setting(None, help="Other name of --submission.")
+    framework: str | None = setting(
+        None,
+        help="jax or pytorch; inferred where the submission offers only one.",
+        is_identity=True,
+        is_of_campaign=True,
+    )
+    tuning_ruleset: str = setting(
+        "external",
+        help="external (hyperparameters from a search space) or self.",
+        choices=RULESETS,
+        aliases=("ruleset",),
+        is_shared=True,
+        is_of_campaign=True,
+    )
+    tuning_search_space: str | None = setting(
+        None,
+        help="JSON file, or the name of one beside the submission; tuning_search_space.json there by default.",
+        is_of_campaign=True,
+    )
+    num_tuning_trials: int | None = setting(
+        None, help="How many trials of the study to run, each in its own process; 1.", at_least=1
+    )
+    study: int = setting(
+        0,
+        help="Number of the study, from 0: an independent repetition with its own points.",
+        at_least=0,
+        is_identity=True,
+    )
+    trial: int | None = setting(
+        None, help="Run only this trial of the study, from 1.", at_least=1, is_identity=True
+    )
+    hparam_start_index: int | None = setting(
+        None, help="First trial to run, from 0 (as in AlgoPerf).", is_passed_on=False
+    )
+    hparam_end_index: int | None = setting(
+        None, help="End of the range of trials to run, exclusive (as in AlgoPerf).", is_passed_on=False
+    )
+    suite: str | None = setting(
+        None,
+        help="Rules and targets: mini, mini_quick, algoperf_v06, algoperf_v05, qualification, or a .json file, such "
+        "as targets.json of set_targets.py.",
+        is_of_campaign=True,
+    )
+    data_dir: str | None = setting(
+        None,
+        help="Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf.",
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
+    experiment_dir: str = setting("experiments", help="Root of the results.", is_reproduced=False)
+    experiment_name: str | None = setting(
+        None, help="Folder below it; by default <submission>/study_<s>.", is_reproduced=False
+    )
+    append_timestamp: bool = setting(False, help="Append the time to the experiment name.")
+    overwrite: bool = setting(
+        False, help="Delete earlier results of the trial and start over.", is_reproduced=False
+    )
+    resume_last_run: bool = setting(
+        True, help="Accepted for compatibility: runs always continue where they stopped."
+    )
+    save_checkpoints: bool = setting(
+        True, help="Write a checkpoint after each evaluation and on signals.", is_shared=True
+    )
+    save_intermediate_checkpoints: bool = setting(False, help="Keep all checkpoints, not only the newest.")
+    rng_seed: int = setting(
+        0,
+        help="Fixes the data order, initialisation, submission and search-space points.",
+        at_least=0,
+        is_identity=True,
+        is_of_campaign=True,
+    )
+    max_global_steps: int | None = setting(
+        None,
+        help="Stop after this many updates; not for scoring.",
+        unit="updates",
+        at_least=1,
+        aliases=("max_steps",),
+        is_shared=True,
+        is_of_campaign=True,
+    )
+    run_past_targets: bool = setting(
+        False, help="Reaching the targets is recorded and does not end the run.", is_identity=True
+    )
+    eval_every_steps: int | None = setting(
+        None,
+        help="Evaluate by step count instead of time; not for scoring.",
+        unit="updates",
+        at_least=1,
+        is_identity=True,
+    )
+    skip_evals: bool = setting(False, help="Train without evaluating (for measurements).", is_shared=True)
+    torch_compile: bool | None = setting(None, help="Compile PyTorch models; by default on a GPU only.")
+    device: str = setting(
+        "auto",
+        help="auto, cpu or gpu; a missing GPU is an error, not a silent fallback.",
+        choices=DEVICES,
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
+    coordinator: str | None = setting(
+        None,
+        help="JAX on several hosts: host:port of host 0, or auto (Slurm, Open MPI, TPU pods).",
+        is_reproduced=False,
+    )
+    num_hosts: int | None = setting(
+        None, help="With --coordinator=host:port: how many hosts take part.", is_reproduced=False
+    )
+    host_id: int | None = setting(
+        None, help="With --coordinator=host:port: number of this host, from 0.", is_reproduced=False
+    )
+    hosts_timeout_sec: int = setting(
+        300,
+        help="How long to wait for the other hosts at the start.",
+        unit="seconds",
+        is_reproduced=False,
+    )
+    reproduce: str | None = setting(
+        None,
+        help="Folder of a stored trial: run it again from its own record.",
+        is_reproduced=False,
+        is_passed_on=False,
+    )
+    quiet: bool = setting(False, help="Print only the result.", is_reproduced=False)
+
+    def __post_init__(self) -> None:
+        for name, mark in marks().items():
+            value = getattr(self, name)
+            if mark.choices is not None and value not in mark.choices:
+                raise no_such(name.replace("_", " "), value, mark.choices)
+            if mark.at_least is None or value is None or value >= mark.at_least:
+                continue
+            least = f"be at least {mark.at_least}" if mark.at_least else "not be negative"
+            raise UsageError(f"--{name} must {least}, got {value}.")
+
+    @property
+    def given_submission(self) -> str | None:
+        """The submission, under whichever of its two names it was given."""
+        return self.submission or self.submission_path
+
+    def values(self, names: Iterable[str]) -> dict[str, Any]:
+        """Name -> value of some settings."""
+        return {name: getattr(self, name) for name in names}
+
+    def as_arguments(self) -> list[str]:
+        """The command line that gives a process these settings; what is None is left out."""
+        passed_on = self.values(name for name, mark in marks().items() if mark.is_passed_on)
+        return [f"--{name}={value}" for name, value in passed_on.items() if value is not None]
+
+    def reproduced_from(self, stored: Mapping[str, Any]) -> "RunSettings":
+        """The settings of a stored trial, with this command's own where those belong to the machine or the command.
+
+        Args:
+          stored: content of the trial's flags file, of this version or an older one.
+        """
+        taken = {
+            name: stored[name] for name, mark in marks().items() if mark.is_reproduced and name in stored
+        }
+        return dataclasses.replace(self, **taken)
+
+
+def marks() -> dict[str, Mark]:
+    """Name -> mark of every setting."""
+    return {field.name: field.metadata["mark"] for field in dataclasses.fields(RunSettings)}
+
+
+IDENTITY = tuple(name for name, mark in marks().items() if mark.is_identity)
+SHARED = tuple(name for name, mark in marks().items() if mark.is_shared)
+OF_CAMPAIGNS = tuple(name for name, mark in marks().items() if mark.is_of_campaign)
+
+
+def given(values: Mapping[str, Any]) -> RunSettings:
+    """Settings from values by name, aliases included; the others have their defaults.
+
+    >>> given({"max_steps": 5}).max_global_steps
+    5
+    """
+    names = {alias: name for name, mark in marks().items() for alias in mark.aliases}
+    return RunSettings(**{names.get(name, name): value for name, value in values.items()})
+
+
+# ---- flags -------------------------------------------------------------------------------------------------------
+
+
+def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
+    """Defines the flags of settings, with their types, help texts and aliases.
+
+    Args:
+      names: which; all by default.
+      defaults: values in the place of the fields' own.
+    """
+    hints = typing.get_type_hints(RunSettings)
+    for field in dataclasses.fields(RunSettings):
+        if names is None or field.name in names:
+            mark: Mark = field.metadata["mark"]
+            default = defaults.get(field.name, field.default)
+            _DEFINE[_plain_type(hints[field.name])](field.name, default, mark.help)
+            for alias in mark.aliases:
+                flags.DEFINE_alias(alias, field.name)
+
+
+_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, bool: flags.DEFINE_bool}
+
+
+def _plain_type(hint: Any) -> type:
+    """The type beside None.
+
+    >>> _plain_type(int | None)
+    <class 'int'>
+    """
+    if isinstance(hint, types.UnionType):
+        (hint,) = set(typing.get_args(hint)) - {types.NoneType}
+    return hint
+
+
+def from_flags(names: Collection[str] | None = None) -> RunSettings:
+    """The settings that the flags of this process say, of `define_flags` with the same names."""
+    wanted = [name for name in marks() if names is None or name in names]
+    return RunSettings(**{name: flags.FLAGS[name].value for name in wanted})
