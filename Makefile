@@ -1,13 +1,20 @@
 # Two commands do everything, set-up included:
 #   make demo    trains a workload with two algorithms, scores them and prints the comparison
 #   make test    runs every test that needs no GPU
-# FRAMEWORK=jax|pytorch chooses what the demo runs on; only that framework is installed for it.
+# FRAMEWORK=<name>, jax or pytorch, chooses what the demo runs on; only that framework is installed for it.
 
 PYTHON ?= python3
 FRAMEWORK ?= jax
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRA := $(if $(filter pytorch,$(FRAMEWORK)),torch,jax)
+# The extra of FRAMEWORK and those of all frameworks, from where they are described; needs no package.
+EXTRAS := $(shell $(PYTHON) -c 'from algoperf import frameworks as f; \
+  print(f.get("$(FRAMEWORK)").extra, ",".join(one.extra for one in f.FRAMEWORKS))')
+ifeq ($(EXTRAS),)
+$(error FRAMEWORK=$(FRAMEWORK) is none of those in algoperf/frameworks.py, or $(PYTHON) is older than 3.11)
+endif
+EXTRA := $(word 1,$(EXTRAS))
+EVERYTHING := $(word 2,$(EXTRAS)),data,plot,dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_ALGORITHMS := nadamw nesterov
 
@@ -30,14 +37,14 @@ demo: $(VENV)/.installed-$(EXTRA)
 	done
 	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results
 
-test: $(VENV)/.installed-jax,torch,data,plot,dev
+test: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
-lint: $(VENV)/.installed-jax,torch,data,plot,dev
+lint: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-bench: $(VENV)/.installed-jax,torch,data,plot,dev
+bench: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python benchmarks/run_all.py
 
 clean:

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands
+from algoperf import commands, frameworks
 from algoperf.spec import UsageError, no_such
 from campaign import flags as campaign_flags
 
@@ -49,7 +49,9 @@ flags.DEFINE_list(
     "workloads", [], "Workloads to read, in this order; all by default. variants: those to test."
 )
 flags.DEFINE_string(
-    "framework", None, "jax or pytorch, where the sweep has both. run: jax by default, if it is installed."
+    "framework",
+    None,
+    f"{frameworks.choices()}, where the sweep has both. run: {frameworks.names()[0]} by default, if it is installed.",
 )
 flags.DEFINE_string("workload", None, "run: another name of --workloads, for one.")
 flags.DEFINE_integer("trials", 20, "run: points of each algorithm, the same on every workload.")
@@ -176,11 +178,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run() -> int:
-    from algoperf import backends
     from target_setting import plan, run
 
     workloads = (*FLAGS.workloads, *([FLAGS.workload] if FLAGS.workload else []))
-    framework = backends.canonical(FLAGS.framework) if FLAGS.framework else plan.default_framework()
+    framework = (frameworks.get(FLAGS.framework) if FLAGS.framework else frameworks.preferred()).name
     sweep_dir = Path(FLAGS.sweep_dir).expanduser().resolve() if FLAGS.sweep_dir else None
     if FLAGS.status and (workloads or sweep_dir):
         config = plan.saved_config(sweep_dir or plan.default_sweep_dir(workloads, framework).resolve())

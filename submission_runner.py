@@ -12,7 +12,6 @@ import time
 
 START_NS = time.perf_counter_ns()  # Before anything else is imported.
 
-import logging  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 
 from algoperf import commands, settings  # noqa: E402
@@ -25,7 +24,6 @@ def main(argv: Sequence[str]) -> int:
     from algoperf.run import clock, runner  # --help does without.
 
     del argv
-    logging.getLogger("jax").setLevel(logging.WARNING)  # It reports every platform that it looked for.
     return runner.run(settings.from_flags(), clock.Ledger(start_ns=START_NS))
 
 

@@ -12,16 +12,17 @@ from typing import Any
 
 import psutil
 
-PACKAGES = (
-    *("algoperf", "jax", "jaxlib", "flax", "optax", "torch"),
-    *("numpy", "scipy", "scikit-learn", "sentencepiece", "sacrebleu"),
-)
+from algoperf import frameworks
+
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "sentencepiece", "sacrebleu")
+"""Beside the frameworks: what can change data or metrics."""
 
 
 def package_versions() -> dict[str, str]:
     """Installed versions of the packages that can change a result."""
     versions = {}
-    for package in PACKAGES:
+    of_frameworks = (package for framework in frameworks.FRAMEWORKS for package in framework.recorded)
+    for package in ("algoperf", *of_frameworks, *LIBRARIES):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

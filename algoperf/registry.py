@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from algoperf import commands
+from algoperf import commands, frameworks
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import Family, WorkloadSpec
 
@@ -71,9 +71,21 @@ def data_packages(workload_spec: WorkloadSpec) -> Iterator[None]:
         ) from error
 
 
-def model_module(workload_spec: WorkloadSpec, suffix: str) -> ModuleType:
-    """`workloads/<family>/model_<suffix>.py`; `suffix` is 'jax' or 'torch'."""
-    return importlib.import_module(f"workloads.{workload_spec.family}.model_{suffix}")
+def model_module(workload_spec: WorkloadSpec, framework: str) -> ModuleType:
+    """`workloads/<family>/model_<suffix>.py`, with the suffix of the framework of that name ('torch' will do).
+
+    Raises:
+      UsageError: if the workload has no model in this framework.
+    """
+    name = f"workloads.{workload_spec.family}.model_{frameworks.get(framework).suffix}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise UsageError(
+            f"Workload {workload_spec.name!r} has no model in {framework}: {name.replace('.', '/')}.py is missing."
+        ) from None
 
 
 def metrics_module(workload_spec: WorkloadSpec) -> ModuleType | None:

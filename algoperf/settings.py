@@ -13,6 +13,7 @@ from typing import Any
 
 from absl import flags
 
+from algoperf import frameworks
 from algoperf.spec import UsageError, no_such
 
 flags.disclaim_key_flags()  # --help lists flags under the script that asked for them.
@@ -61,7 +62,7 @@ class RunSettings:
     submission_path: str | None = setting(None, help="Other name of --submission.")
     framework: str | None = setting(
         None,
-        help="jax or pytorch; inferred where the submission offers only one.",
+        help=f"{frameworks.choices()}; inferred where the submission offers only one.",
         is_identity=True,
         is_of_campaign=True,
     )

@@ -14,14 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from algoperf import backends, tuning
+from algoperf import frameworks, tuning
 from algoperf.spec import UsageError
-from algoperf.workload import FRAMEWORKS, WorkloadSpec
+from algoperf.workload import WorkloadSpec
 
-FILE_NAMES = {
-    "jax": ("submission_jax.py",),
-    "pytorch": ("submission_torch.py", "submission_pytorch.py"),
-}
 ANY_FRAMEWORK = "submission.py"
 SEARCH_SPACE = "tuning_search_space.json"
 SEARCH_SPACES = "tuning_search_space*.json"
@@ -64,7 +60,7 @@ class Submission:
     """Over all .py and .json files of its folder (of the file alone, if its folder holds other things)."""
     wants_train_state: bool
     uses_pmap: bool
-    """Whether the JAX source is written for arrays with a leading device axis."""
+    """Whether the source is written for arrays with a leading device axis."""
     leaves_dropout_to_harness: bool
     """Whether it is of the 0.5 era, when the harness built the model with the dropout of the hyperparameters."""
 
@@ -80,14 +76,14 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
 
     Args:
       path: a folder or a Python file.
-      framework: 'jax' or 'pytorch'; None infers it where only one is possible.
+      framework: its name; None infers it where only one is possible.
 
     Raises:
       UsageError: if there is no such submission, or the framework is ambiguous or not offered.
     """
     path = Path(path).expanduser()
     if framework is not None:
-        framework = backends.canonical(framework)
+        framework = frameworks.get(framework).name
     if not path.exists():
         near = sorted(
             p.parent.relative_to(Path.cwd()) for p in Path.cwd().glob("*_algorithms/*/submission*.py")
@@ -101,21 +97,21 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
         offered = {name: path for name in frameworks_of(path)}
     else:
         offered = {}
-        for name in FRAMEWORKS:
-            for file in FILE_NAMES[name]:
+        for one in frameworks.FRAMEWORKS:
+            for file in one.submission_files:
                 if (path / file).is_file():
-                    offered.setdefault(name, path / file)
+                    offered.setdefault(one.name, path / file)
         if (path / ANY_FRAMEWORK).is_file():
             for name in frameworks_of(path / ANY_FRAMEWORK):
                 offered.setdefault(name, path / ANY_FRAMEWORK)
         if not offered:
-            names = [ANY_FRAMEWORK, *(file for files in FILE_NAMES.values() for file in files)]
-            raise UsageError(f"Folder {str(path)!r} holds no submission: expected one of {', '.join(names)}.")
+            expected = ", ".join((ANY_FRAMEWORK, *frameworks.submission_files()))
+            raise UsageError(f"Folder {str(path)!r} holds no submission: expected one of {expected}.")
     if framework is None:
         if len(offered) != 1:
             raise UsageError(
-                f"Submission {str(path)!r} can run in {' and '.join(offered) or 'either framework'}: "
-                f"say which with --framework={'|'.join(offered or FRAMEWORKS)}."
+                f"Submission {str(path)!r} can run in {' and '.join(offered)}: "
+                f"say which with --framework={'|'.join(offered)}."
             )
         framework = next(iter(offered))
     elif framework not in offered:
@@ -148,14 +144,10 @@ def _imported_names(path: Path) -> set[str]:
 
 
 def frameworks_of(path: Path) -> list[str]:
-    """Frameworks that a file imports; both if it imports neither."""
+    """Names of the frameworks that a file imports; of all if it imports none."""
     imported = _imported_names(path)
-    found = [
-        name
-        for name in FRAMEWORKS
-        if {"jax": {"jax", "flax", "optax"}, "pytorch": {"torch"}}[name] & imported
-    ]
-    return found or list(FRAMEWORKS)
+    found = [one.name for one in frameworks.FRAMEWORKS if not imported.isdisjoint(one.packages)]
+    return found or list(frameworks.names())
 
 
 # ---- importing ---------------------------------------------------------------------------------------------------
@@ -276,8 +268,9 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
       UsageError: one line that says what is wrong and what to do.
     """
     file, framework = find(path, framework)
-    backends.check_installed(framework)
-    uses_pmap = framework == "jax" and _uses_pmap(file)
+    record = frameworks.get(framework)
+    record.check_installed()
+    uses_pmap = _uses_any(file, record.per_device_names)
     module = import_file(file)
     for name, (num_positional, keywords) in {**REQUIRED, **OPTIONAL}.items():
         function = getattr(module, name, None)
@@ -286,7 +279,7 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
         _check_function(file, name, function, num_positional, keywords)
     parameters = inspect.signature(module.update_params).parameters
     return Submission(
-        name=file.parent.name if _has_own_folder(file) else file.stem,
+        name=file.parent.name if has_own_folder(file) else file.stem,
         path=file,
         framework=framework,
         module=module,
@@ -321,11 +314,11 @@ def _check_function(
         ) from None
 
 
-def _uses_pmap(file: Path) -> bool:
-    """Whether the source maps its step over devices with `jax.pmap`."""
+def _uses_any(file: Path, names: frozenset[str]) -> bool:
+    """Whether the source uses one of these names, by itself or as an attribute."""
     return any(
-        (isinstance(node, ast.Attribute) and node.attr == "pmap")
-        or (isinstance(node, ast.Name) and node.id == "pmap")
+        (isinstance(node, ast.Attribute) and node.attr in names)
+        or (isinstance(node, ast.Name) and node.id in names)
         for node in ast.walk(_parse(file))
     )
 
@@ -345,15 +338,16 @@ def source_hash(file: Path) -> str:
       file: of the submission; where it has a folder of its own, all files there count.
     """
     digest = hashlib.sha256()
-    for path in sorted(file.parent.rglob("*")) if _has_own_folder(file) else [file]:
+    for path in sorted(file.parent.rglob("*")) if has_own_folder(file) else [file]:
         is_source = path.suffix == ".py" or (path.suffix == ".json" and not path.match(SEARCH_SPACES))
         if is_source and path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _has_own_folder(file: Path) -> bool:
-    return file.name in (ANY_FRAMEWORK, *(name for names in FILE_NAMES.values() for name in names))
+def has_own_folder(file: Path) -> bool:
+    """Whether a submission's file has one of the names that leave it to the folder to say whose it is."""
+    return file.name in (ANY_FRAMEWORK, *frameworks.submission_files())
 
 
 # ---- questions to a submission -----------------------------------------------------------------------------------

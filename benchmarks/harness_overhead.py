@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from algoperf import backends, commands, random_utils, registry, submission, tuning
+from algoperf import backends, commands, frameworks, random_utils, registry, submission, tuning
+from algoperf.bound_workload import Workload
 from algoperf.run import clock
 from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
-from algoperf.workload import Workload
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("framework", "jax", "jax or pytorch.")
+flags.DEFINE_string("framework", "jax", f"{frameworks.choices()}.")
 flags.DEFINE_string("workload", "digits", "Workload to step.")
 flags.DEFINE_string("algorithm", "reference_algorithms/nadamw", "Submission whose update is timed.")
 flags.DEFINE_integer("steps", 300, "Steps per turn.")
@@ -37,7 +37,7 @@ class Stepper:
     def __init__(
         self, framework: str, workload_name: str, algorithm: str, num_batches: int, data_dir: str | None
     ):
-        framework = backends.canonical(framework)
+        framework = frameworks.get(framework).name
         self.backend = backend = backends.get_backend(framework)
         self.workload = workload = Workload(registry.get(workload_name), framework, data_dir)
         loaded = submission.load(algorithm, framework)

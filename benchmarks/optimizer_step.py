@@ -22,13 +22,13 @@ from unittest import mock
 import numpy as np
 from absl import flags
 
-from algoperf import backends, commands, registry, submission
+from algoperf import commands, frameworks, registry, submission
+from algoperf.bound_workload import Workload
 from algoperf.spec import no_such
-from algoperf.workload import FRAMEWORKS, Workload
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("algorithms", None, "Folders of reference_algorithms/; all by default.")
-flags.DEFINE_list("frameworks", list(FRAMEWORKS), "jax, pytorch or both.")
+flags.DEFINE_list("frameworks", list(frameworks.names()), f"Of {frameworks.choices(', ')}.")
 flags.DEFINE_string("workload", "imagenet_vit", "Workload whose model has the parameters.")
 flags.DEFINE_integer("repeats", 15, "Turns of each optimizer; the median counts.")
 flags.DEFINE_integer("steps", 1, "Steps per turn.")
@@ -318,7 +318,7 @@ def main(argv: Sequence[str]) -> None:
         "warmup": FLAGS.warmup,
         "max_sec": FLAGS.max_sec,
     }
-    for framework in map(backends.canonical, FLAGS.frameworks):
+    for framework in (frameworks.get(name).name for name in FLAGS.frameworks):
         workload = Workload(registry.get(FLAGS.workload), framework)
         for name in names:
             peer, ours, theirs = compare(name, workload, **settings)

@@ -6,14 +6,13 @@ Each runs in a process of its own, one after the other; leave the machine alone 
 one process or in turn, so they travel better than the absolute numbers beside them.
 """
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands
+from algoperf import commands, frameworks
 
 HERE = Path(__file__).resolve().parent
 FLAGS = flags.FLAGS
@@ -24,7 +23,6 @@ STEP_TIMES = (
     *("criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit"),
     *("librispeech_conformer", "librispeech_deepspeech", "ogbg", "wmt"),
 )
-PACKAGE = {"jax": "jax", "pytorch": "torch"}
 STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # Steps per turn and turns: half a second or more each.
 
 
@@ -36,20 +34,20 @@ def main(argv: list[str]) -> None:
     del argv
     for workload in FLAGS.workloads:
         steps, pairs = STEPS.get(workload, (10, 9))
-        for framework, package in PACKAGE.items():
-            if importlib.util.find_spec(package) is None:
-                print(f"{workload} {framework}: skipped, {package} is not installed")
+        for framework in frameworks.FRAMEWORKS:
+            missing = framework.missing_packages()
+            if missing:
+                print(f"{workload} {framework.name}: skipped, {', '.join(missing)} not installed")
                 continue
             sizes = (f"--steps={steps}", f"--pairs={pairs}")
-            _run("harness_overhead.py", f"--workload={workload}", f"--framework={framework}", *sizes)
+            _run("harness_overhead.py", f"--workload={workload}", f"--framework={framework.name}", *sizes)
+    installed = [one.name for one in frameworks.FRAMEWORKS if not one.missing_packages()]
     _run("input_pipeline.py", *(f"--workload={name}" for name in FLAGS.workloads))
     for family in ("imagenet", "fastmri", "criteo", "librispeech", "ogbg"):
         _run(f"{family}_pipeline.py")
     for workload in STEP_TIMES:
-        for framework, package in PACKAGE.items():
-            if importlib.util.find_spec(package) is not None:
-                _run("step_time.py", f"--workload={workload}", f"--framework={framework}")
-    installed = [name for name, package in PACKAGE.items() if importlib.util.find_spec(package)]
+        for name in installed:
+            _run("step_time.py", f"--workload={workload}", f"--framework={name}")
     _run("optimizer_step.py", f"--frameworks={','.join(installed)}")
     _run("campaign_overhead.py")
     if FLAGS.leaderboard:

@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from algoperf import backends, commands, registry
+from algoperf import commands, frameworks, registry
+from algoperf.bound_workload import Workload
 from algoperf.spec import ForwardPassMode, UsageError, no_such
-from algoperf.workload import Workload, WorkloadSpec
+from algoperf.workload import WorkloadSpec
 from workloads.ogbg.graphs import GraphsTuple
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workload", "imagenet_resnet", "Workload to step.")
-flags.DEFINE_string("framework", "jax", "jax or pytorch.")
+flags.DEFINE_string("framework", "jax", f"{frameworks.choices()}.")
 flags.DEFINE_integer("batch_size", None, "Examples per step; AlgoPerf's conditions by default.")
 flags.DEFINE_multi_string("override", [], "Setting of the model or the data, as model.width=192.")
 flags.DEFINE_integer("repeats", 7, "Measurements; the median counts.")
@@ -258,7 +259,7 @@ def main(argv: Sequence[str]) -> None:
     """What the flags ask for."""
     del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
-    framework = backends.canonical(FLAGS.framework)
+    framework = frameworks.get(FLAGS.framework).name
     condition = ALGOPERF.get(FLAGS.workload)
     # AlgoPerf's figure is for its conditions; others are not put beside it.
     is_compared = condition is not None and FLAGS.batch_size in (None, condition.batch_size)

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import records
+from algoperf import frameworks, records
 from algoperf.commands import EXIT_FAILED
 from algoperf.settings import given
 from algoperf.spec import UsageError
-from algoperf.workload import FRAMEWORKS
 from campaign import status
 from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
@@ -73,13 +72,13 @@ def run(campaign: Campaign, config: Config) -> int:
 def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
     """Raises UsageError now for what the scoring would only find when all is done."""
     for job in jobs:
-        (other,) = set(FRAMEWORKS) - {job.framework}
-        folder = job.folder.parent.with_name(f"{job.workload}_{other}")
-        if folder.exists():
-            raise UsageError(
-                f"{folder} holds results of {job.submission!r} in {other}, and one score takes one framework: give "
-                f"another --experiment_dir, or --framework={other}."
-            )
+        for other in frameworks.names():
+            folder = job.folder.parent.with_name(f"{job.workload}_{other}")
+            if other != job.framework and folder.exists():
+                raise UsageError(
+                    f"{folder} holds results of {job.submission!r} in {other}, and one score takes one framework: give "
+                    f"another --experiment_dir, or --framework={other}."
+                )
     if campaign.compare_to:
         for axis in AXES:
             published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)

@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from algoperf import records
+from algoperf import frameworks, records
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
 from scoring import evaluations
-from scoring.results import FRAMEWORKS, Finding, Hit, Kind, Results, Trial
+from scoring.results import Finding, Hit, Kind, Results, Trial
 
 LAYOUT = f"<submission>/study_<s>/<workload>_<framework>/trial_<t>/{records.EVAL_MEASUREMENTS}"
 STUDY = re.compile(r"study_(0|[1-9]\d*)")  # no leading zeros: study_1 and study_01 would be one study
@@ -92,16 +92,19 @@ def read_submission(
     for study, study_folder in numbered(submission, "", folder, STUDY, findings):
         for entry, workload_folder in subfolders(study_folder).items():
             workload, _, framework = entry.rpartition("_")
-            if framework not in FRAMEWORKS:
+            if framework not in frameworks.names():
                 findings.append(Finding(submission, "", Kind.STRAY_FOLDER, f"study_{study}/{entry}"))
                 continue
             if workload not in targets:
                 findings.append(Finding(submission, workload, Kind.UNLISTED_WORKLOAD, f"study_{study}"))
                 continue
             if framework_of.setdefault(workload, framework) != framework:
+                both = " and ".join(
+                    f"{workload}_{name}" for name in sorted((framework_of[workload], framework))
+                )
                 raise UsageError(
-                    f"Submission {submission!r} has results on {workload} in both frameworks, {workload}_jax "
-                    f"and {workload}_pytorch, in {folder!r}; a submission is scored in one. Move one away."
+                    f"Submission {submission!r} has results on {workload} in both frameworks, {both}, in {folder!r}; "
+                    "a submission is scored in one. Move one away."
                 )
             place = f"study_{study}"
             for number, trial_folder in numbered(

@@ -5,8 +5,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-FRAMEWORKS = ("jax", "pytorch")
-
 SUBMISSION_TIME = "submission_time"
 STEPS = "steps"
 AXES = (SUBMISSION_TIME, STEPS)

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, records, registry, submission, suites, tuning
+from algoperf import records, registry, submission, suites, tuning
 from algoperf.run.study import submission_name
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
@@ -108,11 +108,6 @@ class SweepConfig:
         for name in ("rerun_point", "tuning_search_space"):
             fields[name] = absolute_if_there(fields[name])
         return {**fields, "sweep_dir": str(self.sweep_dir)}
-
-
-def default_framework() -> str:
-    """The one that is installed; JAX if both are, with which the public targets were set."""
-    return next((name for name in backends.BACKENDS if not backends.missing_packages(name)), "jax")
 
 
 def default_sweep_dir(workloads: Sequence[str], framework: str) -> Path:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from algoperf import records, registry
+from algoperf import frameworks, records, registry
 from algoperf.spec import UsageError, no_such
 from scoring import evaluations, reading
-from scoring.results import FRAMEWORKS, Finding, Kind
+from scoring.results import Finding, Kind
 
 SWEEP, RERUNS, WEAK = "sweep", "reruns", "weak"
 """The three parts of a sweep folder."""
@@ -93,7 +93,7 @@ def read_sweep(
       root: the sweep folder.
       algorithms: those to read; empty means all.
       workloads: those to read; empty means all.
-      framework: 'jax' or 'pytorch'; None takes the only one there is.
+      framework: its name; None takes the only one there is.
 
     Raises:
       UsageError: if there is no such folder, it holds no finished trial, a name is not in it or not in the
@@ -101,8 +101,8 @@ def read_sweep(
     """
     if not root.is_dir():
         raise UsageError(f"No sweep folder at {str(root)!r}; give the folder that holds {LAYOUT}.")
-    if framework is not None and framework not in FRAMEWORKS:
-        raise no_such("framework", framework, FRAMEWORKS)
+    if framework is not None and framework not in frameworks.names():
+        raise no_such("framework", framework, frameworks.names())
     for name in workloads:
         registry.get(name)
     sources = {part: _algorithm_folders(part_folder(root, part)) for part in (SWEEP, RERUNS, WEAK)}
@@ -159,7 +159,7 @@ def _read_algorithm(
             continue
         for entry, workload_folder in reading.subfolders(study_folder).items():
             workload, _, suffix = entry.rpartition("_")
-            if suffix not in FRAMEWORKS:
+            if suffix not in frameworks.names():
                 findings.append(Finding(algorithm, "", Kind.STRAY_FOLDER, f"study_{study}/{entry}"))
                 continue
             if (workloads and workload not in workloads) or (framework and suffix != framework):
@@ -268,9 +268,12 @@ def _notes(
 
 
 def check_frameworks(trials: Collection[SweepTrial]) -> None:
-    """Raises UsageError if the trials come from both frameworks."""
-    if len({trial.framework for trial in trials}) > 1:
-        raise UsageError("The sweep has trials in both frameworks; choose with --framework=jax or pytorch.")
+    """Raises UsageError if the trials come from more than one framework."""
+    found = sorted({trial.framework for trial in trials})
+    if len(found) > 1:
+        number = "both" if len(found) == 2 else f"{len(found)}"
+        choices = " or ".join(found)
+        raise UsageError(f"The sweep has trials in {number} frameworks; choose with --framework={choices}.")
 
 
 def check_keys(trials: Collection[SweepTrial]) -> None:

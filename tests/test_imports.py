@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT
 
-from algoperf import suites, tuning
+from algoperf import frameworks, suites, tuning
 
 FRAMEWORK_PACKAGES = ("jax", "flax", "optax", "torch", "tensorflow")
 
@@ -30,6 +30,7 @@ def test_core_and_scoring_import_no_framework():
     neutral += [f"algoperf.run.{path.stem}" for path in (ROOT / "algoperf" / "run").glob("[a-z]*.py")]
     neutral += ["algoperf.backends", "algoperf.backends.base", "algoperf.data.queue", "algoperf.data.stream"]
     neutral += ["algoperf.data.locate", "algoperf.metrics.averages", "submission_runner"]
+    neutral += [one.launch for one in frameworks.FRAMEWORKS]
     neutral += ["scoring.score_field", "algorithmic_efficiency.spec", "reference_algorithms"]
     neutral += ["target_setting.command", "target_setting.run", "campaign.benchmark"]
     assert len(neutral) > 20

@@ -11,11 +11,11 @@ import time
 import pytest
 from harness import FRAMEWORKS, ROOT, SGD_FILES, assert_equal_params, command, finish, process
 
-from algoperf import backends, records, suites
+from algoperf import backends, frameworks, records, suites
 from algoperf.run import runner
 
 HELPERS = ROOT / "tests" / "helpers"
-EXTENSION = {"jax": "jax", "pytorch": "torch"}
+EXTENSION = {one.name: one.suffix for one in frameworks.FRAMEWORKS}
 
 
 @pytest.fixture(params=FRAMEWORKS)
@@ -139,13 +139,21 @@ def test_a_framework_that_is_not_installed_is_one_line_with_the_command(
     tmp_path, capsys, monkeypatch, framework
 ):
     other = {"jax": "pytorch", "pytorch": "jax"}[framework]
-    missing = backends.missing_packages
-    packages = list(backends.PACKAGES[framework])
+    missing = frameworks.Framework.missing_packages
+    packages = list(frameworks.get(framework).packages)
     monkeypatch.setattr(
-        backends, "missing_packages", lambda name: packages if name == framework else missing(name)
+        frameworks.Framework,
+        "missing_packages",
+        lambda self: packages if self.name == framework else missing(self),
     )
     code = command(tmp_path, workload="digits", submission="reference_algorithms/adamw", framework=framework)
-    one_error(capsys, code, f"pip install -e .[{EXTENSION[framework]}]", f"--framework={other}", packages[0])
+    one_error(
+        capsys,
+        code,
+        f"pip install -e .[{frameworks.get(framework).extra}]",
+        f"--framework={other}",
+        packages[0],
+    )
 
 
 # ---- wrong submissions -----------------------------------------------------------------------------------------------

@@ -2,16 +2,37 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 
 from algoperf.data.batch import map_arrays
+from algoperf.hosts import Hosts
 from algoperf.spec import LossType, UsageError
+from algoperf.workload import WorkloadSpec
 
 
 class SubmissionError(UsageError):
     """The submission returned or did something that its contract does not allow."""
+
+
+class Launch(Protocol):
+    """How processes of a framework start; the module that is one is imported before the framework may be."""
+
+    def prepare(self) -> None:
+        """Sets what has to be set before the framework makes its devices, without importing it."""
+
+    def join_hosts(self, hosts: Hosts) -> None:
+        """Meets the other hosts of a run, before anything that uses a device.
+
+        Raises:
+          UsageError: if they do not come, or the framework has a launcher of its own.
+        """
+
+    def is_launched(self) -> bool:
+        """Whether the framework's own launcher started this process, so that there may be others."""
 
 
 class BoundModel(Protocol):
@@ -39,6 +60,13 @@ class BoundModel(Protocol):
     def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
         """Logits, without gradients, dropout, or changes of running statistics."""
 
+    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        """Logits as in `eval_forward`, with gradients.
+
+        Raises:
+          ValueError: where the framework has another way to train through running statistics.
+        """
+
     def loss(self, labels: Any, logits: Any, mask: Any, label_smoothing: Any) -> dict[str, Any]:
         """`summed`, `n_valid_examples`, `per_example`."""
 
@@ -55,7 +83,7 @@ class BoundModel(Protocol):
 class Exchange(Protocol):
     """What the processes of a distributed run tell each other; the first three are called by all at once."""
 
-    def latest(self, seconds: float) -> float:
+    def maximum(self, value: float) -> float:
         """The largest value over all processes."""
 
     def broadcast(self, value: Any) -> Any:
@@ -78,7 +106,7 @@ class Backend(Protocol):
     """What the harness asks of a framework."""
 
     name: str
-    """'jax' or 'pytorch'."""
+    """Of its `algoperf.frameworks.Framework`."""
     process_index: int
     num_processes: int
     exchange: Exchange | None
@@ -86,14 +114,31 @@ class Backend(Protocol):
     unsaved: Sequence[str]
     """Entries of the optimizer state that the last `save` had to leave out."""
 
-    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> BoundModel:
-        """`per_device` is the older JAX layout with a leading device axis."""
+    def compiles_models(self, flag: bool | None) -> bool:
+        """Whether models are compiled as a step of their own: `flag`, or what pays on this device where it is None."""
+
+    def bind_model(
+        self, workload: "BoundWorkload", torch_compile: bool = False, per_device: bool = False
+    ) -> BoundModel:
+        """The model of a workload.
+
+        Args:
+          workload: for its spec and its backend.
+          torch_compile: as `compiles_models` says.
+          per_device: whether arrays have a leading device axis, the older JAX layout.
+        """
+
+    def check_optimizer_state(self, state: Any) -> None:
+        """Raises UsageError if `init_optimizer_state` returned something else than a submission has to."""
 
     def platform(self) -> str:
         """'cpu', 'gpu' or what the framework calls it."""
 
     def num_devices(self) -> int:
         """Devices over which a batch is split, all processes together."""
+
+    def processes_on_host(self) -> int:
+        """Processes of this run that share the memory of this host."""
 
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         """Starts the transfer of this process's rows of a batch; returns without waiting for it.
@@ -104,7 +149,7 @@ class Backend(Protocol):
     def wait(self) -> None:
         """Returns when all queued device work of this process is done."""
 
-    def latest(self, seconds: float) -> float:
+    def maximum(self, value: float) -> float:
         """The largest value over all processes; no communication with one process."""
 
     def root_key(self, seed: int) -> Any:
@@ -142,6 +187,17 @@ class Backend(Protocol):
         """A one-element device array or number as Python float."""
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+
+class BoundWorkload(Protocol):
+    """What the harness reads of a workload in one framework; `algoperf.bound_workload.Workload` is one."""
+
+    spec: WorkloadSpec
+    data_dir: str | Path | None
+    data_module: ModuleType
+    """`workloads/<family>/data.py`."""
+    backend: Backend
+    model: BoundModel
 
 
 def describe_cpus(num_processes: int) -> str:

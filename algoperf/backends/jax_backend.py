@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf import jax_sharding_utils, machine, random_utils
-from algoperf.backends.base import describe_cpus, rows_of_process
+from algoperf.backends.base import BoundWorkload, describe_cpus, rows_of_process
 from algoperf.backends.jax_model import JaxModel
 from algoperf.data.batch import map_arrays
 from algoperf.spec import LossType, UsageError
@@ -91,7 +91,13 @@ class JaxBackend:
             lambda tree: tree, in_shardings=self._batch_sharding, out_shardings=self._batch_sharding
         )
 
-    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> JaxModel:
+    def compiles_models(self, flag: bool | None) -> bool:
+        del flag  # Submissions compile their steps, and the model with them.
+        return False
+
+    def bind_model(
+        self, workload: BoundWorkload, torch_compile: bool = False, per_device: bool = False
+    ) -> JaxModel:
         del torch_compile
         if per_device:
             from algoperf.backends import jax_per_device
@@ -104,11 +110,21 @@ class JaxBackend:
             return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
 
+    def check_optimizer_state(self, state: Any) -> None:
+        if not (isinstance(state, tuple) and len(state) == 2):
+            raise UsageError(
+                "init_optimizer_state of a JAX submission must return a pair (state, update function or None), "
+                f"got {type(state).__name__}."
+            )
+
     def platform(self) -> str:
         return jax.default_backend()
 
     def num_devices(self) -> int:
         return jax.device_count()
+
+    def processes_on_host(self) -> int:
+        return 1
 
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         if self.num_processes > 1:
@@ -127,8 +143,8 @@ class JaxBackend:
         # small that is queued now is done after them.
         jax.block_until_ready([_increment(marker) for marker in self._markers])
 
-    def latest(self, seconds: float) -> float:
-        return seconds if self.exchange is None else self.exchange.latest(seconds)
+    def maximum(self, value: float) -> float:
+        return value if self.exchange is None else self.exchange.maximum(value)
 
     def root_key(self, seed: int) -> jax.Array:
         return jax.random.PRNGKey(seed)
@@ -209,13 +225,6 @@ class JaxBackend:
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return "RESOURCE_EXHAUSTED" in str(error)
-
-
-def join(hosts: Any) -> None:
-    """Meets the other hosts (`algoperf.run.processes.Hosts`); before the backend is made."""
-    from algoperf.backends import jax_processes
-
-    jax_processes.join(hosts)
 
 
 def make() -> JaxBackend:

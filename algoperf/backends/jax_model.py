@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf import jax_sharding_utils, param_utils, registry
-from algoperf.backends.base import SubmissionError
+from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.data.batch import map_arrays
 from algoperf.jax_utils import dropout_key
 from algoperf.losses import jax_losses
@@ -18,10 +18,10 @@ class JaxModel:
     """See `algoperf.backends.base.BoundModel`.
 
     Args:
-      workload: an `algoperf.workload.Workload`.
+      workload: for its spec, and the transfers of its backend.
     """
 
-    def __init__(self, workload: Any):
+    def __init__(self, workload: BoundWorkload):
         self.spec = workload.spec
         self._to_device = workload.backend.to_device
         self._family = registry.model_module(self.spec, "jax")
@@ -89,6 +89,9 @@ class JaxModel:
         variables = {"params": params, **(model_state or {})}
         args = self._call_args(batch, train=False)
         return self.module.apply(variables, **args, train=False, dropout_rate=0.0)
+
+    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        return self.eval_forward(params, batch, model_state)
 
     def _eval_outputs(self, params: Any, model_state: Any, batch: Any) -> dict[str, jax.Array]:
         own = getattr(self._family, "eval_outputs", None)

@@ -13,7 +13,7 @@ from jax._src import distributed  # The store of the coordinator has no public n
 from jax.experimental import multihost_utils
 
 from algoperf.commands import EXIT_USAGE
-from algoperf.run.processes import Hosts
+from algoperf.hosts import Hosts
 from algoperf.spec import UsageError
 
 CHUNK_BYTES = 64 << 20
@@ -90,9 +90,9 @@ class JaxExchange:
     def __init__(self) -> None:
         self._store = distributed.global_state.client
 
-    def latest(self, seconds: float) -> float:
+    def maximum(self, value: float) -> float:
         # As bytes, because arrays on devices have no float64.
-        sent = np.frombuffer(np.float64(seconds).tobytes(), np.uint8)
+        sent = np.frombuffer(np.float64(value).tobytes(), np.uint8)
         return float(_gather_bytes(sent).view(np.float64).max())
 
     def broadcast(self, value: Any) -> Any:

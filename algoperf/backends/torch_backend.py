@@ -1,5 +1,6 @@
 """PyTorch behind the neutral interface: keys, transfers, waiting, checkpoints, processes."""
 
+import os
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,8 +10,8 @@ import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
-from algoperf.backends.base import describe_cpus, rows_of_process
-from algoperf.backends.torch_model import TorchModel
+from algoperf.backends.base import BoundWorkload, describe_cpus, rows_of_process
+from algoperf.backends.torch_model import TorchModel, unwrap
 from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
 from algoperf.spec import LossType, UsageError
@@ -45,15 +46,30 @@ class TorchBackend:
         self.exchange = TorchExchange() if self.num_processes > 1 else None
         self.masks: MaskGenerator | None = None
 
-    def bind_model(self, workload: Any, torch_compile: bool = False, per_device: bool = False) -> TorchModel:
+    def compiles_models(self, flag: bool | None) -> bool:
+        # On a CPU, compiling takes longer than mini workloads have.
+        return self.platform() == "gpu" if flag is None else flag
+
+    def bind_model(
+        self, workload: BoundWorkload, torch_compile: bool = False, per_device: bool = False
+    ) -> TorchModel:
         assert not per_device  # A layout of JAX.
         return TorchModel(workload, self, torch_compile)
+
+    def check_optimizer_state(self, state: Any) -> None:
+        if not isinstance(state, dict):
+            raise UsageError(
+                f"init_optimizer_state of a PyTorch submission must return a dict, got {type(state).__name__}."
+            )
 
     def platform(self) -> str:
         return "gpu" if self.device.type == "cuda" else self.device.type
 
     def num_devices(self) -> int:
         return self.num_processes
+
+    def processes_on_host(self) -> int:
+        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # Of torchrun, which starts one for each GPU.
 
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         if not is_local:
@@ -67,8 +83,8 @@ class TorchBackend:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def latest(self, seconds: float) -> float:
-        return seconds if self.exchange is None else self.exchange.latest(seconds)
+    def maximum(self, value: float) -> float:
+        return value if self.exchange is None else self.exchange.maximum(value)
 
     def root_key(self, seed: int) -> np.ndarray:
         return random_utils.PRNGKey(seed)
@@ -148,18 +164,6 @@ class TorchBackend:
         return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
 
 
-def unwrap(module: Any) -> torch.nn.Module:
-    """The workload's own module inside `DistributedDataParallel`, `DataParallel` and `torch.compile` wrappers."""
-    parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
-    while True:
-        if isinstance(module, parallel):
-            module = module.module
-        elif hasattr(module, "_orig_mod"):
-            module = module._orig_mod
-        else:
-            return module
-
-
 def _to_host(tree: Any) -> Any:
     if isinstance(tree, torch.Tensor):
         return tree.detach().to("cpu", copy=True)
@@ -178,18 +182,6 @@ def _to_device(tree: Any, device: torch.device) -> Any:
     if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
         return type(tree)(_to_device(value, device) for value in tree)
     return tree
-
-
-def join(hosts: Any) -> None:
-    """PyTorch's processes meet through torchrun.
-
-    Raises:
-      UsageError: always.
-    """
-    raise UsageError(
-        f"--coordinator={hosts.coordinator} is for JAX. Start PyTorch on several hosts with `torchrun --nnodes=<hosts> "
-        "--nproc_per_node=<GPUs> --rdzv_backend=c10d --rdzv_endpoint=<host:port> submission_runner.py …`."
-    )
 
 
 def make() -> TorchBackend:

@@ -1,36 +1,47 @@
 """A workload's PyTorch module as the functions of the API."""
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from algoperf import param_utils, registry
-from algoperf.backends.base import SubmissionError
+from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.backends.torch_processes import MaskGenerator
 from algoperf.losses import torch_losses
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
 
-if TYPE_CHECKING:
-    from algoperf.backends.torch_backend import TorchBackend
+
+class Processes(Protocol):
+    """What a model has to know of its process and the others."""
+
+    device: torch.device
+    rank: int
+    process_index: int
+    num_processes: int
+    masks: MaskGenerator | None
+    """Set by `TorchModel.init` where there are several."""
+
+    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+        """Starts the transfer of this process's rows of a batch."""
 
 
 class TorchModel:
     """See `algoperf.backends.base.BoundModel`.
 
     Args:
-      workload: an `algoperf.workload.Workload`.
+      workload: for its spec.
       backend: for the device and the processes.
       torch_compile: whether `init` returns a compiled module.
     """
 
-    def __init__(self, workload: Any, backend: "TorchBackend", torch_compile: bool):
+    def __init__(self, workload: BoundWorkload, backend: Processes, torch_compile: bool):
         self.spec = workload.spec
         self._backend = backend
         self._torch_compile = torch_compile
-        self._family = registry.model_module(self.spec, "torch")
+        self._family = registry.model_module(self.spec, "pytorch")
         self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
         self._arrange = getattr(self._family, "arrange", lambda batch: batch)
         self.loss = getattr(self._family, "loss", torch_losses.LOSSES.get(self.spec.loss_type))
@@ -89,9 +100,12 @@ class TorchModel:
         with torch.no_grad():
             return params(**self._call_args(batch, train=False), dropout_rate=0.0)
 
-    def _eval_outputs(self, params: Any, batch: Any) -> dict[str, torch.Tensor]:
-        from algoperf.backends.torch_backend import unwrap
+    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+        raise ValueError(
+            "use_running_average_bn=True goes with JAX only; in PyTorch, call .eval() on the batch-norm layers."
+        )
 
+    def _eval_outputs(self, params: Any, batch: Any) -> dict[str, torch.Tensor]:
         own = getattr(self._family, "eval_outputs", None)
         if own is not None:
             return own(unwrap(params), batch, self.spec)
@@ -120,8 +134,6 @@ class TorchModel:
     # ---- checks ------------------------------------------------------------------------------------------------
 
     def check_update(self, params: Any, model_state: Any) -> None:
-        from algoperf.backends.torch_backend import unwrap
-
         if not isinstance(params, torch.nn.Module):
             raise SubmissionError(
                 f"The submission returned {type(params).__name__} as parameters; return "
@@ -148,3 +160,15 @@ class TorchModel:
     def has_finite_params(self, params: Any) -> bool:
         with torch.no_grad():
             return all(bool(torch.isfinite(parameter).all()) for parameter in params.parameters())
+
+
+def unwrap(module: Any) -> torch.nn.Module:
+    """The workload's own module inside `DistributedDataParallel`, `DataParallel` and `torch.compile` wrappers."""
+    parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
+    while True:
+        if isinstance(module, parallel):
+            module = module.module
+        elif hasattr(module, "_orig_mod"):
+            module = module._orig_mod
+        else:
+            return module

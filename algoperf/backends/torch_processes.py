@@ -18,8 +18,8 @@ class TorchExchange:
         store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
         self._store = dist.PrefixStore(f"{pytorch_utils.process_group_name()}/exchange", store)
 
-    def latest(self, seconds: float) -> float:
-        return pytorch_utils.sync_ddp_time(seconds)
+    def maximum(self, value: float) -> float:
+        return pytorch_utils.sync_ddp_time(value)
 
     def broadcast(self, value: Any) -> Any:
         values = [value]

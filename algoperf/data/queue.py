@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import registry
+from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import shard_options
 
@@ -29,7 +30,7 @@ class TrainingQueue:
 
     def __init__(
         self,
-        workload: Any,
+        workload: BoundWorkload,
         seed: int,
         global_batch_size: int,
         data_dir: str | Path | None = None,

@@ -1,12 +1,12 @@
 """Off-the-clock evaluation: metrics of the three splits for given parameters."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import psutil
 
 from algoperf import registry
+from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import arrays, shard_options
 from algoperf.data.prefetch import prefetched
@@ -19,11 +19,6 @@ CACHE_LIMIT_BYTES = max(4 * 2**30, psutil.virtual_memory().total // 8)
 """Evaluation batches are kept in host memory up to this size, all splits and processes of the host together."""
 
 
-def own_cache_limit_bytes() -> int:
-    """The share of `CACHE_LIMIT_BYTES` that belongs to this process: torchrun starts several on a host."""
-    return CACHE_LIMIT_BYTES // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-
-
 class Evaluator:
     """Evaluates one workload; batches are made once and kept while they fit.
 
@@ -32,15 +27,18 @@ class Evaluator:
 
     Args:
       workload: the bound workload.
-      cache_limit_bytes: host memory for batches of all splits; `own_cache_limit_bytes()` by default.
+      cache_limit_bytes: host memory for batches of all splits; by default this process's share of
+        `CACHE_LIMIT_BYTES`.
     """
 
-    def __init__(self, workload: Any, cache_limit_bytes: int | None = None):
+    def __init__(self, workload: BoundWorkload, cache_limit_bytes: int | None = None):
         self._workload = workload
         self._spec = workload.spec
         self._folder = locate.ready_folder(workload.spec, workload.data_dir)
         self._cache: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        self._room = own_cache_limit_bytes() if cache_limit_bytes is None else cache_limit_bytes
+        if cache_limit_bytes is None:
+            cache_limit_bytes = CACHE_LIMIT_BYTES // workload.backend.processes_on_host()
+        self._room = cache_limit_bytes
         family = registry.metrics_module(workload.spec)
         self._make_metrics = (family or averages).make_metrics
 

@@ -35,9 +35,10 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
     if len(plan.trials) > 1:
         return _run_each(plan)
     number = plan.trials[0]
-    backends.give_host_devices_threads()  # Before the submission is imported, which may ask for devices.
+    launch = backends.launch(plan.framework)
+    launch.prepare()  # Before the submission is imported, which may ask for devices.
     if plan.hosts is not None:
-        backends.join_hosts(plan.framework, plan.hosts)
+        launch.join_hosts(plan.hosts)
     summary = run_trial(plan, number, ledger)
     backend = backends.get_backend(plan.framework)
     if backend.process_index == 0:
@@ -69,7 +70,7 @@ def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> dict[str, A
         point=point,
         budget_factor=plan.budget_factor,
         folder=plan.folder(number),
-        torch_compile=_torch_compile(settings.torch_compile, plan.framework),
+        torch_compile=backend.compiles_models(settings.torch_compile),
     )
     return trial.run(config, ledger)
 
@@ -82,17 +83,10 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
     try:
         return submissions.load(plan.submission_file, plan.framework)
     except Exception:
-        if plan.hosts is None and "LOCAL_RANK" not in os.environ:  # Started alone.
+        if plan.hosts is None and not backends.launch(plan.framework).is_launched():  # Started alone.
             raise
         with processes.ending_together(backends.get_backend(plan.framework)):
             raise
-
-
-def _torch_compile(flag: bool | None, framework: str) -> bool:
-    """On by default where it pays: on a GPU; on a CPU it costs more than mini workloads have."""
-    if framework != "pytorch":
-        return False
-    return backends.get_backend(framework).platform() == "gpu" if flag is None else flag
 
 
 # ---- several trials ----------------------------------------------------------------------------------------------

@@ -5,9 +5,9 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from algoperf import backends, records, registry, suites, tuning
+from algoperf import frameworks, records, registry, suites, tuning
 from algoperf import submission as submissions
-from algoperf.run import processes
+from algoperf.hosts import Hosts
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec, check_target
@@ -34,7 +34,7 @@ class StudyPlan:
     experiment_name: str
     submission_file: Path
     framework: str
-    hosts: processes.Hosts | None
+    hosts: Hosts | None
 
     @classmethod
     def of(cls, settings: RunSettings) -> "StudyPlan":
@@ -55,8 +55,8 @@ class StudyPlan:
         if suites.is_file(suite.name) and workload.name not in suite.scored_names():
             raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
         file, framework = submissions.find(settings.given_submission, settings.framework)
-        backends.check_installed(framework)
-        hosts = processes.Hosts.from_flags(
+        frameworks.get(framework).check_installed()
+        hosts = Hosts.from_flags(
             settings.coordinator, settings.num_hosts, settings.host_id, settings.hosts_timeout_sec
         )
         points = _points(settings, suite, file)
@@ -135,8 +135,7 @@ def _experiment_name(settings: RunSettings, file: Path) -> str:
 
 def submission_name(file: Path) -> str:
     """The name under which results are stored: of the folder, or of a file that has a name of its own."""
-    generic = ("submission", "submission_jax", "submission_torch", "submission_pytorch")
-    return file.parent.name if file.stem in generic else file.stem
+    return file.parent.name if submissions.has_own_folder(file) else file.stem
 
 
 def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:

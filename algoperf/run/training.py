@@ -267,7 +267,7 @@ class TrainingLoop:
         ledger = self.ledger
         if self._backend.num_processes > 1:
             start_ns = ledger.enter(clock.OTHER)
-            latest_sec = self._backend.latest(ledger.submission_ns * 1e-9)
+            latest_sec = self._backend.maximum(ledger.submission_ns * 1e-9)
             ledger.waited_since(start_ns)
             ledger.set_to_latest(latest_sec)
         return ledger.submission_ns
@@ -275,8 +275,8 @@ class TrainingLoop:
     def _agree_on_flags(self) -> int:
         """In a distributed run, what one process found counts for all; returns the signal to stop for, or 0."""
         if self._backend.num_processes > 1:
-            self.state.training_complete = bool(self._backend.latest(float(self.state.training_complete)))
-            return int(self._backend.latest(float(self.stop_signal)))
+            self.state.training_complete = bool(self._backend.maximum(float(self.state.training_complete)))
+            return int(self._backend.maximum(float(self.stop_signal)))
         return self.stop_signal
 
     def _fill_train_state(self) -> None:
@@ -317,7 +317,7 @@ class TrainingLoop:
         state.has_diverged = False
         if not all(map(math.isfinite, metrics.values())):
             state.has_diverged = not self._model.has_finite_params(state.params)
-            state.has_diverged = bool(self._backend.latest(float(state.has_diverged)))
+            state.has_diverged = bool(self._backend.maximum(float(state.has_diverged)))
         self._train_state["last_eval_time"] = time.time()
         state.sec_since_eval = 0.0
         self.on_evaluation(state, metrics)
@@ -374,7 +374,7 @@ class _Agreement:
             step_ns = (now_ns - self._since_ns) / (step - self._step)
             wanted = int(min(2 * self._num_steps, max(1, (check_ns - now_ns) / (2 * step_ns))))
         # One message: what is due or, below 0, how many steps may pass.
-        answer = int(self._backend.latest(float(due if due > NOTHING_DUE else -wanted)))
+        answer = int(self._backend.maximum(float(due if due > NOTHING_DUE else -wanted)))
         self._num_steps = max(1, -answer)
         self._step, self._since_ns, self.next_step = step, now_ns, step + self._num_steps
         return max(answer, NOTHING_DUE)

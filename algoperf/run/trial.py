@@ -14,13 +14,13 @@ from typing import Any
 
 from algoperf import backends, machine, random_utils, records, tuning
 from algoperf import submission as submissions
+from algoperf.bound_workload import Workload
 from algoperf.data.queue import TrainingQueue
 from algoperf.run import checkpoint, clock, processes, progress, summaries
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
 from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
 from algoperf.spec import Interrupted, UsageError
-from algoperf.workload import Workload
 
 
 def run(config: TrialConfig, ledger: clock.Ledger) -> dict[str, Any]:
@@ -142,17 +142,7 @@ class Trial:
             self.hyperparameters,
             self.backend.root_key(self.seeds["submission"]),
         )
-        if self.config.framework == "jax":
-            if not (isinstance(optimizer_state, tuple) and len(optimizer_state) == 2):
-                raise UsageError(
-                    f"init_optimizer_state of a JAX submission must return a pair (state, update function or None), "
-                    f"got {type(optimizer_state).__name__}."
-                )
-        elif not isinstance(optimizer_state, dict):
-            raise UsageError(
-                f"init_optimizer_state of a PyTorch submission must return a dict, got "
-                f"{type(optimizer_state).__name__}."
-            )
+        self.backend.check_optimizer_state(optimizer_state)
         state.optimizer_state = optimizer_state
 
     def _restore(self) -> dict[str, Any] | None:

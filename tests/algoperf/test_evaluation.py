@@ -180,6 +180,7 @@ def test_without_weights_every_row_counts():
 
 def test_processes_of_one_host_share_the_memory_for_batches(monkeypatch):
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    alone = evaluation.own_cache_limit_bytes()
+    workload = shared_workload(digits(), "pytorch")
+    alone = evaluation.Evaluator(workload)._room
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    assert evaluation.own_cache_limit_bytes() == alone // 8
+    assert evaluation.Evaluator(workload)._room == alone // 8

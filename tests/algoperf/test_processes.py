@@ -12,7 +12,7 @@ from harness import SGD_FILES, command, finish, process
 
 from algoperf import backends
 from algoperf.run import processes, training
-from algoperf.spec import UsageError
+from algoperf.spec import Interrupted, UsageError
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ class Shared:
     def backend(self, index):
         exchange = types.SimpleNamespace(
             broadcast=lambda value: self._all(index, value)[0],
-            latest=lambda value: max(self._all(index, value)),
+            maximum=lambda value: max(self._all(index, value)),
             gather=lambda value: self._all(index, value),
             announce_failure=self._announce,
             failure=lambda: self.reason,
             count_farewell=lambda more=1: self.count,
         )
         backend = types.SimpleNamespace(process_index=index, num_processes=self.count, exchange=exchange)
-        backend.latest = exchange.latest
+        backend.maximum = exchange.maximum
         return backend
 
     def _all(self, index, value):
@@ -248,8 +248,8 @@ def test_processes_that_were_started_with_other_settings_are_refused_by_all():
 
 
 def test_an_interruption_and_a_single_process_raise_as_ever():
-    with pytest.raises(training.Interrupted), processes.ending_together(Shared(2).backend(0)):
-        raise training.Interrupted(15)
+    with pytest.raises(Interrupted), processes.ending_together(Shared(2).backend(0)):
+        raise Interrupted(15)
     with pytest.raises(KeyError), processes.ending_together(Shared(1).backend(0)):
         raise KeyError("x")
 
@@ -296,5 +296,5 @@ def test_devices_made_of_one_cpu_get_threads_to_wait_in(monkeypatch, given, want
     monkeypatch.delenv("PJRT_NPROC")
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    backends.give_host_devices_threads()
+    backends.launch("jax").prepare()
     assert os.environ.get("PJRT_NPROC") == (None if wanted is None else str(wanted))

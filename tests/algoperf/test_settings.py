@@ -42,7 +42,11 @@ def test_every_setting_survives_the_command_line_of_a_process_of_its_own():
         "flags.FLAGS(sys.argv); print(dataclasses.asdict(settings.from_flags()))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *wanted.as_arguments()], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *wanted.as_arguments()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     kept = {name: None for name, mark in settings.marks().items() if not mark.is_passed_on}
     assert done.stdout.strip() == str(dataclasses.asdict(dataclasses.replace(wanted, **kept)))
@@ -56,7 +60,9 @@ def test_every_setting_is_explained_and_no_two_share_a_name():
 
 
 def test_names_of_algoperf_and_shorter_ones_mean_the_same():
-    assert given({"max_steps": 5, "ruleset": "self"}) == RunSettings(max_global_steps=5, tuning_ruleset="self")
+    assert given({"max_steps": 5, "ruleset": "self"}) == RunSettings(
+        max_global_steps=5, tuning_ruleset="self"
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,12 @@ def test_a_stored_trial_brings_its_settings_and_not_those_of_its_machine():
     stored = {**dataclasses.asdict(all_changed()), "submission_file": "/somewhere", "a_flag_of_before": 1}
     found = RunSettings(reproduce="folder", data_dir="here").reproduced_from(stored)
     assert (found.rng_seed, found.eval_every_steps, found.torch_compile) == (3, 3, True)
-    assert (found.reproduce, found.data_dir, found.device, found.overwrite) == ("folder", "here", "auto", False)
+    assert (found.reproduce, found.data_dir, found.device, found.overwrite) == (
+        "folder",
+        "here",
+        "auto",
+        False,
+    )
 
 
 def test_what_marks_a_trial_is_compared_and_what_does_not_is_not(tmp_path):

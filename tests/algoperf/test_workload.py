@@ -158,7 +158,7 @@ def test_statistics_of_inputs_that_mean_nothing_are_refused(framework):
 
 
 def test_parameters_are_described_only_after_the_model_was_made(framework):
-    from algoperf.workload import Workload
+    from algoperf.bound_workload import Workload
 
     workload = Workload(registry.get("digits"), framework)
     for name in ("param_shapes", "model_params_types"):

@@ -602,7 +602,9 @@ def test_a_campaign_means_the_same_in_every_working_directory(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert [job.key for job in job_plan.make_jobs(found)] == keys
     assert found.settings.data_dir == str(ROOT / "data")
-    assert found.settings.tuning_search_space == "tuning_search_space_fixed_beta1.json", "beside each submission"
+    assert found.settings.tuning_search_space == "tuning_search_space_fixed_beta1.json", (
+        "beside each submission"
+    )
 
 
 def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from algoperf import registry, spec
-from algoperf.workload import Workload
+from algoperf.bound_workload import Workload
 
 FEW = {
     "num_train_examples": 1_000,

@@ -13,20 +13,17 @@ from unittest import mock
 
 import numpy as np
 
-from algoperf import backends, commands, registry
+from algoperf import backends, commands, frameworks, registry
 from algoperf import submission as submissions
+from algoperf.bound_workload import Workload
 from algoperf.run import checkpoint, clock, runner, trial
 from algoperf.run.config import TrialConfig
 from algoperf.settings import RunSettings, given
-from algoperf.workload import Workload
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAMEWORKS = ("jax", "pytorch")
+FRAMEWORKS = frameworks.names()
 POINT = {"learning_rate": 0.1, "momentum": 0.9, "dropout_rate": 0.3}
-SGD_FILES = {
-    "jax": ROOT / "tests" / "helpers" / "sgd_jax.py",
-    "pytorch": ROOT / "tests" / "helpers" / "sgd_torch.py",
-}
+SGD_FILES = {one.name: ROOT / "tests" / "helpers" / f"sgd_{one.suffix}.py" for one in frameworks.FRAMEWORKS}
 
 
 def sgd(framework):

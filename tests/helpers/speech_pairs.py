@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from algoperf import registry
+from algoperf.bound_workload import Workload
 from algoperf.spec import ForwardPassMode
-from algoperf.workload import Workload, WorkloadSpec
+from algoperf.workload import WorkloadSpec
 
 TRAIN, EVAL = ForwardPassMode.TRAIN, ForwardPassMode.EVAL
 RNG = np.array([0, 7], np.uint32)

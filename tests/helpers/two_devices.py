@@ -15,11 +15,12 @@ from pathlib import Path
 
 sys.path[:0] = [{root!r}, {helpers!r}]
 from algoperf import backends
-from algoperf.run.processes import Hosts
+from algoperf.hosts import Hosts
 
 framework, folder, coordinator, host = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
 if coordinator:
-    backends.join_hosts(framework, Hosts(coordinator=coordinator, num_hosts=2, host_id=int(host), timeout_sec=120))
+    hosts = Hosts(coordinator=coordinator, num_hosts=2, host_id=int(host), timeout_sec=120)
+    backends.launch(framework).join_hosts(hosts)
 backend = backends.get_backend(framework)
 assert backend.num_devices() == 2, backend.num_devices()
 """

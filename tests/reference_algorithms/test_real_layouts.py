@@ -13,8 +13,8 @@ import torch
 from discovered import ALGORITHMS, module_of
 
 from algoperf import registry
+from algoperf.bound_workload import Workload
 from algoperf.spec import LossType
-from algoperf.workload import Workload
 
 # Attention, embeddings and layer norm; convolutions and batch norm. Fewer of the layers that only repeat.
 MODELS = {

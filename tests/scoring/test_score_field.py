@@ -260,8 +260,8 @@ WRONG_ARGUMENTS = {
 
 
 def run_script(*arguments):
-    command = [sys.executable, "-W", "error", str(SCRIPT), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    score_field = [sys.executable, "-W", "error", str(SCRIPT), *arguments]
+    return subprocess.run(score_field, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(("arguments", "words"), WRONG_ARGUMENTS.values(), ids=WRONG_ARGUMENTS)

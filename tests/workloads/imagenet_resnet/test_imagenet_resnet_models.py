@@ -13,8 +13,8 @@ import torch
 from image_pairs import EVAL, RNG, TRAIN
 
 from algoperf import param_utils, registry
+from algoperf.bound_workload import Workload
 from algoperf.spec import UsageError
-from algoperf.workload import Workload
 from workloads.imagenet_resnet.max_pool_jax import max_pool_3x3
 
 VARIANTS = [

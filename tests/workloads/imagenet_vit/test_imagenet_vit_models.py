@@ -11,8 +11,8 @@ import torch
 from image_pairs import EVAL, RNG, TRAIN
 
 from algoperf import param_utils, registry
+from algoperf.bound_workload import Workload
 from algoperf.spec import UsageError
-from algoperf.workload import Workload
 from workloads.imagenet_vit import model_torch, weights
 from workloads.imagenet_vit.position_encoding import position_table
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from algoperf import registry
+from algoperf.bound_workload import Workload
 from algoperf.data import manifest
 from algoperf.data.batch import arrays, map_arrays
 from algoperf.data.queue import TrainingQueue
 from algoperf.spec import UsageError
-from algoperf.workload import Workload
 from workloads.librispeech import buffers, data, synthesis, tokenizer, utterances
 
 

@@ -12,8 +12,8 @@ import torch
 from speech_pairs import TRAIN
 
 from algoperf import param_utils, registry
+from algoperf.bound_workload import Workload
 from algoperf.jax_utils import dropout_key
-from algoperf.workload import Workload
 from workloads.librispeech_conformer.position_encoding import position_table
 
 VARIANTS = [

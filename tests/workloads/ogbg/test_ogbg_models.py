@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from algoperf import param_utils, registry
+from algoperf.bound_workload import Workload
 from algoperf.jax_utils import dropout_key
 from algoperf.layers.torch_initializers import TRUNCATED_STDDEV
 from algoperf.losses import jax_losses, torch_losses
 from algoperf.spec import LossType, ParameterType, UsageError
-from algoperf.workload import Workload
 from workloads.ogbg import model_jax, model_torch, weights
 from workloads.ogbg.graphs import GraphsTuple
 
