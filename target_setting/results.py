@@ -178,3 +178,8 @@ def names(trials: Collection[SweepTrial]) -> tuple[tuple[str, ...], tuple[str, .
     """Algorithms and workloads that occur, each sorted."""
     algorithms, workloads = ({getattr(t, name) for t in trials} for name in ("algorithm", "workload"))
     return tuple(sorted(algorithms)), tuple(sorted(workloads))
+
+
+def on(workload: str, trials: Collection[SweepTrial]) -> list[SweepTrial]:
+    """Those on one workload."""
+    return [trial for trial in trials if trial.workload == workload]

@@ -12,7 +12,7 @@ import collections
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -30,6 +30,16 @@ ANALYSIS = "target_setting"
 LAYOUT = "<algorithm>/study_0/<workload>_<framework>/trial_<t>/"
 
 Point = Mapping[str, Any]
+
+
+class Coordinates(TypedDict):
+    """Which run of a sweep folder one is; as the fields of `SweepTrial`."""
+
+    algorithm: str
+    workload: str
+    framework: str
+    study: int
+    trial: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,21 +124,22 @@ def read_sweep(
             raise no_such(f"algorithm in {str(root)!r}", name, known)
     findings: list[Finding] = []
     unfinished: list[str] = []
-    parts = []
+    parts: dict[str, tuple[SweepTrial, ...]] = {}
     for part, folders in sources.items():
         found: list[SweepTrial] = []
         for name, folder in folders.items():
             if not algorithms or name in algorithms:
                 _read_algorithm(name, folder, part, workloads, framework, found, findings, unfinished)
-        parts.append(tuple(sorted(found, key=lambda t: (t.workload, t.algorithm, t.study, t.trial))))
-    everything = tuple(trial for part in parts for trial in part)
+        parts[part] = tuple(sorted(found, key=lambda t: (t.workload, t.algorithm, t.study, t.trial)))
+    everything = tuple(trial for part in parts.values() for trial in part)
     if not everything:
         wanted = f" of {', '.join(workloads)}" if workloads else ""
         hint = f" {len(unfinished)} not finished, such as {unfinished[0]}." if unfinished else ""
         raise UsageError(f"No finished trials{wanted} below {str(root)!r}.{hint}")
     check_frameworks(everything)
     check_keys(everything)
-    return Sweep(*parts, notes=tuple(_notes(everything, findings, unfinished)))
+    notes = tuple(_notes(everything, findings, unfinished))
+    return Sweep(parts[SWEEP], parts[RERUNS], parts[WEAK], notes)
 
 
 def _algorithm_folders(root: Path) -> dict[str, str]:
@@ -169,14 +180,14 @@ def _read_algorithm(
             for number, path in reading.numbered(
                 algorithm, workload, workload_folder, reading.TRIAL, findings, place
             ):
-                identity = {
+                coordinates: Coordinates = {
                     "algorithm": algorithm,
                     "workload": workload,
                     "framework": suffix,
                     "study": study,
                     "trial": number,
                 }
-                trial = read_trial(Path(path), identity, spec.target_metric_name, findings)
+                trial = read_trial(Path(path), coordinates, spec.target_metric_name, findings)
                 if trial is None:
                     unfinished.append(f"{algorithm}/{place}/trial_{number}")
                 else:
@@ -184,13 +195,13 @@ def _read_algorithm(
 
 
 def read_trial(
-    folder: Path, identity: Mapping[str, Any], metric_name: str, findings: list[Finding]
+    folder: Path, coordinates: Coordinates, metric_name: str, findings: list[Finding]
 ) -> SweepTrial | None:
     """The trial in `folder`; None where it is not finished. A trial that failed early has no evaluations."""
-    summary = reading.read_json(str(folder / records.SUMMARY))
+    summary: dict[str, Any] = reading.read_json(str(folder / records.SUMMARY))
     if not summary.get("status"):
         return None
-    point = reading.read_json(str(folder / records.HPARAMS)) or summary.get("hyperparameters") or {}
+    point: Point = reading.read_json(str(folder / records.HPARAMS)) or summary.get("hyperparameters") or {}
     try:
         columns = records.read_csv(folder / records.EVAL_MEASUREMENTS)
     except (OSError, UnicodeDecodeError):
@@ -201,20 +212,23 @@ def read_trial(
     oddities: list[tuple[Kind, str]] = []
     # Rows of lost work: the positions travel in the place of the metric.
     kept = np.asarray(evaluations.drop_superseded(seconds, step, list(range(num_rows)), oddities)[2], int)
-    where = f"study_{identity['study']}/trial_{identity['trial']}"
+    where = f"study_{coordinates['study']}/trial_{coordinates['trial']}"
     findings += [
-        Finding(identity["algorithm"], identity["workload"], kind, where, detail) for kind, detail in oddities
+        Finding(coordinates["algorithm"], coordinates["workload"], kind, where, detail)
+        for kind, detail in oddities
     ]
     if num_rows and f"validation/{metric_name}" not in columns:
         findings.append(
-            Finding(identity["algorithm"], identity["workload"], Kind.UNREADABLE, where, f"no {metric_name}")
+            Finding(
+                coordinates["algorithm"], coordinates["workload"], Kind.UNREADABLE, where, f"no {metric_name}"
+            )
         )
 
     def column(name: str) -> np.ndarray:
         return np.asarray(columns.get(name, missing), float)[kept]
 
     return SweepTrial(
-        **identity,
+        **coordinates,
         point=point,
         status=str(summary["status"]),
         step=column(records.GLOBAL_STEP),
@@ -228,7 +242,7 @@ def read_trial(
     )
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else np.nan
 
 

@@ -405,7 +405,7 @@ def test_a_torn_line_and_rows_of_lost_work_leave_no_trace(tmp_path, uninterrupte
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "garbage", "other_version"])
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, uninterrupted, framework, damage):
-    run_trial(tmp_path, framework, max_steps=10, keep_all_checkpoints=True)
+    run_trial(tmp_path, framework, max_steps=10, save_intermediate_checkpoints=True)
     newest = tmp_path / "trial_1" / "checkpoint_10"
     whole = newest.read_bytes()
     import pickle
@@ -444,7 +444,7 @@ def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):
 
 def test_only_the_newest_checkpoint_stays_unless_all_are_wanted(tmp_path, framework):
     run_trial(tmp_path / "newest", framework)
-    run_trial(tmp_path / "all", framework, keep_all_checkpoints=True)
+    run_trial(tmp_path / "all", framework, save_intermediate_checkpoints=True)
     run_trial(tmp_path / "none", framework, save_checkpoints=False)
 
     def names(folder):

@@ -30,5 +30,5 @@ def test_without_network_the_download_ends_in_one_clear_line(tmp_path):
     nowhere = "http://127.0.0.1:9"  # The port of 'discard': nothing answers.
     result = set_up("--dataset=wmt", f"--data_dir={tmp_path}", "--noprogress", http_proxy=nowhere)
     assert result.returncode == 2
-    assert "Error: Cannot download http://www.statmt.org/" in result.stderr
+    assert "error: Cannot download http://www.statmt.org/" in result.stderr
     assert result.stderr.count("\n") == 1

@@ -5,8 +5,8 @@ import pytest
 from harness import ROOT
 
 from algoperf import tuning
-from target_setting.narrow import narrow
-from target_setting.plan import ALGORITHMS, BROAD_SPACE
+from target_setting.procedures.narrow import narrow
+from target_setting.sweep_jobs import ALGORITHMS, BROAD_SPACE
 
 EXTREMES = {
     "adamw": {

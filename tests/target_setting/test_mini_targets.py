@@ -9,10 +9,10 @@ import pytest
 
 from algoperf import records, registry, suites
 from scoring import archive
-from target_setting import command
-from target_setting.command import on
+from target_setting import analysis
+from target_setting.results import on
 from target_setting.sweep import read_sweep
-from target_setting.targets import set_targets
+from target_setting.target_rules import set_targets
 
 DOCS = Path(__file__).parents[2] / "docs"
 SWEEP = DOCS / "mini_sweep.tar.xz"
@@ -57,8 +57,8 @@ def test_the_document_has_the_tables_of_the_sweep(reruns, tmp_path):
         )
     assert [len(bases), len(variants)] == [8, 8]
     outcomes = [
-        command.run(
-            command.Config(
+        analysis.run(
+            analysis.Config(
                 procedure=procedure,
                 sweep_dir=SWEEP,
                 output_dir=tmp_path,

@@ -8,20 +8,15 @@ import sweep_folders
 
 from algoperf import tuning
 from algoperf.spec import UsageError
-from target_setting.budgets import (
-    QUANTILES,
-    best_of_k_weights,
-    exact_quantiles,
-    simulate,
-    simulate_budgets,
-)
-from target_setting.degradation import worst_case_degradation
-from target_setting.expected_best import expected_best, weights_without_replacement
-from target_setting.narrow import narrow, round_outward
-from target_setting.optlist import make_optlist
+from target_setting.best_of_k import best_of_k_weights, exact_quantiles
+from target_setting.procedures.budgets import QUANTILES, simulate, simulate_budgets
+from target_setting.procedures.degradation import worst_case_degradation
+from target_setting.procedures.expected_best import expected_best, weights_without_replacement
+from target_setting.procedures.narrow import narrow, round_outward
+from target_setting.procedures.optlist import make_optlist
+from target_setting.procedures.variants import compare_variant
 from target_setting.results import make_table
 from target_setting.sweep import read_sweep
-from target_setting.variants import compare_variant
 
 NAN, INF = float("nan"), float("inf")
 
@@ -248,7 +243,7 @@ def test_the_simulation_agrees_with_the_exact_distribution():
 
 
 def test_the_simulation_in_batches_draws_the_number_asked_for(monkeypatch):
-    monkeypatch.setattr("target_setting.budgets.BATCH_BYTES", 8 * 5 * 3)
+    monkeypatch.setattr("target_setting.procedures.budgets.BATCH_BYTES", 8 * 5 * 3)
     assert len(simulate(np.arange(4.0), 5, 10, np.random.default_rng(0))) == 10
 
 

@@ -18,10 +18,11 @@ from harness import ROOT
 
 from algoperf import records, suites, tuning
 from algoperf.spec import UsageError
-from target_setting import command, plan, run
-from target_setting.plan import SweepConfig
-from target_setting.run import RunOptions
+from target_setting import analysis, sweep_jobs
+from target_setting.procedures import run
+from target_setting.procedures.run import RunOptions
 from target_setting.sweep import SweepTrial
+from target_setting.sweep_jobs import SweepConfig
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_sweep_trial.py"))
 QUIET = RunOptions(quiet=True, trial_command=PRETENDED)
@@ -91,7 +92,7 @@ def test_points_are_those_of_the_algorithms_own_broad_space_and_trial_t_is_point
     folder, _ = finished
     for name in ("nadamw", "nesterov"):
         points = read(folder / "points" / f"{name}.json")
-        space = tuning.load_search_space(ROOT / "reference_algorithms" / name / plan.BROAD_SPACE)
+        space = tuning.load_search_space(ROOT / "reference_algorithms" / name / sweep_jobs.BROAD_SPACE)
         assert points == tuning.draw_points(space, 3, seed=0)
         for number, point in enumerate(points, start=1):
             assert (
@@ -104,7 +105,7 @@ def test_a_search_space_that_is_named_comes_before_the_broad_one_and_the_usual_o
 ):
     def source(algorithm, **changes):
         config = sweep(tmp_path, algorithms=(algorithm,), **changes)
-        return plan.search_space(config, config.submission(algorithm)[0])[1].name
+        return sweep_jobs.search_space(config, config.submission(algorithm)[0])[1].name
 
     assert source("heavy_ball") == "tuning_search_space_broad.json"
     assert source("lamb") == "tuning_search_space.json"
@@ -113,29 +114,29 @@ def test_a_search_space_that_is_named_comes_before_the_broad_one_and_the_usual_o
 
 def test_a_sweep_from_the_usual_space_names_the_flag_with_which_it_goes_on(tmp_path):
     usual = sweep(tmp_path, tuning_search_space="tuning_search_space.json")
-    plan.prepare(usual, tmp_path)
+    sweep_jobs.prepare(usual, tmp_path)
     with pytest.raises(
         UsageError, match=r"go on with --tuning_search_space=tuning_search_space\.json, from which"
     ):
-        plan.draw_points(sweep(tmp_path, trials=5))
+        sweep_jobs.draw_points(sweep(tmp_path, trials=5))
     with pytest.raises(UsageError, match="give the --tuning_search_space and --rng_seed of that time"):
-        plan.draw_points(sweep(tmp_path, rng_seed=1))
-    assert len(plan.draw_points(dataclasses.replace(usual, trials=5))["nadamw"]) == 5
+        sweep_jobs.draw_points(sweep(tmp_path, rng_seed=1))
+    assert len(sweep_jobs.draw_points(dataclasses.replace(usual, trials=5))["nadamw"]) == 5
 
 
 def test_a_sweep_over_a_list_can_be_enlarged(tmp_path):
     (tmp_path / "list.json").write_text(json.dumps([{"learning_rate": 0.1 * k} for k in range(1, 9)]))
     for trials in (3, 5, 12):
         config = sweep(tmp_path, trials=trials, tuning_search_space=str(tmp_path / "list.json"))
-        plan.prepare(config, tmp_path)
+        sweep_jobs.prepare(config, tmp_path)
         drawn = read(tmp_path / "points" / "nadamw.json")
         assert [point["learning_rate"] for point in drawn] == [0.1 * k for k in range(1, min(trials, 8) + 1)]
-        assert [job.point for job in plan.sweep_jobs(config) if job.submission == "nadamw"] == drawn
+        assert [job.point for job in sweep_jobs.sweep_jobs(config) if job.submission == "nadamw"] == drawn
 
 
 def test_runs_go_past_the_targets_for_three_quarters_of_the_step_hint_and_schedules_end_there(finished):
     folder, _ = finished
-    jobs = plan.sweep_jobs(sweep(folder))
+    jobs = sweep_jobs.sweep_jobs(sweep(folder))
     assert {job.max_steps for job in jobs} == {1500}
     assert all({"--max_global_steps=1500", "--run_past_targets=True"} <= set(job.arguments) for job in jobs)
     suite = suites.load(str(folder / "suite.json"))
@@ -155,11 +156,11 @@ def test_the_same_command_again_runs_nothing_and_a_larger_one_the_rest(tmp_path,
     points = read(tmp_path / "points" / "nadamw.json")
     run.run(dataclasses.replace(small, reruns=4), QUIET)
     assert len(starts(tmp_path)) == 3 + 4
-    plan.prepare(dataclasses.replace(small, trials=5), tmp_path)
+    sweep_jobs.prepare(dataclasses.replace(small, trials=5), tmp_path)
     assert read(tmp_path / "points" / "nadamw.json")[:3] == points
-    plan.prepare(small, tmp_path)
+    sweep_jobs.prepare(small, tmp_path)
     assert len(read(tmp_path / "points" / "nadamw.json")) == 5, "what was drawn stays"
-    assert len(plan.sweep_jobs(small)) == 3
+    assert len(sweep_jobs.sweep_jobs(small)) == 3
 
 
 def test_several_workloads_share_the_points_and_have_best_points_of_their_own(tmp_path):
@@ -201,8 +202,8 @@ def test_weak_runs_take_a_tenth_of_the_best_learning_rate_and_enter_the_calibrat
     content = read(tmp_path / "target_setting" / "targets.json")
     assert len(content["provenance"]["digits"]["reruns"]) == 2
     assert "weak: 2 trials: 2 done" in run.status_text(config)
-    config = command.Config(procedure="calibration", sweep_dir=tmp_path, min_reruns=2)
-    assert "weak: nadamw, 0.1 x rate" in command.run(config).table
+    config = analysis.Config(procedure="calibration", sweep_dir=tmp_path, min_reruns=2)
+    assert "weak: nadamw, 0.1 x rate" in analysis.run(config).table
 
 
 def test_one_algorithm_may_set_the_targets_and_others_be_compared(tmp_path, capsys):
@@ -219,7 +220,7 @@ def test_a_given_point_is_rerun_in_place_of_the_best(tmp_path, capsys):
     config = sweep(
         tmp_path, algorithms=("nadamw",), set_by=("nadamw",), rerun_point=str(tmp_path / "point.json")
     )
-    point = {**plan.draw_points(config)["nadamw"][0], "learning_rate": 0.004}
+    point = {**sweep_jobs.draw_points(config)["nadamw"][0], "learning_rate": 0.004}
     for content in ([point], point):
         (tmp_path / "point.json").write_text(json.dumps(content))
         run.run(config, QUIET)
@@ -233,7 +234,7 @@ def test_a_file_without_one_point_is_refused(tmp_path, content):
     path = tmp_path / "point.json"
     path.write_text(content)
     with pytest.raises(UsageError, match="does not hold one point"):
-        plan.given_point(str(path))
+        sweep_jobs.given_point(str(path))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_file_without_one_point_is_refused(tmp_path, content):
 def test_a_given_point_with_other_hyperparameters_is_refused_before_anything_runs(tmp_path, point, words):
     given, folder = tmp_path / "point.json", tmp_path / "new"
     config = sweep(folder, set_by=("nadamw",), rerun_point=str(given))
-    of_the_sweep = plan.draw_points(config)["nadamw"][0]
+    of_the_sweep = sweep_jobs.draw_points(config)["nadamw"][0]
     del of_the_sweep["one_minus_beta2"]
     given.write_text(json.dumps({**of_the_sweep, **point}))
     with pytest.raises(UsageError, match=f"is no point of the search space of nadamw: {words}"):
@@ -259,15 +260,15 @@ def test_a_given_point_that_cannot_be_read_is_not_blamed_on_the_sweep_folder(tmp
     with pytest.raises(
         UsageError, match=r"Cannot read --rerun_point=.* \(Is a directory\): give a JSON file"
     ):
-        plan.given_point(str(tmp_path))
+        sweep_jobs.given_point(str(tmp_path))
     (tmp_path / "point.json").write_text("{learning_rate")
     with pytest.raises(UsageError, match=r"is not readable as JSON .*: correct it, or give another file"):
-        plan.given_point(str(tmp_path / "point.json"))
+        sweep_jobs.given_point(str(tmp_path / "point.json"))
 
 
 def test_a_given_point_needs_a_file_and_an_algorithm(tmp_path):
     with pytest.raises(UsageError, match=r"There is no file --rerun_point=.*none\.json"):
-        plan.given_point(str(tmp_path / "none.json"))
+        sweep_jobs.given_point(str(tmp_path / "none.json"))
     with pytest.raises(UsageError, match="There is no file"):
         run.run(sweep(tmp_path, set_by=("nadamw",), rerun_point=str(tmp_path / "none.json")), QUIET)
     assert not (tmp_path / "points").exists(), "refused before anything runs"
@@ -284,7 +285,7 @@ def test_a_weak_choice_needs_a_learning_rate(tmp_path):
         status="max_steps", **dict.fromkeys(("step", "submission_time_sec", "validation", "test", "train"), ()),
     )  # fmt: skip
     with pytest.raises(UsageError, match="trial_1 has none: leave them out"):
-        plan.best_point_jobs(config, "weak", {"digits": trial})
+        sweep_jobs.best_point_jobs(config, "weak", {"digits": trial})
 
 
 SCRIPT = """
@@ -362,7 +363,7 @@ def test_a_plan_shows_points_and_cost_and_leaves_nothing(tmp_path, capsys):
 
 def test_status_needs_the_folder_alone(finished, tmp_path, capsys):
     folder, _ = finished
-    config = plan.saved_config(folder)
+    config = sweep_jobs.saved_config(folder)
     assert config == sweep(folder)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     run.run(config, RunOptions(status=True))
@@ -383,10 +384,10 @@ def test_what_was_asked_for_means_the_same_in_every_folder(tmp_path, monkeypatch
         tmp_path / "sweep", algorithms=("mine", "nesterov"), set_by=("mine",), rerun_point="point.json",
         tuning_search_space="tuning_search_space.json",
     )  # fmt: skip
-    (here / "point.json").write_text(json.dumps(plan.draw_points(config)["mine"][0]))
-    plan.prepare(config, config.sweep_dir)
+    (here / "point.json").write_text(json.dumps(sweep_jobs.draw_points(config)["mine"][0]))
+    sweep_jobs.prepare(config, config.sweep_dir)
     monkeypatch.chdir(elsewhere)
-    saved = plan.saved_config(config.sweep_dir)
+    saved = sweep_jobs.saved_config(config.sweep_dir)
     assert saved.algorithms == (str(here / "mine"), "nesterov")
     assert (saved.set_by, saved.rerun_point) == ((str(here / "mine"),), str(here / "point.json"))
     assert saved.tuning_search_space == "tuning_search_space.json", "a name beside each submission stays one"
@@ -395,7 +396,7 @@ def test_what_was_asked_for_means_the_same_in_every_folder(tmp_path, monkeypatch
 
 def test_status_of_the_default_folder_is_that_of_what_was_asked_for(tmp_path):
     folder = tmp_path / "target_setting_results" / "digits_jax"
-    plan.prepare(sweep(folder), folder)
+    sweep_jobs.prepare(sweep(folder), folder)
     command = [
         sys.executable,
         str(ROOT / "set_targets.py"),
@@ -450,12 +451,12 @@ def test_a_file_in_place_of_the_sweep_folder_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"--sweep_dir=.*file is a file: give a folder"):
         sweep(tmp_path / "file")
     with pytest.raises(UsageError, match=r"Cannot read .*file/run\.json \(Not a directory\)"):
-        plan.saved_config(tmp_path / "file")
+        sweep_jobs.saved_config(tmp_path / "file")
 
 
 def test_several_workloads_are_asked_for_a_folder():
     with pytest.raises(UsageError, match="--sweep_dir"):
-        plan.default_sweep_dir(["digits", "wmt_mini"], "jax")
+        sweep_jobs.default_sweep_dir(["digits", "wmt_mini"], "jax")
 
 
 # ---- real trials ---------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import sweep_folders
 
 from algoperf import tuning
 from algoperf.spec import UsageError
-from target_setting import command, plots
-from target_setting.command import PROCEDURES, Config
+from target_setting import analysis, plots
+from target_setting.analysis import Config, analyses
 
 SCRIPT = Path(__file__).resolve().parents[2] / "set_targets.py"
 FILES = {
@@ -42,10 +42,10 @@ def sweep_dir(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("procedure", PROCEDURES)
+@pytest.mark.parametrize("procedure", analyses())
 def test_every_procedure_prints_a_table_and_writes_its_files(procedure, sweep_dir):
     pytest.importorskip("plotly")
-    outcome = command.run(
+    outcome = analysis.run(
         Config(procedure=procedure, sweep_dir=sweep_dir, output_dir=sweep_dir / "out" / "deep")
     )
     assert "digits" in outcome.text() or procedure == "variants"
@@ -57,8 +57,8 @@ def test_every_procedure_prints_a_table_and_writes_its_files(procedure, sweep_di
 
 
 def run(procedure, sweep_dir, **options):
-    outcome = command.run(Config(procedure=procedure, sweep_dir=sweep_dir, **options))
-    return outcome, json.loads((sweep_dir / command.ANALYSIS / f"{procedure}.json").read_text())
+    outcome = analysis.run(Config(procedure=procedure, sweep_dir=sweep_dir, **options))
+    return outcome, json.loads((sweep_dir / analysis.ANALYSIS / f"{procedure}.json").read_text())
 
 
 def test_targets_by_default_go_into_the_sweep_folder_and_do_not_disturb_the_next_command(sweep_dir):
@@ -118,10 +118,10 @@ def test_the_variant_test_wants_one_algorithm_and_a_variant(sweep_dir):
 
 def test_search_space_and_optlist_are_read_by_the_runner(sweep_dir):
     run("narrow", sweep_dir, workloads=("digits", "wmt_mini"), widen=2.0)
-    space = tuning.load_search_space(sweep_dir / command.ANALYSIS / "nadamw_search_space.json")
+    space = tuning.load_search_space(sweep_dir / analysis.ANALYSIS / "nadamw_search_space.json")
     assert space["learning_rate"] == {"min": 0.001, "max": 0.008, "scaling": "log"}
     run("optlist", sweep_dir, workloads=("wmt_mini", "digits"), size=3)
-    points = tuning.load_search_space(sweep_dir / command.ANALYSIS / "nadamw_optlist.json")
+    points = tuning.load_search_space(sweep_dir / analysis.ANALYSIS / "nadamw_optlist.json")
     # wmt: 3; digits: 2; wmt again: 4, as 2 and 3 are taken.
     assert [point["learning_rate"] for point in points] == [0.004, 0.002, 0.008]
 
@@ -166,13 +166,13 @@ def test_without_plotly_the_json_is_written_and_a_line_says_what_to_install(swee
     monkeypatch.setattr(plots, "is_available", lambda: False)
     outcome, _ = run("degradation", sweep_dir)
     assert "pip install" in outcome.notes[-1]
-    assert not (sweep_dir / command.ANALYSIS / "degradation.html").exists()
+    assert not (sweep_dir / analysis.ANALYSIS / "degradation.html").exists()
 
 
 def test_an_output_folder_that_cannot_be_written_is_an_error(sweep_dir):
     (sweep_dir / "file").write_text("")
     with pytest.raises(UsageError, match="Cannot write to"):
-        command.run(Config(procedure="degradation", sweep_dir=sweep_dir, output_dir=sweep_dir / "file"))
+        analysis.run(Config(procedure="degradation", sweep_dir=sweep_dir, output_dir=sweep_dir / "file"))
 
 
 def run_script(*arguments):

@@ -10,10 +10,10 @@ import sweep_folders
 
 from algoperf import registry, suites
 from algoperf.spec import UsageError
-from target_setting import report, target_file
+from target_setting.procedures import targets as target_file
 from target_setting.results import Metric
 from target_setting.sweep import read_sweep
-from target_setting.targets import best, binomial_interval, notes_on, set_targets, targets_of
+from target_setting.target_rules import best, binomial_interval, notes_on, set_targets, targets_of
 
 LOSS, ACCURACY = Metric("loss", False), Metric("accuracy", True)
 NAN = float("nan")
@@ -110,7 +110,7 @@ def test_one_rerun_says_nothing_about_a_new_run_and_numpy_does_not_complain(tmp_
     setting = set_targets(reruns(tmp_path, [0.2], [0.3]), min_reruns=1)
     assert (setting.validation_target, setting.test_target) == (0.2, 0.3)
     assert math.isnan(setting.probability_left_out)
-    assert report.targets([setting]).splitlines()[2].split()[-1] == "-"
+    assert target_file.report([setting]).splitlines()[2].split()[-1] == "-"
 
 
 def test_both_targets_may_be_met_at_different_evaluations(tmp_path):

@@ -6,10 +6,10 @@ import sweep_folders
 
 from algoperf.spec import UsageError
 from scoring import archive
-from target_setting import command, report
-from target_setting.calibration import calibrate, notes_on
+from target_setting import analysis
+from target_setting.procedures.calibration import calibrate, notes_on, report
 from target_setting.sweep import read_sweep
-from target_setting.targets import set_targets
+from target_setting.target_rules import set_targets
 
 RERUNS = [0.1, 0.12, 0.09, 0.2, 0.11]
 NOISE = np.std(RERUNS, ddof=1)
@@ -64,7 +64,7 @@ def test_reruns_without_noise_have_infinite_gaps(tmp_path):
 
 
 def test_the_table_says_that_its_updates_are_of_the_reruns_that_hit(tmp_path):
-    text = report.calibrations([calibration(tmp_path, [0.3, 0.1])])
+    text = report([calibration(tmp_path, [0.3, 0.1])])
     assert text.startswith("Reruns: median (least - most) to both targets of those that hit both\n")
     assert "3 of 5" in text
 
@@ -74,11 +74,11 @@ def test_an_archive_of_a_sweep_gives_what_the_sweep_gives(tmp_path):
     calibration(root, [0.3, 0.1, 0.2, np.nan], weak=[0.4, 0.6])
     assert archive.pack(root, packed) == 4 + 5 + 2
     config = {"procedure": "calibration", "output_dir": tmp_path / "out"}
-    folder = command.run(command.Config(sweep_dir=root, **config))
-    packed_too = command.run(command.Config(sweep_dir=packed, **config))
+    folder = analysis.run(analysis.Config(sweep_dir=root, **config))
+    packed_too = analysis.run(analysis.Config(sweep_dir=packed, **config))
     assert (packed_too.table, packed_too.content) == (folder.table, folder.content)
     with pytest.raises(UsageError, match="say with --output_dir where results go"):
-        command.run(command.Config(procedure="calibration", sweep_dir=packed))
+        analysis.run(analysis.Config(procedure="calibration", sweep_dir=packed))
     packed.write_bytes(b"nothing of the kind")
     with pytest.raises(UsageError, match="as an archive of results"):
-        command.run(command.Config(sweep_dir=packed, **config))
+        analysis.run(analysis.Config(sweep_dir=packed, **config))

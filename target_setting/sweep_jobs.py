@@ -25,7 +25,7 @@ from campaign.job_plan import Campaign, Job, absolute_if_there, in_turns, make_j
 from campaign.store import Store
 from target_setting.results import point_key
 from target_setting.sweep import RERUNS, WEAK, WEAK_FACTOR, Point, SweepTrial, part_folder
-from target_setting.target_file import check_budget
+from target_setting.target_rules import check_runtime_budget
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_ROOT = Path("target_setting_results")
@@ -76,7 +76,7 @@ class SweepConfig:
                 f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
                 "--min_reruns."
             )
-        check_budget(self.runtime_budget)
+        check_runtime_budget(self.runtime_budget)
         if self.sweep_dir.is_file():
             raise UsageError(f"--sweep_dir={self.sweep_dir} is a file: give a folder.")
         for name in self.workloads:
@@ -139,7 +139,7 @@ def sweep_suite(config: SweepConfig) -> dict[str, Any]:
         known = known or suites.targets_from_registry(name)
         if known.step_hint is None and config.max_steps is None:
             raise UsageError(f"{name} has no step hint, of which {SHARE:.0%} are run: give --max_steps.")
-        steps = config.max_steps or int(SHARE * known.step_hint)
+        steps = config.max_steps or int(SHARE * (known.step_hint or 0))
         longer = max(1.0, steps / (known.step_hint or steps))
         entry = dataclasses.asdict(known)
         entry.update(
@@ -212,15 +212,28 @@ def draw_points(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
 def _stored(path: Path) -> Any:
     """Content of a JSON file of ours, None where there is none."""
     try:
-        return records.read_json(path)
+        return _read_json(
+            path, str(path), "use another --sweep_dir", "restore it, or use another --sweep_dir"
+        )
     except FileNotFoundError:
         return None
+
+
+def _read_json(path: Path, called: str, if_unreadable: str, if_broken: str) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      UsageError: if it cannot be read; with what to do then, or if it is no JSON.
+    """
+    try:
+        return records.read_json(path)
+    except FileNotFoundError:
+        raise
     except OSError as error:
-        raise UsageError(f"Cannot read {path} ({error.strerror}): use another --sweep_dir.") from None
+        raise UsageError(f"Cannot read {called} ({error.strerror}): {if_unreadable}.") from None
     except ValueError as error:
-        raise UsageError(
-            f"{path} is not readable as JSON ({error}): restore it, or use another --sweep_dir."
-        ) from None
+        raise UsageError(f"{called} is not readable as JSON ({error}): {if_broken}.") from None
 
 
 def prepare(config: SweepConfig, folder: Path) -> None:
@@ -254,7 +267,9 @@ def saved_config(sweep_dir: Path) -> SweepConfig:
         raise UsageError(
             f"No sweep was started in {sweep_dir}: give its --sweep_dir, or start it with --workload=<name>."
         )
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
     return SweepConfig(**{**fields, "sweep_dir": sweep_dir})
 
 
@@ -332,19 +347,16 @@ def given_point(path: str) -> dict[str, Any]:
     Raises:
       UsageError: if it holds anything else.
     """
+    called = f"--rerun_point={path}"
     try:
-        content = records.read_json(Path(path).expanduser())
+        content = _read_json(
+            Path(path).expanduser(), called, "give a JSON file", "correct it, or give another file"
+        )
     except FileNotFoundError:
-        raise UsageError(f"There is no file --rerun_point={path}: write one point to it, as JSON.") from None
-    except OSError as error:
-        raise UsageError(f"Cannot read --rerun_point={path} ({error.strerror}): give a JSON file.") from None
-    except ValueError as error:
-        raise UsageError(
-            f"--rerun_point={path} is not readable as JSON ({error}): correct it, or give another file."
-        ) from None
+        raise UsageError(f"There is no file {called}: write one point to it, as JSON.") from None
     point = content[0] if isinstance(content, list) and len(content) == 1 else content
     if not isinstance(point, dict) or not point:
-        raise UsageError(f'--rerun_point={path} does not hold one point, as in {{"learning_rate": 0.001}}.')
+        raise UsageError(f'{called} does not hold one point, as in {{"learning_rate": 0.001}}.')
     return point
 
 

@@ -5,24 +5,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algoperf.spec import UsageError
+from algoperf.spec import UsageError, no_such
 from algoperf.workload import METRIC_RANGES
 from target_setting.results import (
     Metric,
     best_test,
     best_validation,
     metric_of,
+    names,
+    on,
     point_key,
     steps_to_best,
 )
+from target_setting.selection import Selection
 from target_setting.sweep import SweepTrial
 
+RUNTIME_BUDGETS = ("workload", "measured")
 CONFIDENCE = 0.95
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class NoResultError(UsageError):
     """One workload has no finite metric; others may have."""
+
+
+def check_runtime_budget(name: str) -> None:
+    """Raises UsageError for what is none of `RUNTIME_BUDGETS`."""
+    if name not in RUNTIME_BUDGETS:
+        raise no_such("runtime budget", name, RUNTIME_BUDGETS)
+
+
+def check_min_reruns(number: int) -> None:
+    """Raises UsageError for fewer reruns than one."""
+    if number < 1:
+        raise UsageError(f"--min_reruns must be at least 1, got {number}.")
 
 
 def best(trials: Sequence[SweepTrial]) -> SweepTrial:
@@ -307,3 +323,47 @@ def _notes_on_separation(setting: TargetSetting) -> list[str]:
             "of the metric are coarser than the noise between runs. Use more validation examples, or a harder task."
         ]
     return []
+
+
+def set_all(
+    selection: Selection, min_reruns: int
+) -> tuple[list[TargetSetting], dict[str, SweepTrial], list[str]]:
+    """Targets of all workloads with reruns (or of those named), best trials by workload, and notes on both.
+
+    A workload without a finite metric in the sweep (and not rerun all the same), or in its reruns, is left out.
+
+    Raises:
+      UsageError: if named workloads have no reruns, or nothing remains.
+    """
+    sweep, workloads = selection.sweep, selection.workloads
+    swept_on, rerun_on = names(sweep.trials)[1], names(sweep.reruns)[1]
+    found: dict[str, SweepTrial] = {}
+    without: dict[str, NoResultError] = {}
+    for name in swept_on:
+        try:
+            found[name] = best(on(name, sweep.trials))
+        except NoResultError as error:
+            if name not in rerun_on:
+                without[name] = error
+    missing = [name for name in workloads or swept_on if name not in (*rerun_on, *without)]
+    if missing and (workloads or not rerun_on):
+        best_trial = found.get(missing[0])
+        advice = f" Its best point is that of {best_trial.place()}." if best_trial else ""
+        raise UsageError(
+            f"Too few reruns of {missing[0]}: none finished, at least {min_reruns} wanted.{advice}"
+        )
+    notes = [f"{name}: no reruns, so no targets." for name in missing]
+    settings = []
+    for workload in workloads or rerun_on:
+        if workload in without:
+            continue
+        try:
+            setting = set_targets(on(workload, sweep.reruns), min_reruns=min_reruns)
+        except NoResultError as error:
+            without[workload] = error
+            continue
+        settings.append(setting)
+        notes += notes_on(setting, found.get(workload))
+    if not settings:
+        raise next(iter(without.values()))
+    return settings, found, [*notes, *(f"{name}: left out. {error}" for name, error in without.items())]

@@ -1,19 +1,40 @@
-"""A broad sweep -> a narrow search space, from the best point of each workload.
+"""A narrow search space from the best point of each workload.
 
-Source: https://arxiv.org/abs/2306.07179, section 7.1, items 1 to 4. What the paper leaves open ("slightly",
-"rounded", "outliers") is an argument here.
+Source: https://arxiv.org/abs/2306.07179, section 7.1, items 1 to 4. What the paper leaves open ("slightly", "rounded",
+"outliers") is an argument here.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from algoperf import tuning
 from algoperf.spec import UsageError
+from scoring.text import table as text_table
+from target_setting import plots
+from target_setting.outcome import Outcome
 from target_setting.results import Table
+from target_setting.selection import Selection
+from target_setting.tables import metric_value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The flags."""
+
+    widen: float = 1.25
+    """Factor by which ranges are widened on both sides."""
+    fix_beta1: bool = False
+    """Take 0.1 for one_minus_beta1 instead of a range."""
+    outlier_tolerance: float = 0.0
+    """How much worse a point may be that stands in for an outlier; 0 keeps all."""
+    outlier_factor: float = 10.0
+    """Factor beyond the other workloads' range from which a best point is an outlier."""
+
 
 RANGED = ("learning_rate", "weight_decay")
 """Log-uniform between the extremes of the best points, widened."""
@@ -60,10 +81,10 @@ class Narrowed:
 def narrow(
     table: Table,
     *,
-    widen: float = 1.25,
-    fix_beta1: bool = False,
-    outlier_tolerance: float = 0.0,
-    outlier_factor: float = 10.0,
+    widen: float = Options.widen,
+    fix_beta1: bool = Options.fix_beta1,
+    outlier_tolerance: float = Options.outlier_tolerance,
+    outlier_factor: float = Options.outlier_factor,
 ) -> Narrowed:
     """The search space that the best points of all workloads span.
 
@@ -118,7 +139,7 @@ def narrow(
     return Narrowed(table, tuple(chosen), tuple(replacements), space, tuple(notes))
 
 
-def entry(name: str, among_best: Sequence[Any], everywhere: Sequence[Any], widen: float) -> dict[str, Any]:
+def entry(name: str, among_best: Sequence[Any], everywhere: Sequence[Any], widen: float) -> dict[str, object]:
     """The search space of one hyperparameter from its values among the best points and in the whole sweep."""
     numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in everywhere)
     if name not in (*RANGED, "one_minus_beta1") and (not numbers or len(set(everywhere)) <= MAX_DISCRETE):
@@ -131,18 +152,20 @@ def entry(name: str, among_best: Sequence[Any], everywhere: Sequence[Any], widen
     return {"min": low / widen, "max": high * widen, "scaling": "log"}
 
 
-def _is_fixed(name: str, value: Any) -> bool:
+def _is_fixed(name: str, value: object) -> bool:
     """Whether a value is among those that the paper gives to a hyperparameter."""
     return isinstance(value, (int, float)) and any(math.isclose(value, one) for one in FIXED[name])
 
 
-def _set(values: Sequence[Any]) -> str:
-    return (
-        "{" + ", ".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in values) + "}"
-    )
+def _set(values: Sequence[object]) -> str:
+    return "{" + ", ".join(map(_short, values)) + "}"
 
 
-def _distinct(values: Sequence[Any]) -> list[Any]:
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _distinct(values: Sequence[object]) -> list[object]:
     return [value for index, value in enumerate(values) if value not in values[:index]]
 
 
@@ -168,7 +191,7 @@ def replace_outliers(
     """
     names = [name for name in RANGED if all(point.get(name, 0) > 0 for point in table.points)]
     logs = np.array([[math.log(point[name]) for name in names] for point in table.points])
-    chosen, replacements = list(best), []
+    chosen, replacements = list(best), list[Replacement]()
     if tolerance == 0 or len(best) < 3 or not names:
         return chosen, replacements
     degradations = table.degradations()
@@ -188,3 +211,104 @@ def replace_outliers(
             )
             chosen[row] = by
     return chosen, replacements
+
+
+def analyse(selection: Selection, options: Options) -> Outcome:
+    """A narrow search space for every algorithm."""
+    made, _ = selection.tables(complete=False)
+    spaces = [narrow(one, **asdict(options)) for one in made]
+    replaced = [
+        f"{one.table.algorithm}: on {r.workload} trial {r.trial} is an outlier; trial {r.by} stands in for it "
+        f"({r.degradation:.1%} worse)."
+        for one in spaces
+        for r in one.replacements
+    ]
+    return Outcome(
+        table=report(spaces),
+        content=content(spaces),
+        panels=panels(spaces),
+        title="Narrowing of the search space",
+        files={f"{one.table.algorithm}_search_space.json": one.space for one in spaces},
+        notes=(*replaced, *(note for one in spaces for note in one.notes)),
+        axes={"type": "log"},
+    )
+
+
+def report(spaces: Collection[Narrowed]) -> str:
+    """Two tables for every algorithm: the points, and the space that they span."""
+    parts = []
+    for one in spaces:
+        names = list(one.space)
+        chosen = [
+            [
+                workload,
+                str(one.table.trials[index]),
+                metric_value(float(row[index])),
+                *(_short(one.table.points[index].get(name)) for name in names),
+            ]
+            for workload, row, index in zip(one.table.workloads, one.table.values, one.chosen)
+        ]
+        ranges = [[name, space_entry(entry)] for name, entry in one.space.items()]
+        parts.append(
+            f"{one.table.algorithm}: best points\n"
+            + text_table(["workload", "trial", "validation", *names], chosen)
+            + f"\n\n{one.table.algorithm}: narrow search space\n"
+            + text_table(["hyperparameter", "values"], ranges, num_left=2)
+        )
+    return "\n\n".join(parts)
+
+
+def space_entry(entry: Mapping[str, Any]) -> str:
+    """A set or a range, for a cell."""
+    if "feasible_points" in entry:
+        return _set(entry["feasible_points"])
+    return f"{entry['scaling']} [{entry['min']:.4g}, {entry['max']:.4g}]"
+
+
+def content(spaces: Collection[Narrowed]) -> list[dict[str, object]]:
+    """The same as plain JSON types, and what was replaced."""
+    return [
+        {
+            "algorithm": one.table.algorithm,
+            "space": one.space,
+            "chosen": {
+                workload: {"trial": one.table.trials[index], "point": dict(one.table.points[index])}
+                for workload, index in zip(one.table.workloads, one.chosen)
+            },
+            "replacements": [asdict(replacement) for replacement in one.replacements],
+        }
+        for one in spaces
+    ]
+
+
+def panels(spaces: Collection[Narrowed]) -> list[plots.Panel]:
+    """Learning rate and weight decay of all points, the chosen ones, and the range."""
+
+    def panel(one: Narrowed) -> plots.Panel:
+        names = [name for name in RANGED if name in one.space]
+        names = (names + [name for name in one.space if name not in names])[:2]
+        x_name, y_name = (names * 2)[:2]
+        x, y = ([point[name] for point in one.table.points] for name in (x_name, y_name))
+
+        def traces(go: ModuleType) -> list[plots.Trace]:
+            points = plots.points(go, np.array(x), np.array(y), one.table)
+            chosen = go.Scatter(
+                x=[x[index] for index in one.chosen],
+                y=[y[index] for index in one.chosen],
+                text=list(one.table.workloads),
+                mode="markers",
+                name="best of a workload",
+                marker={"size": 11},
+            )
+            ranges = [one.space[name] for name in (x_name, y_name)]
+            if not all("min" in each for each in ranges):
+                return [points, chosen]
+            (left, right), (low, high) = ((each["min"], each["max"]) for each in ranges)
+            outline = go.Scatter(
+                x=[left, right, right, left, left], y=[low, low, high, high, low], mode="lines", name="space"
+            )
+            return [points, chosen, outline]
+
+        return one.table.algorithm, x_name, y_name, traces
+
+    return [panel(one) for one in spaces]
