@@ -8,7 +8,7 @@ from typing import Any
 from algoperf import registry, spec
 from algoperf.backends import get_backend
 from algoperf.data import queue
-from algoperf.run.evaluation import Evaluator
+from algoperf.evaluation import Evaluator
 from algoperf.workload import WorkloadSpec
 
 

@@ -2,7 +2,7 @@
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
-        summary.json  checkpoint_<step>
+        summary.json  checkpoint_<step>  stop.json
 
 Names and columns are AlgoPerf's, so its tools read ours. JSON is replaced atomically; CSV rows are appended and
 flushed, so that a crash can tear the last line at most, which `read_csv` tolerates.
@@ -13,6 +13,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,35 @@ def flags_file(preemption_count: int | str) -> str:
 
 def meta_data_file(preemption_count: int | str) -> str:
     return f"meta_data_{preemption_count}.json"
+
+
+_OWN_NAMES = re.compile(
+    "|".join(
+        [
+            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP)),
+            rf"{CHECKPOINT_PREFIX}\d+",
+            # The names up to the number stand once, above.
+            *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
+        ]
+    )
+)
+
+
+def is_own(name: str) -> bool:
+    """Whether a file of this name in the folder of a trial is one that trials write, finished or half.
+
+    >>> [is_own(name) for name in ("flags_0.json", ".checkpoint_5.tmp", "my_notes.json")]
+    [True, True, False]
+    """
+    whole = name[1:-4] if name.startswith(".") and name.endswith(".tmp") else name
+    return _OWN_NAMES.fullmatch(whole) is not None
+
+
+def clear(folder: Path) -> None:
+    """Removes the records and checkpoints of earlier runs of a trial; other files in its folder stay."""
+    for path in folder.glob("*"):
+        if path.is_file() and is_own(path.name):
+            path.unlink()
 
 
 def newest(folder: Path, name: Callable[[str], str]) -> Path | None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from algoperf import direction
 from algoperf.spec import UsageError, no_such
 
 SUITES_DIR = Path(__file__).parent / "suites"
@@ -85,9 +86,7 @@ class WorkloadTargets:
         >>> load("algoperf_v05").targets("wmt").is_met_by(30.8491)
         True
         """
-        if self.higher_is_better:
-            return validation_metric >= self.validation_target
-        return validation_metric <= self.validation_target
+        return direction.at_least_as_good(validation_metric, self.validation_target, self.higher_is_better)
 
 
 @dataclass(frozen=True, kw_only=True)

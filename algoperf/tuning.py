@@ -9,7 +9,7 @@ import collections
 import json
 import keyword
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -217,9 +217,19 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
     return made
 
 
-def unread(hyperparameters: Any) -> list[str]:
-    """Names of hyperparameters that nobody has read; none for None."""
+def names_read(hyperparameters: Any) -> frozenset[str]:
+    """What somebody has asked such a namedtuple for, fields and others; nothing for None."""
+    return frozenset() if hyperparameters is None else frozenset(type(hyperparameters)._read)
+
+
+def unread(hyperparameters: Any, read_earlier: Collection[str] = ()) -> list[str]:
+    """Names of hyperparameters that nobody has read; none for None.
+
+    Args:
+      hyperparameters: of `make_hyperparameters`, or None.
+      read_earlier: `names_read` in an earlier part of the run.
+    """
     if hyperparameters is None:
         return []
-    kind = type(hyperparameters)
-    return [name for name in kind._fields if name not in kind._read]
+    read = {*names_read(hyperparameters), *read_earlier}
+    return [name for name in type(hyperparameters)._fields if name not in read]

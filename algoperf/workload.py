@@ -14,7 +14,7 @@ from typing import Any
 
 import ml_collections
 
-from algoperf import frameworks, spec
+from algoperf import direction, frameworks, spec
 from algoperf.spec import UsageError
 
 
@@ -119,7 +119,7 @@ class WorkloadSpec:
 
     def meets(self, value: float, target: float) -> bool:
         """Whether a metric value is at least as good as a target; NaN never is."""
-        return value >= target if self.higher_is_better else value <= target
+        return direction.at_least_as_good(value, target, self.higher_is_better)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON types."""

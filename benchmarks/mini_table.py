@@ -12,17 +12,18 @@ import collections
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
 from algoperf import commands, records
+from algoperf.run import summary as summaries
+from algoperf.run.summary import Summary
 from algoperf.spec import UsageError, no_such
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("algorithms", None, "Columns, in this order; all there are by default.")
 
-Summaries = Mapping[tuple[str, str, str], Sequence[Mapping[str, Any]]]
+Summaries = Mapping[tuple[str, str, str], Sequence[Summary]]
 """(workload, framework, algorithm) -> summaries of its studies."""
 
 
@@ -53,24 +54,26 @@ def read(folders: Sequence[Path]) -> Summaries:
         for path in paths:
             algorithm, _, place = path.relative_to(folder).parts[:3]
             workload, _, framework = place.rpartition("_")
-            found[workload, framework, algorithm].append(records.read_json(path))
+            summary = summaries.read(path.parent)
+            if summary is not None:
+                found[workload, framework, algorithm].append(summary)
     return found
 
 
-def cell(summaries: Sequence[Mapping[str, Any]]) -> str:
+def cell(trials: Sequence[Summary]) -> str:
     """See the head of this file."""
-    if not summaries:
+    if not trials:
         return ""
-    bests = [(one.get("best") or {}).get(f"validation/{one['target_metric']}") for one in summaries]
+    bests = [(one.best or {}).get(f"validation/{one.target_metric}") for one in trials]
     known = [best for best in bests if best is not None]
     best = f"{statistics.median(known):.4g}" if known else "nothing"
-    hits = [one["validation_target_reached"] for one in summaries if one["validation_target_reached"]]
+    hits = [one.validation_target_reached for one in trials if one.validation_target_reached]
     if not hits:
-        return f"missed: {best} ({summaries[0]['status']})"
-    many = f"{len(hits)} of {len(summaries)}: " if len(summaries) > 1 else ""
-    if 2 * len(hits) <= len(summaries):
+        return f"missed: {best} ({trials[0].status})"
+    many = f"{len(hits)} of {len(trials)}: " if len(trials) > 1 else ""
+    if 2 * len(hits) <= len(trials):
         return f"{many}{best}"
-    lost = [float("inf")] * (len(summaries) - len(hits))
+    lost = [float("inf")] * (len(trials) - len(hits))
     seconds, steps = (
         statistics.median([*(hit[name] for hit in hits), *lost])
         for name in ("submission_time_sec", "global_step")

@@ -154,8 +154,9 @@ class Engine(abc.ABC):
 
     def _take_in(self, key: str) -> None:
         if self._limits is not None and self.states[key].is_final:
-            summary = self._store.summary(self._jobs[key]) or {}
-            self._limits.finished(self._jobs[key], summary.get("validation_target_reached"))
+            summary = self._store.summary(self._jobs[key])
+            reached = None if summary is None else summary.validation_target_reached
+            self._limits.finished(self._jobs[key], reached)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

@@ -119,7 +119,7 @@ class Run:
             outcome, error = Outcome.REFUSED, self._log_tail()
         else:
             outcome = Outcome.CRASHED
-            error = summary["error"] if summary is not None and summary.get("error") else self._log_tail()
+            error = (summary and summary.error) or self._log_tail()
         seconds = round(time.monotonic() - self.started, 3)
         self._store.end(self.job, self.attempt, outcome, error, exit_code=code, seconds=seconds)
         return outcome

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 from algoperf.run.progress import duration
+from algoperf.run.summary import Summary
 from campaign.engine import Running
 from campaign.job_plan import Job
 from campaign.process import last_evaluation
@@ -50,7 +51,7 @@ class Expectations:
         self._seen: dict[tuple[str, ...], list[Expected]] = collections.defaultdict(list)
         for job in jobs:
             if states[job.key] is State.DONE:
-                found = _measured(job, store.summary(job) or {})
+                found = _measured(job, store.summary(job))
                 if found is not None:
                     self._seen[job.submission, job.workload].append(found)
                     self._seen[(job.workload,)].append(found)
@@ -69,16 +70,15 @@ class Expectations:
         return Expected(OVERHEAD_FACTOR * job.budget_sec, False)
 
 
-def _measured(job: Job, summary: dict[str, Any]) -> Expected | None:
-    try:
-        return Expected(
-            summary["ledger"]["wall"],
-            True,
-            sum(path.stat().st_size for path in job.folder.iterdir() if path.is_file()),
-            summary["peak_memory"]["host_bytes"],
-        )
-    except KeyError:  # A summary of another version.
-        return None
+def _measured(job: Job, summary: Summary | None) -> Expected | None:
+    if summary is None or summary.ledger is None or summary.peak_memory is None:
+        return None  # Of an older version.
+    return Expected(
+        summary.ledger["wall"],
+        True,
+        sum(path.stat().st_size for path in job.folder.iterdir() if path.is_file()),
+        summary.peak_memory["host_bytes"],
+    )
 
 
 def plan_text(
@@ -163,11 +163,10 @@ def savings(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> l
     lines, saved = [], 0.0
     for job in jobs:
         if states[job.key] is State.STOPPED:
-            summary = store.summary(job) or {}
-            saved += job.budget_sec - summary["submission_time_sec"]
-            lines.append(
-                f"  stopped: {job.key} after {duration(summary['submission_time_sec'])}: {summary['stop_reason']}"
-            )
+            summary = store.summary(job)
+            spent = (summary and summary.submission_time_sec) or 0.0
+            saved += job.budget_sec - spent
+            lines.append(f"  stopped: {job.key} after {duration(spent)}: {summary and summary.stop_reason}")
     if lines:
         lines.append(f"  saved: at most {duration(saved)} of submission time in {len(lines)} trials")
     return lines

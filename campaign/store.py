@@ -22,8 +22,9 @@ from typing import Any
 import psutil
 
 from algoperf import records
-from algoperf.run import trial
+from algoperf.run import summary as summaries
 from algoperf.run.identity import SOURCE, difference
+from algoperf.run.summary import Summary
 from algoperf.spec import UsageError
 from campaign.job_plan import Job
 
@@ -168,15 +169,19 @@ class Store:
         attempt.update(outcome=outcome, **facts, **({} if error is None else {"error": error}))
         crashes = self._num_crashes(self.attempts(job))
         if (outcome is Outcome.REFUSED or crashes >= MAX_CRASHES) and self.summary(job) is None:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            exit_code = facts.get("exit_code")
-            content = {
-                "status": "failed",
-                "error": error,
-                "exit_code": exit_code,
-                "hyperparameters": job.point,
-            }
-            records.write_json(job.folder / records.SUMMARY, content)
+            given_up = Summary(
+                status="failed",
+                submission=job.submission,
+                workload=job.workload,
+                framework=job.framework,
+                study=job.study,
+                trial=job.trial,
+                hyperparameters=job.point,
+                budget_sec=job.budget_sec,
+                error=error,
+                exit_code=facts.get("exit_code"),
+            )
+            summaries.write(job.folder, given_up)
 
     def lose(self, attempt: Attempt) -> bool:
         """Ends an attempt whose holder is known to be gone, without waiting for its silence to last.
@@ -202,7 +207,7 @@ class Store:
         has_crashed = state is State.WAITING and attempts and attempts[-1].outcome is Outcome.CRASHED
         if state is not State.FAILED and not has_crashed:
             return False
-        trial.clear(job.folder)
+        records.clear(job.folder)
         for attempt in attempts:
             attempt.update(forgiven=True)
         return True
@@ -250,17 +255,17 @@ class Store:
 
     def _state(self, job: Job, attempts: list[Attempt]) -> State:
         summary = self.summary(job)
-        identity = (summary or {}).get("identity")
+        identity = None if summary is None else summary.identity
         if identity is None and attempts:  # It goes on, and would be refused by its own process.
             identity = records.newest_meta_data(job.folder).get("identity")
         self._check_same(job, identity or {})
         return self._judge(job, summary, attempts)
 
-    def _judge(self, job: Job, summary: dict[str, Any] | None, attempts: list[Attempt]) -> State:
+    def _judge(self, job: Job, summary: Summary | None, attempts: list[Attempt]) -> State:
         if summary is not None:
-            if summary["status"] == "stopped":
+            if summary.status == "stopped":
                 return State.STOPPED
-            if summary["status"] != "failed" and not self._goes_on(job, summary):
+            if summary.status != "failed" and not summary.goes_on(job.max_steps):
                 return State.DONE
         if attempts:
             last = attempts[-1]
@@ -271,22 +276,13 @@ class Store:
         crashes = self._num_crashes(attempts)
         return State.FAILED if crashes >= MAX_CRASHES else State.WAITING
 
-    def summary(self, job: Job) -> dict[str, Any] | None:
+    def summary(self, job: Job) -> Summary | None:
         """What a finished trial left; None while there is nothing."""
-        try:
-            return records.read_json(job.folder / records.SUMMARY)
-        except (FileNotFoundError, ValueError):
-            return None
+        return summaries.read(job.folder)
 
     @staticmethod
     def _num_crashes(attempts: Iterable[Attempt]) -> int:
         return sum(one.outcome is Outcome.CRASHED and not one.is_forgiven for one in attempts)
-
-    @staticmethod
-    def _goes_on(job: Job, summary: dict[str, Any]) -> bool:
-        return summary["status"] == "max_steps" and (
-            job.max_steps is None or job.max_steps > summary["global_step"]
-        )
 
     @staticmethod
     def _check_same(job: Job, stored: Mapping[str, Any]) -> None:

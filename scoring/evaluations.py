@@ -164,12 +164,3 @@ def first_hit(validation: Sequence[float], targets: WorkloadTargets) -> int | No
     There is no interpolation between evaluations, and equality counts.
     """
     return next((index for index, value in enumerate(validation) if targets.is_met_by(value)), None)
-
-
-def best(validation: Sequence[float], higher_is_better: bool) -> float:
-    """Best value, NaN left out; NaN if there is no other."""
-    if math.isnan(sum(validation)):
-        validation = [value for value in validation if not math.isnan(value)]
-    if not validation:
-        return math.nan
-    return max(validation) if higher_is_better else min(validation)

@@ -12,7 +12,8 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from algoperf import frameworks, records
+from algoperf import direction, frameworks, records
+from algoperf.run import summary
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
 from scoring import evaluations
@@ -141,7 +142,7 @@ def read_trial(
         return with_outcome(identity, status=status or "unreadable")
     for kind, detail in log.oddities:
         report(kind, detail)
-    best = evaluations.best(log.validation, targets.higher_is_better)
+    best = direction.best(log.validation, targets.higher_is_better)
     index = evaluations.first_hit(log.validation, targets) if targets.is_met_by(best) else None
     hit = None if index is None else Hit(index, log.submission_time_sec[index], log.global_step[index])
     return with_outcome(
@@ -170,8 +171,8 @@ def read_side_files(folder: str, report: evaluations.Report) -> str:
     status = ""
     for name in sorted(os.listdir(folder)):
         if name == records.SUMMARY:
-            summary = read_json(f"{folder}/{name}")
-            status = str(summary.get("status") or "")
+            found = summary.read(folder)
+            status = "" if found is None else found.status
         elif FLAGS.fullmatch(name):
             every = read_json(f"{folder}/{name}").get("eval_every_steps")
             if every not in (None, 0, "", "0"):

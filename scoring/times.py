@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from algoperf import direction
 from algoperf.suites import Ruleset, Suite, WorkloadTargets
 from scoring.procedure import Procedure
 from scoring.results import SUBMISSION_TIME, Miss, Reason, Trial
@@ -126,21 +127,13 @@ def study_time(
         (t, hit) for t, hit in hits if not procedure.check_budget or hit.submission_time_sec <= budget_sec
     ]
     if not counting:
-        best = best_of([trial.best for trial in trials], targets)
+        best = direction.best([trial.best for trial in trials], targets.higher_is_better)
         return StudyTime(study, math.inf, None, why_no_trial_counts(trials, best, targets, budget_sec), best)
     if procedure.fastest_trial:
         chosen, hit = min(counting, key=lambda pair: pair[1].submission_time_sec)
     else:
         chosen, hit = min(counting, key=lambda pair: (pair[1].evaluation, pair[1].submission_time_sec))
     return StudyTime(study, hit.on(axis), chosen.trial, None)
-
-
-def best_of(metrics: Sequence[float], targets: WorkloadTargets) -> float:
-    """The best of several metrics, NaN left out; NaN of none."""
-    known = [value for value in metrics if not math.isnan(value)]
-    if not known:
-        return math.nan
-    return max(known) if targets.higher_is_better else min(known)
 
 
 def why_no_trial_counts(
@@ -170,9 +163,8 @@ def over_budget(time_sec: float, clock_factor: float, budget_sec: float) -> str:
 
 
 def not_reached(best: float, targets: WorkloadTargets) -> str:
-    sign = ">=" if targets.higher_is_better else "<="
     known = "" if math.isnan(best) else f"best {targets.metric_name} {best:.6g}, "
-    return f"{known}target {sign} {targets.validation_target:.6g}"
+    return f"{known}target {direction.sign(targets.higher_is_better)} {targets.validation_target:.6g}"
 
 
 def workload_time(
@@ -219,7 +211,8 @@ def why_infinite(studies: Sequence[StudyTime], targets: WorkloadTargets) -> Miss
     counts = collections.Counter(miss.reason for miss in misses)
     reason = max(Reason, key=lambda one: counts[one])
     if reason is Reason.TARGET_NOT_REACHED:
-        detail = not_reached(best_of([study.best for study in studies if study.miss], targets), targets)
+        best = direction.best([study.best for study in studies if study.miss], targets.higher_is_better)
+        detail = not_reached(best, targets)
     else:
         detail = next(miss.detail for miss in misses if miss.reason is reason)
     others = "".join(f"; {counts[one]} {one}" for one in Reason if counts[one] and one is not reason)

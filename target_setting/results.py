@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algoperf import registry
+from algoperf import direction, registry
 from algoperf.spec import UsageError
 from target_setting.sweep import Point, SweepTrial
 
@@ -48,7 +48,9 @@ class Metric:
 
     def meets(self, values: np.ndarray | float, target: float) -> np.ndarray:
         """Whether values are at least as good as the target; NaN is not."""
-        return np.isfinite(values) & (self.costs(values) <= self.costs(target))
+        return np.isfinite(values) & direction.at_least_as_good(
+            np.asarray(values), target, self.higher_is_better
+        )
 
 
 def metric_of(workload: str) -> Metric:

@@ -17,6 +17,8 @@ from typing import Any, TypedDict
 import numpy as np
 
 from algoperf import frameworks, records, registry
+from algoperf.run import summary as summaries
+from algoperf.run.summary import Summary
 from algoperf.spec import UsageError, no_such
 from scoring import evaluations, reading
 from scoring.results import Finding, Kind
@@ -198,10 +200,10 @@ def read_trial(
     folder: Path, coordinates: Coordinates, metric_name: str, findings: list[Finding]
 ) -> SweepTrial | None:
     """The trial in `folder`; None where it is not finished. A trial that failed early has no evaluations."""
-    summary: dict[str, Any] = reading.read_json(str(folder / records.SUMMARY))
-    if not summary.get("status"):
+    summary = summaries.read(folder)
+    if summary is None:
         return None
-    point: Point = reading.read_json(str(folder / records.HPARAMS)) or summary.get("hyperparameters") or {}
+    point: Point = reading.read_json(str(folder / records.HPARAMS)) or summary.hyperparameters or {}
     try:
         columns = records.read_csv(folder / records.EVAL_MEASUREMENTS)
     except (OSError, UnicodeDecodeError):
@@ -230,14 +232,14 @@ def read_trial(
     return SweepTrial(
         **coordinates,
         point=point,
-        status=str(summary["status"]),
+        status=summary.status,
         step=column(records.GLOBAL_STEP),
         submission_time_sec=column(records.SUBMISSION_TIME),
         validation=column(f"validation/{metric_name}"),
         test=column(f"test/{metric_name}"),
         train=column(f"train/{metric_name}"),
-        end_time_sec=_number(summary.get("submission_time_sec")),
-        end_step=_number(summary.get("global_step")),
+        end_time_sec=_number(summary.submission_time_sec),
+        end_step=_number(summary.global_step),
         facts=_facts(folder, summary),
     )
 
@@ -246,16 +248,16 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, (int, float)) else np.nan
 
 
-def _facts(folder: Path, summary: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(folder: Path, summary: Summary) -> dict[str, Any]:
     """What says how to repeat the run; of the last start where there were several."""
     newest = records.newest(folder, records.meta_data_file)
     meta_data = {} if newest is None else reading.read_json(str(newest))
-    identity = summary.get("identity") or {}
+    identity = summary.identity or {}
     names = ("seeds", "package_versions", "git_commit_hash", "git_dirty", "device", "submission_hash")
     return {
         "rng_seed": meta_data.get("rng_seed", identity.get("rng_seed")),
         "workload_config": identity.get("workload_config"),
-        "global_batch_size": summary.get("global_batch_size"),
+        "global_batch_size": summary.global_batch_size,
         **{name: meta_data.get(name) for name in names},
     }
 

@@ -98,8 +98,8 @@ class Exchange(Protocol):
     def failure(self) -> str | None:
         """The reason that came first, if any process has failed."""
 
-    def count_farewell(self, more: int = 1) -> int:
-        """Counts this process as gone after a failure; returns how many are."""
+    def count_departed(self, more: int = 1) -> int:
+        """Adds `more` to the processes that have departed after a failure; returns how many have."""
 
 
 class Backend(Protocol):
@@ -198,6 +198,12 @@ class BoundWorkload(Protocol):
     """`workloads/<family>/data.py`."""
     backend: Backend
     model: BoundModel
+
+
+def exchange_of(backend: Backend) -> Exchange:
+    """By which the processes of a run talk, of which there must be several."""
+    assert backend.exchange is not None
+    return backend.exchange
 
 
 def describe_cpus(num_processes: int) -> str:

@@ -127,8 +127,8 @@ class JaxExchange:
         except jax.errors.JaxRuntimeError:  # Not there.
             return None
 
-    def count_farewell(self, more: int = 1) -> int:
-        return int(self._store.key_value_increment(f"{KEY}/farewell", more))
+    def count_departed(self, more: int = 1) -> int:
+        return int(self._store.key_value_increment(f"{KEY}/departed", more))
 
 
 def _gather_bytes(row: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ class TorchExchange:
     def failure(self) -> str | None:
         return self._store.get("failure").decode() if self._store.check(["failure"]) else None
 
-    def count_farewell(self, more: int = 1) -> int:
-        return self._store.add("farewell", more)
+    def count_departed(self, more: int = 1) -> int:
+        return self._store.add("departed", more)
 
 
 class MaskGenerator:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import records
+from algoperf.spec import UsageError
 
 VERSION = 1
 
@@ -32,6 +33,7 @@ def save(folder: Path, global_step: int, content: dict[str, Any], keep_older: bo
       keep_older: whether earlier checkpoints stay.
     """
     path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
+    # Beside it, because a rename is atomic within one file system only.
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -54,13 +56,22 @@ def load(folder: Path) -> dict[str, Any] | None:
     """The newest readable checkpoint of a trial folder, or None.
 
     Checkpoints are pickles of this harness's own making: restore only folders that you trust.
+
+    Raises:
+      UsageError: if a later version of the program wrote it; an older checkpoint would lose the work since.
     """
     for path in list_checkpoints(folder):
         try:
             with open(path, "rb") as file:
                 content = pickle.load(file)
-            if content["version"] == VERSION:
-                return content
+            version = content["version"]
         except Exception:  # Damaged, which pickle reports in many ways; an older one may be whole.
             continue
+        if version == VERSION:
+            return content
+        if isinstance(version, int) and version > VERSION:
+            raise UsageError(
+                f"{path} has version {version}, and this program reads version {VERSION}: use the version that wrote "
+                "it, or start over with --overwrite."
+            )
     return None

@@ -92,7 +92,7 @@ class Ledger:
         return {**self._spent_ns, "wall": self._earlier_wall_ns + _wall_ns() - self._wall_start_ns}
 
     def add_earlier(self, state: dict[str, int]) -> None:
-        """Continues from the state of a run that was interrupted; downtime is nobody's."""
+        """Continues from the state of a run that was interrupted; the time between the two is in no bucket."""
         for bucket in BUCKETS:
             self._spent_ns[bucket] += state[bucket]
         self._earlier_wall_ns += state["wall"]

@@ -11,15 +11,15 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from algoperf.backends.base import Backend
+from algoperf.backends.base import Backend, exchange_of
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
 from algoperf.spec import Interrupted, UsageError
 
 T = TypeVar("T")
 
-POLL_SEC = 0.5
-FAREWELL_SEC = 5.0
-"""How long process 0, which others may depend on for the news, waits for them before it ends."""
+POLL_SEC = 0.5  # One request to the store each time; a failure may well be told so much later.
+GRACE_PERIOD_SEC = 5.0
+"""How long process 0, whose store others may ask for the failure, waits for them to depart before it ends."""
 EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": EXIT_SIGNAL_BASE + signal.SIGINT}
 """How a process ended -> exit code of all; only '', a failure, is recorded."""
 ANNOUNCED = re.compile(r"process (\d+)(?: \(([a-z ]+)\))?: ")
@@ -35,7 +35,7 @@ def from_first(backend: Backend, make: Callable[[], T]) -> T:
             value = make()
         except UsageError as error:
             problem = str(error)
-    value, problem = backend.exchange.broadcast((value, problem))
+    value, problem = exchange_of(backend).broadcast((value, problem))
     if problem is not None:
         raise UsageError(problem)
     return value
@@ -49,7 +49,7 @@ def check_same_settings(backend: Backend, settings: Mapping[str, Any]) -> None:
     """
     if backend.num_processes == 1:
         return
-    first, *others = backend.exchange.gather(dict(settings))
+    first, *others = exchange_of(backend).gather(dict(settings))
     for index, other in enumerate(others, start=1):
         for key, value in first.items():
             if other.get(key) != value:
@@ -59,14 +59,14 @@ def check_same_settings(backend: Backend, settings: Mapping[str, Any]) -> None:
                 )
 
 
-class Together:
+class FailureWatcher:
     """Ends all processes of a run when one of them fails; nothing happens with a single process.
 
-    A process that waits for one that is gone may wait for ever. So the one that fails says why first, and a thread of
-    each other looks for such news and ends its process.
+    A process that waits for one that is gone may wait for ever. So the one that fails announces why first, and a thread
+    of each other polls for failures and ends its process.
 
     Args:
-      backend: carries the news.
+      backend: carries the announcements.
     """
 
     def __init__(self, backend: Backend):
@@ -77,12 +77,12 @@ class Together:
         self.record: Callable[[str], None] = lambda reason: None
         """Called with the reason on a process that ends because one has failed; not for wrong input."""
         if backend.num_processes > 1:
-            self._watch = threading.Thread(target=self._look, name="failures", daemon=True)
+            self._watch = threading.Thread(target=self._poll, name="failure-watcher", daemon=True)
             self._watch.start()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         while not self._closed.wait(POLL_SEC):
-            reason = self._backend.exchange.failure()
+            reason = exchange_of(self._backend).failure()
             if reason is None:
                 continue
             with self._ending:
@@ -92,8 +92,8 @@ class Together:
                 return self.leave(reason)
 
     def leave(self, announced: str) -> None:
-        """Ends this process because of what one has announced, with the record of a failure."""
-        how = ANNOUNCED.match(announced)[2] or ""
+        """Ends this process because of what one has announced; a failure is recorded."""
+        how = _announced(announced)[1]
         if not how:
             with contextlib.suppress(Exception):  # We end, recorded or not.
                 self.record(announced)
@@ -112,13 +112,13 @@ class Together:
             self._closed.set()
             self.has_failed = True
             head = f"process {self._backend.process_index}" + (f" ({how})" if how else "")
-            first = self._backend.exchange.announce_failure(f"{head}: {reason}")
+            first = exchange_of(self._backend).announce_failure(f"{head}: {reason}")
         if not first.endswith(reason):
             print(f"error: {_first_line(first)}", file=sys.stderr)
         return first
 
     def close(self) -> None:
-        """Stops looking."""
+        """Stops polling."""
         self._closed.set()
 
 
@@ -127,37 +127,37 @@ def leave(backend: Backend, exit_code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.suppress(Exception):
-        left = backend.exchange.count_farewell()
-        end = time.monotonic() + FAREWELL_SEC
-        while backend.process_index == 0 and left < backend.num_processes and time.monotonic() < end:
+        departed = exchange_of(backend).count_departed()
+        end = time.monotonic() + GRACE_PERIOD_SEC
+        while backend.process_index == 0 and departed < backend.num_processes and time.monotonic() < end:
             time.sleep(0.05)
-            left = backend.exchange.count_farewell(0)
+            departed = exchange_of(backend).count_departed(0)
     os._exit(exit_code)
 
 
 @contextlib.contextmanager
-def ending_together(backend: Backend) -> Iterator[Together]:
+def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
     """Around a trial; what leaves it on one process ends all: exit code 1 or, for UsageError, 2, for Ctrl-C 130."""
-    together = Together(backend)
+    failures = FailureWatcher(backend)
     try:
-        with _time_for_the_news(backend):
-            yield together
+        with _sigterm_grace_period(backend):
+            yield failures
     except BaseException as error:
         if backend.num_processes == 1 or isinstance(error, Interrupted):  # All agreed on an interruption.
             raise
-        how = {UsageError: "wrong input", KeyboardInterrupt: "stopped"}
-        how = next((name for kind, name in how.items() if isinstance(error, kind)), "")
+        kinds: dict[type[BaseException], str] = {UsageError: "wrong input", KeyboardInterrupt: "stopped"}
+        how = next((name for kind, name in kinds.items() if isinstance(error, kind)), "")
         text = traceback.format_exc() if how == "" else str(error) or "stopped"
-        first = together.announce(text, how)
-        if int(ANNOUNCED.match(first)[1]) == backend.process_index or not first.endswith(text):
+        first = failures.announce(text, how)
+        if _announced(first)[0] == backend.process_index or not first.endswith(text):
             print(f"error: {text}", file=sys.stderr)
-        together.leave(first)
+        failures.leave(first)
     finally:
-        together.close()
+        failures.close()
 
 
 @contextlib.contextmanager
-def _time_for_the_news(backend: Backend) -> Iterator[None]:
+def _sigterm_grace_period(backend: Backend) -> Iterator[None]:
     """Within, SIGTERM ends process 0 a moment later: a launcher sends it as soon as another process has failed."""
     in_main_thread = threading.current_thread() is threading.main_thread()  # Others cannot handle signals.
     if backend.num_processes == 1 or backend.process_index or not in_main_thread:
@@ -166,7 +166,7 @@ def _time_for_the_news(backend: Backend) -> Iterator[None]:
 
     def end(number: int, frame: Any) -> None:
         del frame
-        # Meanwhile the thread that looks for news records them and ends this process.
+        # Meanwhile the failure watcher records why and ends this process.
         time.sleep(3 * POLL_SEC)
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -176,6 +176,13 @@ def _time_for_the_news(backend: Backend) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _announced(text: str) -> tuple[int, str]:
+    """Number of the process that announced a failure, and how it ended, one of `EXIT_CODES`."""
+    found = ANNOUNCED.match(text)
+    assert found is not None
+    return int(found[1]), found[2] or ""
 
 
 def _first_line(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from algoperf import backends, records
 from algoperf import submission as submissions
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
-from algoperf.run import clock, processes, summaries, trial
+from algoperf.run import clock, processes, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import SOURCE, Identity, difference, identity_of
 from algoperf.run.study import StudyPlan
@@ -39,18 +39,18 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
     launch.prepare()  # Before the submission is imported, which may ask for devices.
     if plan.hosts is not None:
         launch.join_hosts(plan.hosts)
-    summary = run_trial(plan, number, ledger)
+    ended = run_trial(plan, number, ledger)
     backend = backends.get_backend(plan.framework)
     if backend.process_index == 0:
-        print(summaries.describe(summary, plan.folder(number)))
-    if summary["status"] != "failed":
+        print(summary.describe(ended, plan.folder(number)))
+    if ended.status != "failed":
         return 0
     if backend.num_processes > 1:
         processes.leave(backend, EXIT_FAILED)
     return EXIT_FAILED
 
 
-def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> dict[str, Any]:
+def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
     """Runs one trial in this process, which may be one of several."""
     settings, point = plan.settings, plan.points[number - 1]
     submission = _load_submission(plan)
@@ -85,7 +85,7 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
     except Exception:
         if plan.hosts is None and not backends.launch(plan.framework).is_launched():  # Started alone.
             raise
-        with processes.ending_together(backends.get_backend(plan.framework)):
+        with processes.watch_failures(backends.get_backend(plan.framework)):
             raise
 
 

@@ -9,18 +9,14 @@ import dataclasses
 import math
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from algoperf.backends.base import SubmissionError
-from algoperf.run import clock
-from algoperf.run.evaluation import SPLITS
+from algoperf.backends.base import SubmissionError, exchange_of
+from algoperf.bound_workload import Workload
+from algoperf.evaluation import SPLITS
+from algoperf.run import clock, due
 from algoperf.spec import Interrupted, TrainingCompleteError
-
-PROGRESS_PERIOD_NS = 1_000_000_000
-
-# What can be due after a step, the most urgent last.
-NOTHING_DUE, PROGRESS_DUE, END_DUE, EVALUATION_DUE = range(4)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -66,7 +62,8 @@ class TrainingLoop:
       workload: bound workload, its model initialised.
       submission: module with the submission's functions.
       hyperparameters: namedtuple or None.
-      state: where to begin; changed in place.
+      state: where to begin; changed in place, so that whoever catches a signal or an error out of the loop holds the
+        newest one. Nothing else that is passed here is changed by the loop itself.
       queue: endless training batches.
       ledger: the open time ledger.
       keys: global_step -> keys for data selection, update and prepare_for_eval.
@@ -79,11 +76,11 @@ class TrainingLoop:
 
     def __init__(
         self,
-        workload: Any,
-        submission: Any,
+        workload: Workload,
+        submission: types.ModuleType,
         hyperparameters: Any,
         state: TrialState,
-        queue: Any,
+        queue: Iterator[Any],
         ledger: clock.Ledger,
         keys: Callable[[int], tuple[Any, Any, Any]],
         options: LoopOptions,
@@ -146,13 +143,32 @@ class TrainingLoop:
             return "max_steps"
         return None
 
-    def _next_eval_step(self) -> float:
-        """The step after which an evaluation is due whatever the time."""
-        step, every = self.state.global_step, self.options.eval_every_steps
-        last = math.inf if self.options.max_steps is None else self.options.max_steps
-        if every is None or self.options.skip_evals:
-            return last
-        return min(last, 1 if step == 0 else (step // every + 1) * every)
+    def _schedule(self) -> due.Schedule:
+        options, step = self.options, self.state.global_step
+        every = None if options.skip_evals else options.eval_every_steps
+        by_time = options.eval_every_steps is None and not options.skip_evals
+        return due.Schedule(
+            self._backend,
+            self.ledger,
+            step=step,
+            eval_step=due.next_eval_step(step, every=every, max_steps=options.max_steps),
+            eval_ns=self._next_eval_ns if by_time else math.inf,
+            budget_ns=self._budget_ns,
+        )
+
+    def _fixed_arguments(self) -> dict[str, Any]:
+        """The arguments of `update_params` that are the same at every step until an evaluation."""
+        workload = self.workload
+        arguments = {
+            "workload": workload,
+            "current_params_types": workload.model_params_types,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": workload.loss_type,
+            "eval_results": self.state.eval_results,
+        }
+        if self._wants_train_state:
+            arguments["train_state"] = types.MappingProxyType(self._train_state)
+        return arguments
 
     def _steps_until_pause(self) -> bool:
         """Trains until something is due; returns whether that is an evaluation.
@@ -160,35 +176,17 @@ class TrainingLoop:
         The hot loop: what it does besides calling the submission takes a few microseconds a step.
         """
         state, ledger, keys, train_state = self.state, self.ledger, self.keys, self._train_state
-        workload, hyperparameters, queue, backend = (
-            self.workload,
-            self.hyperparameters,
-            self.queue,
-            self._backend,
-        )
+        workload, hyperparameters, queue = self.workload, self.hyperparameters, self.queue
         data_selection, update_params = self.submission.data_selection, self.submission.update_params
-        arguments = {
-            "workload": workload,
-            "current_params_types": workload.model_params_types,
-            "hyperparameters": hyperparameters,
-            "loss_type": workload.loss_type,
-            "eval_results": state.eval_results,
-        }
-        if self._wants_train_state:
-            arguments["train_state"] = types.MappingProxyType(train_state)
+        arguments, schedule = self._fixed_arguments(), self._schedule()
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
         # Only locals hold the arrays while the submission runs: it may donate them.
         state.params = state.model_state = state.optimizer_state = None
         step = state.global_step
-        agreement = _Agreement(backend, step) if backend.num_processes > 1 else None
-        by_time = self.options.eval_every_steps is None and not self.options.skip_evals
-        eval_ns = self._next_eval_ns if by_time else math.inf
-        eval_step = self._next_eval_step()
-        progress_ns = ledger.enter(clock.OTHER)
-        wall_offset_sec = time.time() - progress_ns * 1e-9
+        # Locals, because each step looks at them.
+        agreement, check_ns, eval_step = schedule.agreement, schedule.check_ns, schedule.eval_step
+        wall_offset_sec = time.time() - ledger.enter(clock.OTHER) * 1e-9
         try:
-            # The budget cannot be spent before this much wall time has passed, so one comparison a step will do.
-            check_ns = min(eval_ns, progress_ns, progress_ns + self._budget_ns - ledger.submission_ns)
             while True:
                 data_key, update_key, _ = keys(step)
                 ledger.enter("data_selection")
@@ -227,32 +225,31 @@ class TrainingLoop:
                     is_due = step >= agreement.next_step
                 if is_due or step >= eval_step or state.training_complete:
                     if agreement is not None:
-                        self._wait(clock.UPDATE)  # Comparing waits as well, but on nobody's clock.
+                        self._wait(
+                            clock.UPDATE
+                        )  # Comparing waits as well, but that time is charged to nobody.
                         now = ledger.enter("other")
-                    if step >= eval_step or now >= eval_ns or state.training_complete:
-                        due = EVALUATION_DUE
-                    elif self.stop_signal or ledger.submission_ns >= self._budget_ns:
-                        due = END_DUE
-                    else:
-                        due = PROGRESS_DUE if now >= progress_ns else NOTHING_DUE
-                    if agreement is not None:
-                        due = agreement.on(due, step, now, check_ns)
-                        ledger.waited_since(now)
-                    if due >= END_DUE:
-                        return due == EVALUATION_DUE and not self.options.skip_evals
-                    if due == PROGRESS_DUE:
-                        # Once a second the device catches up: the reading is then true, and a budget cannot be
-                        # overrun by more than a second of queued steps. Costs one dispatch a second.
-                        self._wait(clock.UPDATE)
-                        state.global_step = step
-                        ledger.enter("logging")
-                        self.on_progress(state, ledger.submission_ns * 1e-9)
-                        now = ledger.enter("other")
-                        progress_ns = now + PROGRESS_PERIOD_NS
-                    check_ns = min(eval_ns, progress_ns, now + self._budget_ns - ledger.submission_ns)
+                    found = schedule.after(step, now, state.training_complete, self.stop_signal)
+                    if found >= due.END_DUE:
+                        return found == due.EVALUATION_DUE and not self.options.skip_evals
+                    if found == due.PROGRESS_DUE:
+                        schedule.reported(self._report_progress(step))
+                    check_ns = schedule.check_ns
         finally:
             state.params, state.model_state, state.optimizer_state = params, model_state, optimizer_state
             state.global_step = step
+
+    def _report_progress(self, step: int) -> int:
+        """Shows that the run lives; returns the reading of the ledger after that.
+
+        The device catches up first, about once a second: what is shown is then true, and a budget cannot be overrun by
+        more than a second of queued steps. It costs one dispatch.
+        """
+        self._wait(clock.UPDATE)
+        self.state.global_step = step
+        self.ledger.enter(clock.LOGGING)
+        self.on_progress(self.state, self.ledger.submission_ns * 1e-9)
+        return self.ledger.enter(clock.OTHER)
 
     # ---- pauses ------------------------------------------------------------------------------------------------
 
@@ -309,7 +306,7 @@ class TrainingLoop:
         ledger.enter(clock.OTHER)
         if self._backend.num_processes > 1:
             # Sums may be rounded differently, and all must end at the same step.
-            metrics = self._backend.exchange.broadcast(metrics)
+            metrics = exchange_of(self._backend).broadcast(metrics)
         state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
         state.test_goal_reached |= workload.has_reached_test_target(metrics)
         state.eval_results.append((state.global_step, metrics))
@@ -353,31 +350,6 @@ class TrainingLoop:
         del returned
         self._wait(clock.PREPARE_FOR_EVAL)
         self._model.check_update(state.params, state.model_state)
-
-
-class _Agreement:
-    """When the processes of a distributed run compare what is due, as their clocks differ; the same steps for all.
-
-    Comparing waits for the device. So the next time is half as far away as whatever is due next would be at the speed
-    so far, and at most twice as many steps as the last time: in a second of 10 ms steps about ten times, not a hundred.
-    """
-
-    def __init__(self, backend: Any, step: int):
-        self._backend = backend
-        self._step, self._num_steps, self._since_ns = step, 1, None
-        self.next_step = step + 1
-
-    def on(self, due: int, step: int, now_ns: int, check_ns: float) -> int:
-        """What is most urgent for any process, which counts for all."""
-        wanted = 1
-        if self._since_ns is not None and check_ns > now_ns:
-            step_ns = (now_ns - self._since_ns) / (step - self._step)
-            wanted = int(min(2 * self._num_steps, max(1, (check_ns - now_ns) / (2 * step_ns))))
-        # One message: what is due or, below 0, how many steps may pass.
-        answer = int(self._backend.maximum(float(due if due > NOTHING_DUE else -wanted)))
-        self._num_steps = max(1, -answer)
-        self._step, self._since_ns, self.next_step = step, now_ns, step + self._num_steps
-        return max(answer, NOTHING_DUE)
 
 
 def _no_triple(function: str, returned: Any) -> SubmissionError:

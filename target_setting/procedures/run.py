@@ -188,7 +188,8 @@ def _jobs(config: SweepConfig, part: str, points: Path | None = None) -> tuple[l
 
 def _cut_short(jobs: Sequence[Job], store: Store) -> list[str]:
     """A warning about trials that time ended before their updates did."""
-    found = [job for job in jobs if (store.summary(job) or {}).get("status") == "budget_exhausted"]
+    summaries = ((job, store.summary(job)) for job in jobs)
+    found = [job for job, summary in summaries if summary and summary.status == "budget_exhausted"]
     if not found:
         return []
     return [

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from harness import digits, run_trial, shared_workload
 
-from algoperf import registry
+from algoperf import evaluation, registry
+from algoperf.evaluation import Evaluator
 from algoperf.metrics.averages import AverageMetrics
-from algoperf.run import evaluation
-from algoperf.run.evaluation import Evaluator
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import two_devices
 from harness import SGD_FILES, command, finish, process
 
 from algoperf import backends
-from algoperf.run import processes, training
+from algoperf.run import due, processes
 from algoperf.spec import Interrupted, UsageError
 
 
@@ -100,7 +100,7 @@ class Shared:
             gather=lambda value: self._all(index, value),
             announce_failure=self._announce,
             failure=lambda: self.reason,
-            count_farewell=lambda more=1: self.count,
+            count_departed=lambda more=1: self.count,
         )
         backend = types.SimpleNamespace(process_index=index, num_processes=self.count, exchange=exchange)
         backend.maximum = exchange.maximum
@@ -164,10 +164,10 @@ def exits(monkeypatch):
 
 def test_a_process_that_waits_ends_with_the_reason_of_the_one_that_failed(exits, capsys):
     shared = Shared(2)
-    waiting = processes.Together(shared.backend(0))
+    waiting = processes.FailureWatcher(shared.backend(0))
     recorded = []
     waiting.record = recorded.append
-    with processes.ending_together(shared.backend(1)):
+    with processes.watch_failures(shared.backend(1)):
         raise RuntimeError("out of luck")
     waiting._watch.join(10)
     assert exits == [1, 1]
@@ -179,7 +179,7 @@ def test_a_process_that_waits_ends_with_the_reason_of_the_one_that_failed(exits,
 def test_wrong_input_on_one_host_ends_all_and_is_told_once_by_it(exits, capsys):
     shared = Shared(2)
     for index in range(2):
-        with processes.ending_together(shared.backend(index)):
+        with processes.watch_failures(shared.backend(index)):
             raise UsageError("No prepared data here.")
     assert exits == [2, 2]
     assert capsys.readouterr().err.count("No prepared data here.") == 1
@@ -187,10 +187,10 @@ def test_wrong_input_on_one_host_ends_all_and_is_told_once_by_it(exits, capsys):
 
 def test_wrong_input_on_one_host_ends_the_others_as_wrong_input_without_a_record(exits):
     shared = Shared(2)
-    waiting = processes.Together(shared.backend(0))
+    waiting = processes.FailureWatcher(shared.backend(0))
     recorded = []
     waiting.record = recorded.append
-    with processes.ending_together(shared.backend(1)):
+    with processes.watch_failures(shared.backend(1)):
         raise UsageError("No prepared data here.")
     waiting._watch.join(10)
     assert exits == [2, 2]
@@ -200,8 +200,8 @@ def test_wrong_input_on_one_host_ends_the_others_as_wrong_input_without_a_record
 @pytest.mark.parametrize(("error", "code"), [(SystemExit(0), 1), (KeyboardInterrupt(), 130)], ids=repr)
 def test_whatever_ends_one_process_ends_the_others(exits, error, code):
     shared = Shared(2)
-    waiting = processes.Together(shared.backend(1))
-    with processes.ending_together(shared.backend(0)):
+    waiting = processes.FailureWatcher(shared.backend(1))
+    with processes.watch_failures(shared.backend(0)):
         raise error
     waiting._watch.join(10)
     assert exits == [code, code]
@@ -209,8 +209,8 @@ def test_whatever_ends_one_process_ends_the_others(exits, error, code):
 
 def test_a_failure_of_process_0_itself_is_recorded(exits):
     recorded = []
-    with processes.ending_together(Shared(2).backend(0)) as together:
-        together.record = recorded.append
+    with processes.watch_failures(Shared(2).backend(0)) as failures:
+        failures.record = recorded.append
         raise RuntimeError("out of luck")
     assert exits == [1]
     assert len(recorded) == 1
@@ -223,8 +223,8 @@ def test_a_launcher_that_ends_all_leaves_process_0_the_time_to_record_why(exits,
     monkeypatch.setattr(processes, "POLL_SEC", 0.2)
     monkeypatch.setattr(processes.signal, "raise_signal", events.append)
     before = signal.getsignal(signal.SIGTERM)
-    with processes.ending_together(shared.backend(0)) as together:
-        together.record = events.append
+    with processes.watch_failures(shared.backend(0)) as failures:
+        failures.record = events.append
         os.kill(os.getpid(), signal.SIGTERM)
     assert events == ["process 1: out of luck", signal.SIGTERM]
     assert exits == [1]
@@ -248,9 +248,9 @@ def test_processes_that_were_started_with_other_settings_are_refused_by_all():
 
 
 def test_an_interruption_and_a_single_process_raise_as_ever():
-    with pytest.raises(Interrupted), processes.ending_together(Shared(2).backend(0)):
+    with pytest.raises(Interrupted), processes.watch_failures(Shared(2).backend(0)):
         raise Interrupted(15)
-    with pytest.raises(KeyError), processes.ending_together(Shared(1).backend(0)):
+    with pytest.raises(KeyError), processes.watch_failures(Shared(1).backend(0)):
         raise KeyError("x")
 
 
@@ -258,7 +258,7 @@ def test_processes_compare_what_is_due_seldom_and_in_time():
     step_ns, due_ns = 10_000_000, 1_000_000_000  # 10 ms a step; something is due after 1 s, again and again.
 
     def steps_compared(backend):
-        agreement, compared, overrun_ns, check_ns = training._Agreement(backend, 0), [], 0, due_ns
+        agreement, compared, overrun_ns, check_ns = due.Agreement(backend, 0), [], 0, due_ns
         clock_ns = (backend.process_index + 1) * 3_000_000  # Clocks differ.
         for step in itertools.count(1):
             clock_ns += step_ns
@@ -267,8 +267,8 @@ def test_processes_compare_what_is_due_seldom_and_in_time():
             if step < agreement.next_step:
                 continue
             compared.append(step)
-            due = training.PROGRESS_DUE if clock_ns >= check_ns else training.NOTHING_DUE
-            if agreement.on(due, step, clock_ns, check_ns) == training.PROGRESS_DUE:
+            wanted = due.PROGRESS_DUE if clock_ns >= check_ns else due.NOTHING_DUE
+            if agreement.on(wanted, step, clock_ns, check_ns) == due.PROGRESS_DUE:
                 overrun_ns = max(overrun_ns, clock_ns - check_ns)
                 check_ns = clock_ns + due_ns
 

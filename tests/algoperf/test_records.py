@@ -90,6 +90,32 @@ def test_json_is_strict_and_replaced_at_once(tmp_path, monkeypatch):
     assert read_json(path)["list"] == [None, 1]
 
 
+OWN = [
+    *("measurements.csv", "eval_measurements.csv", "hparams.json", "summary.json", "stop.json"),
+    *(
+        "flags_0.json",
+        "flags_12.json",
+        "meta_data_3.json",
+        "checkpoint_500",
+        ".checkpoint_5.tmp",
+        ".summary.json.tmp",
+    ),
+]
+OF_OTHERS = [
+    *("my_notes.json", "losses.csv", "checkpoint_best", "flags_old.json", "flags_0xjson", "summary.json.bak"),
+    *("notes.txt", ".tmp", "meta_data.json"),
+]
+
+
+def test_a_cleared_folder_has_lost_the_files_of_trials_and_no_others(tmp_path):
+    for name in (*OWN, *OF_OTHERS):
+        (tmp_path / name).write_text("")
+    (tmp_path / "checkpoint_7").mkdir()
+    records.clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*OF_OTHERS, "checkpoint_7"])
+    records.clear(tmp_path / "not_there")
+
+
 def test_the_place_of_a_trial_is_algoperfs(tmp_path):
     folder = records.trial_folder(tmp_path, "mine/study_2", "wmt", "pytorch", 3)
     assert folder == tmp_path / "mine" / "study_2" / "wmt_pytorch" / "trial_3"
@@ -117,6 +143,19 @@ def test_logging_keeps_device_scalars_until_it_is_off_the_clock(tmp_path):
     assert not any(scalar.was_read for scalar in scalars)
     logger.flush()
     assert read_csv(tmp_path / "measurements.csv")["loss"] == list(map(float, range(10)))
+    logger.finish()
+
+
+def test_an_evaluation_is_on_disk_at_once_and_the_rest_when_flushed(tmp_path):
+    logger = MetricsLogger(tmp_path, to_float=float)
+    logger.append_scalar_metrics({"loss": 2.0}, 1)
+    logger.append_scalar_metrics({"validation/loss": 1.5}, 2, is_eval=True)
+    assert read_csv(tmp_path / "eval_measurements.csv")["validation/loss"] == [1.5]
+    assert read_csv(tmp_path / "measurements.csv") == {}
+    logger.flush(keep=1)
+    assert read_csv(tmp_path / "measurements.csv")["global_step"] == [1]
+    logger.flush()
+    assert read_csv(tmp_path / "measurements.csv")["global_step"] == [1, 2]
     logger.finish()
 
 

@@ -1,15 +1,25 @@
 """An interrupted trial that goes on equals one that was never interrupted, in everything but time."""
 
 import os
+import pickle
 import random
 import signal
 
 import numpy as np
 import pytest
-from harness import POINT, assert_equal_params, digits, run_trial, sgd, stored_params, submission
+from harness import (
+    POINT,
+    PretendedTime,
+    assert_equal_params,
+    digits,
+    run_trial,
+    sgd,
+    stored_params,
+    submission,
+)
 
 from algoperf import records, registry
-from algoperf.run import checkpoint
+from algoperf.run import checkpoint, resume
 from algoperf.spec import Interrupted, UsageError
 
 STEPS = 20
@@ -108,6 +118,41 @@ def test_a_trial_that_is_told_to_stop_for_good_ends_with_the_reason(tmp_path, fr
     summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
     assert (summary["status"], summary["stop_reason"]) == ("stopped", "it cannot matter")
     assert records.read_json(tmp_path / "trial_1" / records.SUMMARY)["stop_reason"] == "it cannot matter"
+
+
+@pytest.mark.parametrize("stops", [(), (6,), (8,), (9,), (6, 8)], ids=str)
+def test_the_next_evaluation_after_a_resume_is_due_when_it_would_have_been(
+    tmp_path, monkeypatch, framework, stops
+):
+    """Every 5 s, with steps of 1 s; the run is stopped 1 to 4 s after the evaluation of step 6, or twice."""
+    settings = {
+        "workload": digits(eval_period_time_sec=5.0, max_allowed_runtime_sec=1000.0),
+        **{"eval_every_steps": None, "max_steps": 17},
+    }
+    for stop in stops:
+        time = PretendedTime(monkeypatch)
+        run = time.takes(framework, 1.0, update_params=stopping(framework, stop).module.update_params)
+        with pytest.raises(Interrupted):
+            run_trial(tmp_path, framework, run, **settings)
+    time = PretendedTime(monkeypatch)  # Another process, whose clock starts anywhere.
+    run_trial(tmp_path, framework, time.takes(framework, 1.0), **settings)
+    steps = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)["global_step"]
+    assert steps == [1, 6, 11, 16, 17]
+
+
+def test_a_set_up_that_fails_on_a_restart_leaves_what_was_reached_on_record(tmp_path, framework):
+    run_trial(tmp_path, framework, max_steps=5)
+
+    def init_optimizer_state(*arguments):
+        raise ZeroDivisionError("not today")
+
+    broken = submission(framework, init_optimizer_state=init_optimizer_state)
+    summary = run_trial(tmp_path, framework, broken, max_steps=10)
+    assert (summary["status"], summary["global_step"], summary["num_evaluations"]) == ("failed", 5, 2)
+    assert measured(tmp_path).keys() == {1, 5}
+    again = run_trial(tmp_path, framework, max_steps=10)
+    assert (again["status"], again["num_evaluations"]) == ("max_steps", 3)
+    assert measured(tmp_path).keys() == {1, 5, 10}
 
 
 def test_handlers_of_signals_are_given_back(tmp_path, framework):
@@ -408,8 +453,6 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, unin
     run_trial(tmp_path, framework, max_steps=10, save_intermediate_checkpoints=True)
     newest = tmp_path / "trial_1" / "checkpoint_10"
     whole = newest.read_bytes()
-    import pickle
-
     newest.write_bytes(
         {
             "torn": whole[: len(whole) // 2],
@@ -421,6 +464,45 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, unin
     assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == 5
     run_trial(tmp_path, framework, max_steps=STEPS)
     assert_same_run(tmp_path, uninterrupted(framework))
+
+
+def test_a_checkpoint_of_a_later_version_is_refused_in_one_line(tmp_path):
+    run_trial(tmp_path, "pytorch", max_steps=5, keep_all_checkpoints=True)
+    (tmp_path / "trial_1" / "checkpoint_6").write_bytes(pickle.dumps({"version": checkpoint.VERSION + 1}))
+    with pytest.raises(
+        UsageError, match=r"checkpoint_6 has version 2, and this program reads version 1: [^\n]*$"
+    ):
+        run_trial(tmp_path, "pytorch", max_steps=10)
+
+
+def test_the_first_checkpoints_are_read(tmp_path):
+    """As version 1 was written at first: before there were several processes, and fields that came later."""
+    content = {
+        "version": 1,
+        "training": "trees of the backend",
+        "progress": {
+            "global_step": 7,
+            "eval_results": [(1, {"validation/loss": 2.0})],
+            "eval_times_sec": [0.5],
+        },
+        "queue": {"next_batch": 7},
+        "random_state": "of NumPy and Python",
+        "ledger": {"update": 5, "wall": 6},
+        "preemption_count": 1,
+        "identity": {"rng_seed": 0},
+        "hyperparameters_read": ["learning_rate"],
+    }
+    saved = resume.SavedRun.from_content(content)
+    assert (saved.state.global_step, saved.state.eval_times_sec) == (7, [0.5])
+    assert saved.state.params is None
+    assert saved.random_states == ("of NumPy and Python",)
+    assert saved.hyperparameters_read == ("learning_rate",)
+    written = saved.to_content()
+    assert {key: written[key] for key in content if key not in ("version", "progress")} == {
+        key: value for key, value in content.items() if key not in ("version", "progress")
+    }
+    assert written["progress"].items() >= content["progress"].items()
+    assert resume.SavedRun.from_content(written) == saved
 
 
 def test_without_a_readable_checkpoint_a_trial_starts_over(tmp_path, uninterrupted, framework):
@@ -485,9 +567,10 @@ def test_overwrite_starts_over(tmp_path, uninterrupted, framework):
     assert_same_run(tmp_path, uninterrupted(framework))
 
 
-def test_overwrite_leaves_files_of_others_alone(tmp_path, framework):
+@pytest.mark.parametrize("name", ["notes.txt", "my_notes.json"])
+def test_overwrite_leaves_files_of_others_alone(tmp_path, framework, name):
     run_trial(tmp_path, framework, max_steps=1)
-    note = tmp_path / "trial_1" / "notes.txt"
+    note = tmp_path / "trial_1" / name
     note.write_text("mine")
     run_trial(tmp_path, framework, max_steps=1, overwrite=True)
     assert note.read_text() == "mine"

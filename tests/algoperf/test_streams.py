@@ -87,6 +87,30 @@ def test_batches_larger_than_the_data_run_over_epochs_evenly():
     assert np.bincount(shown).tolist() == [12] * 5
 
 
+@pytest.mark.parametrize(
+    ("size", "batch_size", "epochs"),
+    [
+        (8, 4, [0, 0, 1, 1, 2]),
+        (10, 4, [0, 0, 1, 1, 2]),
+        (4, 4, [0, 1, 2, 3, 4]),
+        (4, 8, [0, 2, 4, 6, 8]),
+        (5, 12, [0, 2, 4, 7, 9]),
+    ],
+)
+def test_a_batch_comes_with_the_epoch_of_its_first_example(size, batch_size, epochs):
+    """Augmentation draws by it, so it must not change a batch early or late, resumed or not."""
+    stream = numbered(size, batch_size, seed=3)
+    for number, epoch in enumerate(epochs):
+        resumed = numbered(size, batch_size, seed=3)
+        resumed.set_state(stream.state())
+        for batch in (next(stream), next(resumed)):
+            assert batch["epoch"].tolist() == [epoch], number
+            if batch_size <= size:
+                start = number % (size // batch_size) * batch_size
+                wanted = epoch_permutation(3, epoch, size)[start : start + batch_size]
+                np.testing.assert_array_equal(batch["i"], wanted)
+
+
 def test_epochs_are_shuffled_differently():
     assert not np.array_equal(epoch_permutation(0, 0, 50), epoch_permutation(0, 1, 50))
     assert not np.array_equal(epoch_permutation(0, 0, 50), epoch_permutation(1, 0, 50))

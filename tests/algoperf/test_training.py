@@ -124,7 +124,7 @@ def test_a_slow_data_selection_is_charged_to_data_selection(tmp_path, warm_frame
 
 
 def test_time_spent_in_evaluation_is_not_charged(tmp_path, warm_framework, monkeypatch):
-    from algoperf.run.evaluation import Evaluator
+    from algoperf.evaluation import Evaluator
 
     evaluate_split = Evaluator.evaluate_split
 
@@ -182,7 +182,7 @@ def test_an_unbalanced_ledger_is_a_recorded_warning(tmp_path, warm_framework, mo
         return now
 
     monkeypatch.setattr(clock.Ledger, "enter", forgetful)
-    from algoperf.run.evaluation import Evaluator
+    from algoperf.evaluation import Evaluator
 
     evaluate_split = Evaluator.evaluate_split
 

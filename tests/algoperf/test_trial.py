@@ -6,10 +6,10 @@ import types
 
 import numpy as np
 import pytest
-from harness import POINT, digits, run_trial, sgd, submission, trial_config
+from harness import POINT, PretendedTime, digits, run_trial, sgd, submission, trial_config
 
-from algoperf import records, spec
-from algoperf.run import clock, trial
+from algoperf import evaluation, records, spec
+from algoperf.run import clock, session, trial
 from algoperf.spec import UsageError
 
 FILES = ["eval_measurements.csv", "flags_0.json", "hparams.json", "measurements.csv", "meta_data_0.json"]
@@ -123,7 +123,9 @@ def test_a_submission_ends_its_training_with_an_error_and_gets_one_last_evaluati
     assert summary["global_step"] == 7, "the step that raised counts"
     assert prepared == [1, 5, 7]
     assert summary["last"]["global_step"] == 7
-    assert summary["last"]["validation/loss"] != summary["best"].get("nothing")
+    losses = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)["validation/loss"]
+    assert summary["last"]["validation/loss"] == losses[-1]
+    assert len(set(losses)) == 3, "of the weights after the last update, not those of an evaluation before"
 
 
 def test_a_run_that_diverges_is_recorded_and_does_not_crash(tmp_path, framework):
@@ -157,6 +159,44 @@ def test_a_failed_trial_runs_again_with_the_same_command(tmp_path, framework):
 
     assert run_trial(tmp_path, framework, submission(framework, update_params=crash))["status"] == "failed"
     assert run_trial(tmp_path, framework)["status"] == "max_steps"
+
+
+@pytest.mark.parametrize(("eval_every_steps", "num_evaluations"), [(100, 1), (5, 1), (4, 2)])
+def test_a_budget_is_used_up_when_exactly_all_of_it_is_spent(
+    tmp_path, monkeypatch, framework, eval_every_steps, num_evaluations
+):
+    """Between evaluations, at one that is due at that very moment (it is not made), and after one before."""
+    run = PretendedTime(monkeypatch).takes(framework, seconds=1.0)
+    settings = {"max_steps": 10, "eval_every_steps": eval_every_steps}
+    summary = run_trial(tmp_path, framework, run, workload=digits(max_allowed_runtime_sec=5.0), **settings)
+    assert (summary["status"], summary["global_step"]) == ("budget_exhausted", 5)
+    assert summary["submission_time_sec"] == 5.0
+    assert summary["num_evaluations"] == num_evaluations
+
+
+def test_a_budget_of_which_a_moment_is_left_is_not_used_up(tmp_path, monkeypatch, framework):
+    run = PretendedTime(monkeypatch).takes(framework, seconds=1.0)
+    summary = run_trial(
+        tmp_path, framework, run, workload=digits(max_allowed_runtime_sec=5.000001), max_steps=5
+    )
+    assert (summary["status"], summary["num_evaluations"]) == ("max_steps", 2)
+
+
+@pytest.mark.parametrize(("higher_is_better", "best_step"), [(False, 3), (True, 4)])
+def test_the_best_evaluation_is_the_best_in_the_direction_of_the_metric(
+    tmp_path, monkeypatch, higher_is_better, best_step
+):
+    errors = [0.5, math.nan, 0.2, 0.6, 0.4]
+    found = iter(value for value in errors for _ in range(3))  # A split at a time.
+    monkeypatch.setattr(
+        evaluation.Evaluator, "evaluate_split", lambda *rest: {"loss": 1.0, "error_rate": next(found)}
+    )
+    worst = {"validation_target_value": float(higher_is_better), "test_target_value": float(higher_is_better)}
+    workload = digits(higher_is_better=higher_is_better, **worst)
+    summary = run_trial(tmp_path, "pytorch", workload=workload, eval_every_steps=1, max_steps=5)
+    assert summary["best"]["global_step"] == best_step
+    assert summary["best"]["validation/error_rate"] == errors[best_step - 1]
+    assert summary["last"]["validation/error_rate"] == 0.4
 
 
 # ---- what the contract refuses ---------------------------------------------------------------------------------------
@@ -452,6 +492,20 @@ def test_what_a_submission_logs_is_in_the_measurements(tmp_path, framework):
     assert logged == [(step, 0.1 * step, 1.0) for step in range(10)]
 
 
+def test_what_a_submission_logged_is_on_disk_after_each_evaluation(tmp_path, framework):
+    path, on_disk = tmp_path / "trial_1" / records.MEASUREMENTS, {}
+
+    def update_params(**arguments):
+        step = arguments["global_step"]
+        on_disk[step] = records.read_csv(path).get("lr", []) if path.exists() else []
+        arguments["workload"].metrics_logger.append_scalar_metrics({"lr": float(step)}, step)
+        return sgd(framework).update_params(**arguments)
+
+    run_trial(tmp_path, framework, submission(framework, update_params=update_params), max_steps=6)
+    logged = {step: [value for value in on_disk[step] if not math.isnan(value)] for step in (0, 1, 4, 5)}
+    assert logged == {0: [], 1: [0.0], 4: [0.0], 5: [0.0, 1.0, 2.0, 3.0, 4.0]}
+
+
 def test_logging_something_that_is_no_number_fails_the_trial_with_a_summary(tmp_path, framework):
     def update_params(**arguments):
         arguments["workload"].metrics_logger.append_scalar_metrics({"loss": [1, 2]}, arguments["global_step"])
@@ -554,11 +608,11 @@ def failed_set_up(monkeypatch):
         raise NoModelError
 
     def get(config):
-        together = types.SimpleNamespace(record=None)
-        monkeypatch.setattr(trial, "Workload", no_model)
+        failures = types.SimpleNamespace(record=None)
+        monkeypatch.setattr(session, "Workload", no_model)
         with pytest.raises(NoModelError):
-            trial.Trial(config, clock.Ledger(), together).set_up()
-        return together.record
+            trial.set_up(config, clock.Ledger(), failures)
+        return failures.record
 
     return get
 

@@ -17,6 +17,7 @@ from harness import ROOT
 
 from algoperf import records
 from algoperf.run.study import StudyPlan
+from algoperf.run.summary import Summary
 from algoperf.settings import RunSettings, given
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, cores, execution, frugal, job_plan, process, status
@@ -317,6 +318,28 @@ def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
     assert store.state(crashed) is State.WAITING, "earlier crashes do not count any more"
     store.end(crashed, store.claim(crashed), Outcome.CRASHED, "boom")
     assert store.state(crashed) is State.FAILED
+
+
+def test_the_summary_of_a_trial_that_is_given_up_has_the_keys_of_every_summary(tmp_path):
+    found = campaign(tmp_path)
+    job, store = job_plan.make_jobs(found)[0], Store(found)
+    store.end(job, store.claim(job), Outcome.REFUSED, "no data", exit_code=2)
+    content = records.read_json(job.folder / records.SUMMARY)
+    assert (
+        content
+        == Summary(
+            status="failed",
+            submission=job.submission,
+            workload="digits",
+            framework=job.framework,
+            study=0,
+            trial=1,
+            hyperparameters=job.point,
+            budget_sec=job.budget_sec,
+            error="no data",
+            exit_code=2,
+        ).to_json()
+    )
 
 
 # ---- runs --------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import numpy as np
 from algoperf import backends, commands, frameworks, registry
 from algoperf import submission as submissions
 from algoperf.bound_workload import Workload
-from algoperf.run import checkpoint, clock, runner, trial
+from algoperf.run import checkpoint, clock, runner, session, trial
 from algoperf.run.config import TrialConfig
 from algoperf.settings import RunSettings, given
 
@@ -90,10 +90,28 @@ def trial_config(folder, framework, run=None, workload=None, **changes):
 
 
 def run_trial(folder, framework, run=None, workload=None, **changes):
-    """Runs it in process; returns the summary."""
+    """Runs it in process; returns the fields of its summary."""
     config = trial_config(folder, framework, run, workload, **changes)
-    with mock.patch.object(trial, "Workload", shared_workload):
-        return trial.run(config, clock.Ledger())
+    with mock.patch.object(session, "Workload", shared_workload):
+        return dataclasses.asdict(trial.run(config, clock.Ledger()))
+
+
+class PretendedTime:
+    """Takes the place of both clocks under the ledger: time passes only where a test says so."""
+
+    def __init__(self, monkeypatch):
+        self._ns = 1
+        for name in ("_now_ns", "_wall_ns"):
+            monkeypatch.setattr(clock, name, lambda: self._ns)
+
+    def takes(self, framework, seconds, **functions):
+        """SGD whose data selection takes so long on the clock, and whose other work takes no time."""
+
+        def data_selection(workload, queue, *rest):
+            self._ns += round(seconds * 1e9)
+            return next(queue)
+
+        return submission(framework, data_selection=data_selection, **functions)
 
 
 def stored_params(folder):
@@ -130,7 +148,7 @@ def command(tmp_path, **changes):
         own = {"experiment_dir": str(tmp_path / "experiments"), "quiet": True, **changes}
         return runner.run(RunSettings(**own), clock.Ledger())
 
-    with mock.patch.object(trial, "Workload", shared_workload):
+    with mock.patch.object(session, "Workload", shared_workload):
         return commands.exit_code_of(run)
 
 

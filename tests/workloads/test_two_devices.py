@@ -45,7 +45,7 @@ def metrics(name, framework, folder, data_dir):
     }
     workload = dataclasses.replace(spec, eval_batch_size=32, **changed)
     config = trial_config(folder, framework, workload=workload, data_dir=str(data_dir), **SETTINGS)
-    summary = trial.run(config, clock.Ledger())
+    summary = dataclasses.asdict(trial.run(config, clock.Ledger()))
     assert summary["error"] is None, summary["error"]
     return summary["last"]
 

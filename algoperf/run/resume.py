@@ -1,0 +1,173 @@
+"""What a checkpoint holds, out of the objects of a trial and back in."""
+
+import dataclasses
+import pickle
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from algoperf import tuning
+from algoperf.backends.base import Backend
+from algoperf.data.queue import TrainingQueue
+from algoperf.run import checkpoint, clock
+from algoperf.run.config import TrialConfig
+from algoperf.run.identity import check_same
+from algoperf.run.training import TrialState
+
+TREES = ("params", "model_state", "optimizer_state")
+"""Fields of `TrialState` that only a backend can write down."""
+NO_TREES: dict[str, Any] = dict.fromkeys(TREES)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SavedRun:
+    """Everything that a trial needs to go on exactly where it was."""
+
+    training: Any
+    """Parameters, model state and optimizer state, as `Backend.save` gives them."""
+    state: TrialState
+    """The rest of the trial's state; `TREES` are None."""
+    queue: dict[str, Any]
+    """Position of the training queue."""
+    random_states: tuple[Any, ...]
+    """Of the global generators, of each process."""
+    ledger: dict[str, int]
+    """See `clock.Ledger.state`."""
+    preemption_count: int
+    """Of the run that saved this."""
+    identity: dict[str, Any]
+    hyperparameters_read: tuple[str, ...]
+    """Names that the submission has asked for."""
+
+    def to_content(self) -> dict[str, Any]:
+        """What a checkpoint of version 1 holds, of plain types but for `training` and the random states."""
+        fields = dataclasses.fields(TrialState)
+        return {
+            "training": self.training,
+            "progress": {
+                field.name: getattr(self.state, field.name) for field in fields if field.name not in TREES
+            },
+            "queue": self.queue,
+            "random_state": self.random_states[0],
+            "other_random_states": list(self.random_states[1:]),
+            "ledger": self.ledger,
+            "preemption_count": self.preemption_count,
+            "identity": self.identity,
+            "hyperparameters_read": list(self.hyperparameters_read),
+        }
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> "SavedRun":
+        """The inverse of `to_content`."""
+        return cls(
+            training=content["training"],
+            state=TrialState(**NO_TREES, **content["progress"]),
+            queue=content["queue"],
+            # The first checkpoints of version 1 have no others.
+            random_states=(content["random_state"], *content.get("other_random_states", ())),
+            ledger=content["ledger"],
+            preemption_count=content["preemption_count"],
+            identity=content["identity"],
+            hyperparameters_read=tuple(content["hyperparameters_read"]),
+        )
+
+
+def load(config: TrialConfig) -> SavedRun | None:
+    """What the newest readable checkpoint of a trial holds; None where there is none.
+
+    Raises:
+      UsageError: if it is of another trial, or of a later version.
+    """
+    content = checkpoint.load(config.folder)
+    if content is None:
+        return None
+    saved = SavedRun.from_content(content)
+    check_same(saved.identity, config.identity(), config.folder)
+    return saved
+
+
+def restored(saved: SavedRun, backend: Backend, fresh: TrialState) -> TrialState:
+    """The state as saved, on the device.
+
+    The global generators go on as saved, too.
+
+    Args:
+      saved: of any number of processes.
+      backend: of the run.
+      fresh: the state as initialised, whose trees say what is to be filled; they may be used up.
+    """
+    trees = backend.restore(saved.training, fresh.params, fresh.model_state, fresh.optimizer_state)
+    # Another number of processes than then: process 0's stands for all, as at the start of a run.
+    has_own = len(saved.random_states) == backend.num_processes
+    backend.set_random_state(saved.random_states[backend.process_index if has_own else 0])
+    return dataclasses.replace(saved.state, **dict(zip(TREES, trees, strict=True)))
+
+
+class Checkpoints:
+    """Writes the checkpoints of a running trial.
+
+    Args:
+      config: says whether, where to, and whether older ones stay.
+      backend: knows how to write trees.
+      ledger: the open time ledger.
+      queue: of training batches; None where set-up failed, after which nothing is saved.
+      hyperparameters: namedtuple or None.
+      earlier: what the run went on from.
+    """
+
+    def __init__(
+        self,
+        config: TrialConfig,
+        backend: Backend,
+        ledger: clock.Ledger,
+        queue: TrainingQueue | None,
+        hyperparameters: Any,
+        earlier: SavedRun | None,
+    ):
+        self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue
+        self._hyperparameters = hyperparameters
+        self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
+        self._preemption_count = earlier.preemption_count + 1 if earlier else 0
+        self._can_write = True
+        self.warnings: list[str] = []
+        """About what could not be saved."""
+
+    def save(self, state: TrialState) -> None:
+        """Writes a checkpoint, unless the trial wants none; called by all processes at once, off the clock."""
+        if not self._config.settings.save_checkpoints or self._queue is None:
+            return
+        self._ledger.enter(clock.CHECKPOINT)
+        training = self._saved_training(state)  # All processes have a part in what is saved.
+        random_states = [self._backend.random_state()]
+        if self._backend.exchange is not None:
+            random_states = self._backend.exchange.gather(random_states[0])
+        if self._backend.process_index == 0 and self._can_write:
+            saved = SavedRun(
+                training=training,
+                state=dataclasses.replace(state, **NO_TREES),
+                queue=self._queue.state(),
+                random_states=tuple(random_states),
+                ledger=self._ledger.state(),
+                preemption_count=self._preemption_count,
+                identity=self._config.identity(),
+                hyperparameters_read=tuple(
+                    sorted({*tuning.names_read(self._hyperparameters), *self._read_earlier})
+                ),
+            )
+            self._write(state.global_step, saved)
+        self._ledger.enter(clock.OTHER)
+
+    def _write(self, global_step: int, saved: SavedRun) -> None:
+        keep_older = self._config.settings.save_intermediate_checkpoints
+        try:
+            checkpoint.save(self._config.folder, global_step, saved.to_content(), keep_older)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
+            self._can_write = False
+            self.warnings.append(f"No checkpoints: the submission's state cannot be written ({error}).")
+
+    def _saved_training(self, state: TrialState) -> Any:
+        saved = self._backend.save(state.params, state.model_state, state.optimizer_state)
+        for entry in self._backend.unsaved:
+            text = f"optimizer_state[{entry!r}] has no state_dict and is no plain data: resuming starts it afresh."
+            if text not in self.warnings:
+                self.warnings.append(text)
+        return saved

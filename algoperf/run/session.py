@@ -1,0 +1,255 @@
+"""The objects of a running trial, made in one go."""
+
+import dataclasses
+import datetime
+import math
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from algoperf import backends, machine, random_utils, records, tuning
+from algoperf import submission as submissions
+from algoperf.backends.base import Backend
+from algoperf.bound_workload import Workload
+from algoperf.data.queue import TrainingQueue
+from algoperf.run import clock, processes, progress, resume
+from algoperf.run.config import TrialConfig
+from algoperf.run.training import TrialState
+from algoperf.spec import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Session:
+    """What a trial works with while it runs. The objects live; which ones they are is settled."""
+
+    config: TrialConfig
+    ledger: clock.Ledger
+    backend: Backend
+    workload: Workload
+    """Bound, its model initialised."""
+    batch_size: int
+    """Examples per update over all devices."""
+    seeds: Mapping[str, int]
+    """Purpose -> seed."""
+    hyperparameters: Any
+    """Namedtuple that knows which of its fields were read, or None."""
+    read_earlier: tuple[str, ...]
+    """Names of hyperparameters that were read before an interruption."""
+    state: TrialState
+    """Fresh or from a checkpoint; the training loop changes it in place."""
+    step_keys: Callable[[int], tuple[Any, Any, Any]]
+    """global_step -> keys for data selection, update and prepare_for_eval."""
+    queue: TrainingQueue | None
+    """None where set-up failed."""
+    checkpoints: resume.Checkpoints
+    logger: records.MetricsLogger | None
+    """None but on process 0."""
+    progress: progress.Progress
+    preemption_count: int
+    """Interruptions so far."""
+    set_up_error: str | None
+    """Why the submission's own part of set-up failed."""
+    warnings: tuple[str, ...]
+    """About the machine."""
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that reads and writes the folder."""
+        return self.backend.process_index == 0
+
+    def unread_hyperparameters(self) -> list[str]:
+        """Names that the submission has never asked for, in no part of the run."""
+        return tuning.unread(self.hyperparameters, self.read_earlier)
+
+    def record_evaluation(self, state: TrialState, metrics: Mapping[str, float]) -> None:
+        """Logs an evaluation, shows it, and writes a checkpoint."""
+        ledger = self.ledger
+        ledger.enter(clock.LOGGING)
+        submission_sec = ledger.submission_ns * 1e-9
+        if self.logger is not None:
+            row = {
+                **metrics,
+                records.SCORE: submission_sec,
+                records.SUBMISSION_TIME: submission_sec,
+                records.EVAL_TIME: ledger.seconds(*clock.EVALUATION_BUCKETS),
+                records.LOGGING_TIME: ledger.seconds(clock.LOGGING, clock.CHECKPOINT),
+                records.TOTAL_DURATION: ledger.wall_sec(),
+            }
+            self.logger.append_scalar_metrics(row, state.global_step, is_eval=True)
+            self.logger.flush()
+        value = metrics.get(f"validation/{self.config.workload.target_metric_name}", math.nan)
+        self.progress.evaluation(state.global_step, submission_sec, value)
+        self.checkpoints.save(state)
+
+    def close(self) -> None:
+        """Ends the queue and writes what was logged."""
+        if self.queue is not None:
+            self.queue.close()
+        if self.logger is not None:
+            self.logger.finish()
+
+
+def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
+    """Model, optimizer state, queue and records; from the newest checkpoint, if there is one.
+
+    Args:
+      config: of the trial.
+      ledger: open; what an earlier part of the run spent is added to it.
+
+    Raises:
+      UsageError: for what the user can put right.
+    """
+    backend = backends.get_backend(config.framework)
+    backends.check_device(backend.platform(), config.settings.device, config.framework)
+    warnings = _warnings(config)
+    # Before the model: the submission may leave a dropout rate to the harness.
+    hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
+    workload = _workload(config, hyperparameters)
+    batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
+    workload.evaluator  # noqa: B018 - finds out now whether the data are there
+    seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
+    # Submissions draw from NumPy's and Python's own generators, too.
+    random_utils.seed_global_generators(seeds["submission"])
+    params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
+    state = TrialState(params=params, model_state=model_state, optimizer_state=None)
+    step_keys = backend.step_keys(seeds["submission"])
+    error, queue = None, None
+    try:
+        state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
+    except UsageError:
+        raise
+    except Exception:  # The submission's own: the trial is recorded as failed.
+        error = traceback.format_exc()
+    # Only process 0 reads the folder, so hosts need not share it.
+    saved = processes.from_first(backend, lambda: resume.load(config))
+    if saved is not None:
+        ledger.add_earlier(saved.ledger)
+        # Where it cannot go on, its records still say how far it has come.
+        state = resume.restored(saved, backend, state) if error is None else saved.state
+    if error is None:
+        queue = TrainingQueue(
+            workload, seeds["data"], batch_size, state=None if saved is None else saved.queue
+        )
+    preemption_count = 0 if saved is None else saved.preemption_count + 1
+    is_main = backend.process_index == 0
+    logger = None
+    if is_main:
+        last_step = state.global_step if preemption_count else -1
+        meta_data = _meta_data(config, backend, seeds, batch_size)
+        logger = _open_records(config, backend, meta_data, preemption_count, last_step)
+        workload.attach_metrics_logger(logger)
+    return Session(
+        config=config,
+        ledger=ledger,
+        backend=backend,
+        workload=workload,
+        batch_size=batch_size,
+        seeds=seeds,
+        hyperparameters=hyperparameters,
+        read_earlier=() if saved is None else saved.hyperparameters_read,
+        state=state,
+        step_keys=step_keys,
+        queue=queue,
+        checkpoints=resume.Checkpoints(config, backend, ledger, queue, hyperparameters, saved),
+        logger=logger,
+        progress=_progress(config, is_main),
+        preemption_count=preemption_count,
+        set_up_error=error,
+        warnings=warnings,
+    )
+
+
+def _warnings(config: TrialConfig) -> tuple[str, ...]:
+    """About the machine, told at once as well."""
+    busy = machine.busy_warning()
+    if busy is None:
+        return ()
+    if not config.settings.quiet:
+        print(f"warning: {busy}", file=sys.stderr)
+    return (busy,)
+
+
+def _workload(config: TrialConfig, hyperparameters: Any) -> Workload:
+    """Bound; its model is yet to be initialised."""
+    workload = Workload(
+        config.workload,
+        config.framework,
+        config.settings.data_dir,
+        torch_compile=config.torch_compile,
+        per_device=config.submission.uses_pmap,
+    )
+    if config.submission.leaves_dropout_to_harness and hasattr(hyperparameters, "dropout_rate"):
+        workload.default_dropout_rate = hyperparameters.dropout_rate
+    return workload
+
+
+def _with_optimizer_state(
+    config: TrialConfig,
+    backend: Backend,
+    workload: Workload,
+    hyperparameters: Any,
+    state: TrialState,
+    seeds: Mapping[str, int],
+) -> TrialState:
+    """`state` with what the submission's `init_optimizer_state` returned."""
+    optimizer_state = config.submission.module.init_optimizer_state(
+        workload, state.params, state.model_state, hyperparameters, backend.root_key(seeds["submission"])
+    )
+    backend.check_optimizer_state(optimizer_state)
+    return dataclasses.replace(state, optimizer_state=optimizer_state)
+
+
+# ---- records -----------------------------------------------------------------------------------------------------
+
+
+def _progress(config: TrialConfig, is_main: bool) -> progress.Progress:
+    return progress.Progress(
+        config.workload.target_metric_name,
+        config.workload.validation_target_value,
+        config.budget_sec,
+        enabled=is_main and not config.settings.quiet,
+    )
+
+
+def _open_records(
+    config: TrialConfig,
+    backend: Backend,
+    meta_data: Mapping[str, Any],
+    preemption_count: int,
+    last_step: int,
+) -> records.MetricsLogger:
+    """Writes what is known at the start; the logger goes on after `last_step`."""
+    folder = config.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in (records.SUMMARY, records.STOP):  # Of a run that goes on now.
+        (folder / left).unlink(missing_ok=True)
+    if config.point is not None:
+        records.write_json(folder / records.HPARAMS, config.point)
+    records.write_json(folder / records.flags_file(preemption_count), config.flags())
+    records.write_json(folder / records.meta_data_file(preemption_count), meta_data)
+    return records.MetricsLogger(folder, backend.to_float, preemption_count, last_step=last_step)
+
+
+def _meta_data(
+    config: TrialConfig, backend: Backend, seeds: Mapping[str, int], batch_size: int
+) -> dict[str, Any]:
+    """What a person or a later version needs to know to run the trial again."""
+    facts = config.workload.to_dict()
+    primitive = {
+        f"workload.{key}": value for key, value in facts.items() if not isinstance(value, (dict, list))
+    }
+    return {
+        **primitive,
+        **machine.describe(),
+        "rng_seed": config.settings.rng_seed,
+        "seeds": seeds,
+        "device": backend.describe_device(),
+        "num_devices": backend.num_devices(),
+        "global_batch_size": batch_size,
+        "submission_path": str(config.submission.path),
+        "submission_hash": config.submission.source_hash,
+        "workload_spec": facts,
+        "identity": config.identity(),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

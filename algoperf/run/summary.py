@@ -1,0 +1,192 @@
+"""The summary of a trial: what its summary.json holds, how it is written and read, and what a person sees of it."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+from algoperf import records
+from algoperf.run import clock
+from algoperf.spec import UsageError
+
+VERSION = 1
+"""Of what is written. Summaries without one are older; they may lack keys."""
+
+
+class Reached(TypedDict):
+    """The first evaluation that met a target."""
+
+    submission_time_sec: float
+    global_step: float
+
+
+class PeakMemory(TypedDict):
+    """The most that a process has held."""
+
+    host_bytes: int
+    device_bytes: dict[str, int]
+    """By device, where the framework knows."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Summary:
+    """How a trial ended and what it reached; None stands for what is not known, as in JSON.
+
+    Whoever ends a trial writes all keys: the trial itself (finished, failed, stopped for good), process 0 when another
+    process fails, and a campaign that gives a trial up.
+    """
+
+    version: int = VERSION
+    status: str
+    """One of `records.STATUSES`."""
+    submission: str | None = None
+    workload: str | None = None
+    framework: str | None = None
+    ruleset: str | None = None
+    suite: str | None = None
+    study: int | None = None
+    """From 0."""
+    trial: int | None = None
+    """From 1."""
+    hyperparameters: dict[str, Any] | None = None
+    """None in the self-tuning ruleset, too."""
+    unread_hyperparameters: list[str] | None = None
+    """Names that the submission never asked for."""
+    global_batch_size: int | None = None
+    global_step: int | None = None
+    submission_time_sec: float | None = None
+    budget_sec: float | None = None
+    """On the submission clock."""
+    target_metric: str | None = None
+    validation_target: float | None = None
+    test_target: float | None = None
+    validation_target_reached: Reached | None = None
+    """None where it was not reached."""
+    test_target_reached: Reached | None = None
+    best: dict[str, Any] | None = None
+    """'global_step' and the metrics of the evaluation with the best target metric on the validation split."""
+    last: dict[str, Any] | None = None
+    """'global_step' and the metrics of the last evaluation; None is a value that was not finite."""
+    num_evaluations: int | None = None
+    eval_every_steps: int | None = None
+    preemption_count: int | None = None
+    """How often it was interrupted and went on."""
+    peak_memory: PeakMemory | None = None
+    device: str | None = None
+    identity: dict[str, Any] | None = None
+    """What must be equal for another run to be its continuation."""
+    ledger: dict[str, Any] | None = None
+    """See `clock.Ledger.summary`."""
+    error: str | None = None
+    """Of the submission, or the input; None where nothing failed."""
+    warnings: list[str] | None = None
+    stop_reason: str | None = None
+    """Why it was stopped for good, from outside."""
+    exit_code: int | None = None
+    """Of the process, where a campaign gave the trial up."""
+    already_finished: bool = False
+    """Whether this command found it finished; not stored."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What summary.json holds."""
+        return {name: getattr(self, name) for name in _STORED}
+
+    def goes_on(self, max_steps: int | None) -> bool:
+        """Whether the trial ended only because it had done its updates, and is now to do more.
+
+        Args:
+          max_steps: updates now wanted; None leaves the end to targets and budget.
+        """
+        return self.status == "max_steps" and (
+            max_steps is None or self.global_step is None or max_steps > self.global_step
+        )
+
+
+_STORED = tuple(field.name for field in dataclasses.fields(Summary) if field.name != "already_finished")
+
+
+def write(folder: Path, summary: Summary) -> None:
+    """Writes summary.json into the folder of a trial, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    records.write_json(folder / records.SUMMARY, summary.to_json())
+
+
+def read(folder: Path | str) -> Summary | None:
+    """The summary in the folder of a trial, of this version or an older one.
+
+    Returns:
+      None where there is none: no file, a torn one, or one that does not say how the trial ended.
+
+    Raises:
+      UsageError: if a later version of the program wrote it.
+    """
+    path = f"{folder}/{records.SUMMARY}"
+    try:
+        with open(path, "rb", buffering=0) as file:  # Scoring reads thousands: unbuffered halves the cost.
+            content = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not content.get("status"):
+        return None
+    # Refused rather than guessed at: a key may have changed its meaning.
+    version = content.get("version", 0)
+    if not isinstance(version, int) or version > VERSION:
+        raise UsageError(
+            f"{path} has version {version!r}, and this program reads up to {VERSION}: use the version that wrote it."
+        )
+    return _migrated(content)
+
+
+def _migrated(content: Mapping[str, Any]) -> Summary:
+    """Summaries without a version have the same keys, where they have them: their own are not always all there."""
+    return Summary(**{**{name: content[name] for name in _STORED if name in content}, "version": VERSION})
+
+
+# ---- for people --------------------------------------------------------------------------------------------------
+
+
+def describe(summary: Summary, folder: Path) -> str:
+    """What a person wants to read at the end of a trial."""
+    again = " (finished earlier; --overwrite runs it again)" if summary.already_finished else ""
+    lines = [
+        f"{summary.submission} on {summary.workload} ({summary.framework}), study {summary.study}, "
+        f"trial {summary.trial}: {summary.status}{again}",
+        _describe_split(summary, "validation", summary.validation_target, summary.validation_target_reached),
+        _describe_split(summary, "test", summary.test_target, summary.test_target_reached),
+        *_describe_costs(summary),
+        *(f"  warning: {text}" for text in summary.warnings or ()),
+    ]
+    if summary.error:
+        lines.append("  " + summary.error.strip().replace("\n", "\n  "))
+    lines.append(f"  records: {folder}")
+    return "\n".join(lines)
+
+
+def _describe_split(summary: Summary, split: str, target: float | None, hit: Reached | None) -> str:
+    when = "not reached"
+    if hit:
+        when = f"reached at {hit['submission_time_sec']:.2f} s, step {hit['global_step']:,}"
+    last, best = ((row or {}).get(f"{split}/{summary.target_metric}") for row in (summary.last, summary.best))
+    values = "" if last is None or best is None else f"; last {last:.4g}, at best validation {best:.4g}"
+    wanted = "unknown" if target is None else f"{target:g}"
+    return f"  {split} {summary.target_metric} target {wanted}: {when}{values}"
+
+
+def _describe_costs(summary: Summary) -> list[str]:
+    """Time and memory, as far as they are known."""
+    lines = []
+    if summary.submission_time_sec is not None:
+        lines.append(
+            f"  submission time {summary.submission_time_sec:.2f} s of {summary.budget_sec:g} s, "
+            f"{summary.global_step:,} steps, batch size {summary.global_batch_size}"
+        )
+    if summary.ledger is not None:
+        ledger = summary.ledger
+        shares = ", ".join(f"{name} {ledger[name]:.2f}" for name in clock.BUCKETS if ledger[name] >= 0.005)
+        lines.append(f"  time ledger (s): {shares}; total {ledger['total']:.2f}, wall {ledger['wall']:.2f}")
+    if summary.peak_memory is not None:
+        memory = summary.peak_memory
+        device = "".join(f", {name} {size / 2**30:.2f} GiB" for name, size in memory["device_bytes"].items())
+        lines.append(f"  peak memory: host {memory['host_bytes'] / 2**30:.2f} GiB{device}")
+    return lines
