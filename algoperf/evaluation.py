@@ -68,13 +68,13 @@ class Evaluator:
         self, split: str, params: Any, model_state: Any, batch_size: int | None = None
     ) -> dict[str, float]:
         """Metric name -> value on 'eval_train', 'validation' or 'test'."""
-        backend, model = self._workload.backend, self._workload.model
+        model = self._workload.model
         batch_size = batch_size or self._spec.eval_batch_size
-        devices = backend.num_devices()
+        devices = self._workload.backend.num_devices()
         batch_size = -(-batch_size // devices) * devices  # Rounded up: every device gets as many rows.
         metrics = self._make_metrics(self._spec, self._folder)
         for batch in self._batches(split, batch_size):
-            outputs = model.eval_step(params, model_state, backend.to_device(batch))
+            outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
             metrics.update(batch, outputs)
         return {name: float(value) for name, value in metrics.result().items()}
 

@@ -10,14 +10,14 @@ flushed, so that a crash can tear the last line at most, which `read_csv` tolera
 
 import csv
 import io
-import json
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algoperf import files
+from algoperf.files import read_json
 from algoperf.spec import UsageError
 
 MEASUREMENTS = "measurements.csv"
@@ -105,14 +105,8 @@ def newest_meta_data(folder: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON through a temporary file, so that readers see the old or the new file and never half of one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w") as file:
-        json.dump(_plain(content), file, indent=2, default=str)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Writes strict JSON that survives a power cut; what is neither JSON nor a number becomes its `str`."""
+    files.write_json(path, _plain(content), durable=True, default=str)
 
 
 def _plain(value: Any) -> Any:
@@ -124,10 +118,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return value
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
 
 
 def read_csv(path: Path | str) -> dict[str, list[float]]:
@@ -181,12 +171,10 @@ class CsvLog:
         return _number(row[self._header.index(GLOBAL_STEP)])
 
     def _rewrite(self, rows: Sequence[Sequence[str]]) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
-        with open(temporary, "w", newline="") as file:
+        with files.writing(self._path, "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(self._header)
             writer.writerows([*row, *[""] * (len(self._header) - len(row))] for row in rows)
-        os.replace(temporary, self._path)
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Adds one row; columns start as the sorted keys of the first, new ones come on the right."""

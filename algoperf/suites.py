@@ -17,14 +17,13 @@ it has a workload of full size. This module imports the standard library only, s
 import dataclasses
 import functools
 import importlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algoperf import direction
+from algoperf import direction, files
 from algoperf.spec import UsageError, no_such
 
 SUITES_DIR = Path(__file__).parent / "suites"
@@ -243,7 +242,7 @@ def _shipped(name: str) -> Suite:
 
 def _read(path: Path) -> Suite:
     try:
-        content = json.loads(path.read_text())
+        content = files.read_json(path)
         if path.parent == SUITES_DIR:
             return from_json(content)
         return from_json({**_rules_for(content["targets"]), **content, "name": str(path)})

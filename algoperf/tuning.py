@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf import files
 from algoperf.spec import UsageError
 
 SearchSpace = dict[str, Any] | list[dict[str, Any]]
@@ -29,14 +30,11 @@ def load_search_space(path: Path | str) -> SearchSpace:
       UsageError: if the file is missing, unreadable or ill-formed; names the entry at fault.
     """
     path = Path(path)
-    try:
-        space = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UsageError(
-            f"No search space at {path}: pass --tuning_search_space=<file.json> or use --tuning_ruleset=self."
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UsageError(f"Search space {path} is not readable as JSON: {error}.") from None
+    space = files.read_users_json(
+        path,
+        f"search space {path}",
+        f"No search space at {path}: pass --tuning_search_space=<file.json> or use --tuning_ruleset=self.",
+    )
     try:
         check_search_space(space)
     except UsageError as error:

@@ -1,12 +1,11 @@
 """What `run_benchmark.py` does, below its flags."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import frameworks, records
+from algoperf import files, frameworks, records
 from algoperf.commands import EXIT_FAILED
 from algoperf.settings import given
 from algoperf.spec import UsageError
@@ -119,7 +118,7 @@ def saved_campaign(experiment_dir: Path) -> Campaign:
     """
     path = experiment_dir / FOLDER / SAVED
     try:
-        content = json.loads(path.read_text())
+        content = files.read_json(path)
     except FileNotFoundError:
         raise UsageError(
             f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."

@@ -15,7 +15,6 @@ container with a quota, nobody knows which cores are ours: trials are held to th
 given to one trial; a trial without one sees none.
 """
 
-import json
 import os
 import signal
 import socket
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from algoperf import records
+from algoperf import files, records
 from algoperf.spec import UsageError
 from campaign import cores
 from campaign.engine import POLL_SEC, Engine, Report
@@ -194,7 +193,7 @@ def _lease(number: int, request: Path) -> cores.Lease | None:
 
 def _obey(run: Run, request: Path) -> None:
     try:
-        wanted = json.loads(request.read_text())
+        wanted = files.read_json(request)
     except FileNotFoundError:
         return
     if wanted["is_urgent"]:

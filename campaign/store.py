@@ -11,7 +11,6 @@ folder alone.
 import dataclasses
 import datetime
 import enum
-import json
 import os
 import socket
 import time
@@ -21,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from algoperf import records
+from algoperf import files, records
 from algoperf.run import summary as summaries
 from algoperf.run.identity import SOURCE, difference
 from algoperf.run.summary import Summary
@@ -90,7 +89,7 @@ class Attempt:
 
     def is_lost(self) -> bool:
         """Whether somebody else has written it down as lost, or has made the next attempt."""
-        written = json.loads(self.path.read_text()).get("outcome") == Outcome.LOST
+        written = files.read_json(self.path).get("outcome") == Outcome.LOST
         return written or self.path.with_name(f"{self.number + 1}.json").exists()
 
     @property
@@ -132,7 +131,7 @@ class Store:
         for number in range(1, 1_000_000):
             path = folder / f"{number}.json"
             try:
-                found.append(Attempt(number, path, json.loads(path.read_text())))
+                found.append(Attempt(number, path, files.read_json(path)))
             except FileNotFoundError:
                 break
             except ValueError:  # Created and not yet filled: its holder is at work, or died right then.

@@ -4,12 +4,12 @@ JSON has no infinity: an infinite or absent number is null, and `miss` beside it
 """
 
 import csv
-import json
 import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from algoperf import files
 from algoperf.spec import UsageError
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
@@ -197,4 +197,5 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+    # An infinity here is a bug: see `finite`.
+    files.write_json(path, content, indent=1, allow_nan=False)

@@ -6,13 +6,12 @@ AlgoPerf's folders and ours are read alike. Directory order never matters: every
 out or odd becomes a `Finding`; only a folder that cannot be scored at all is an error.
 """
 
-import json
 import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from algoperf import direction, frameworks, records
+from algoperf import direction, files, frameworks, records
 from algoperf.run import summary
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
@@ -182,10 +181,7 @@ def read_side_files(folder: str, report: evaluations.Report) -> str:
 
 def read_json(path: str) -> dict[str, object]:
     """A JSON object; empty where the file is torn or holds something else (it adds details, nothing more)."""
-    try:
-        content = json.loads(read_bytes(path))
-    except (OSError, ValueError):
-        return {}
+    content = files.read_json_or_none(path)
     return content if isinstance(content, dict) else {}
 
 

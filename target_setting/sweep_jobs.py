@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import records, registry, submission, suites, tuning
+from algoperf.files import read_json, read_users_json
 from algoperf.run.study import submission_name
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
@@ -212,28 +213,15 @@ def draw_points(config: SweepConfig) -> dict[str, list[dict[str, Any]]]:
 def _stored(path: Path) -> Any:
     """Content of a JSON file of ours, None where there is none."""
     try:
-        return _read_json(
-            path, str(path), "use another --sweep_dir", "restore it, or use another --sweep_dir"
-        )
+        return read_json(path)
     except FileNotFoundError:
         return None
-
-
-def _read_json(path: Path, called: str, if_unreadable: str, if_broken: str) -> Any:
-    """Content of a JSON file.
-
-    Raises:
-      FileNotFoundError: if there is none.
-      UsageError: if it cannot be read; with what to do then, or if it is no JSON.
-    """
-    try:
-        return records.read_json(path)
-    except FileNotFoundError:
-        raise
     except OSError as error:
-        raise UsageError(f"Cannot read {called} ({error.strerror}): {if_unreadable}.") from None
+        raise UsageError(f"Cannot read {path} ({error.strerror}): use another --sweep_dir.") from None
     except ValueError as error:
-        raise UsageError(f"{called} is not readable as JSON ({error}): {if_broken}.") from None
+        raise UsageError(
+            f"{path} is not readable as JSON ({error}): restore it, or use another --sweep_dir."
+        ) from None
 
 
 def prepare(config: SweepConfig, folder: Path) -> None:
@@ -348,12 +336,9 @@ def given_point(path: str) -> dict[str, Any]:
       UsageError: if it holds anything else.
     """
     called = f"--rerun_point={path}"
-    try:
-        content = _read_json(
-            Path(path).expanduser(), called, "give a JSON file", "correct it, or give another file"
-        )
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {called}: write one point to it, as JSON.") from None
+    content = read_users_json(
+        Path(path).expanduser(), called, f"There is no file {called}: write one point to it, as JSON."
+    )
     point = content[0] if isinstance(content, list) and len(content) == 1 else content
     if not isinstance(point, dict) or not point:
         raise UsageError(f'{called} does not hold one point, as in {{"learning_rate": 0.001}}.')

@@ -50,7 +50,10 @@ class BoundModel(Protocol):
         """(parameters, model state), new."""
 
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
-        """Starts the transfer of a training batch in the layout that submissions expect."""
+        """Starts the transfer of a batch: `Backend.to_device`, and the layout that model and submissions expect."""
+
+    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+        """The same for `eval_step`; differs only where the layout is one that submissions alone want."""
 
     def train_forward(
         self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
@@ -71,7 +74,7 @@ class BoundModel(Protocol):
         """`summed`, `n_valid_examples`, `per_example`."""
 
     def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
-        """Outputs for one device batch, as NumPy, batch axis in front, rows of all processes."""
+        """Outputs for one batch of `eval_to_device`, as NumPy, batch axis in front, rows of all processes."""
 
     def check_update(self, params: Any, model_state: Any) -> None:
         """Raises SubmissionError if the returned parameters do not fit the model."""
@@ -143,7 +146,8 @@ class Backend(Protocol):
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         """Starts the transfer of this process's rows of a batch; returns without waiting for it.
 
-        `is_local` says that the batch holds these rows only.
+        `is_local` says that the batch holds these rows only. This knows nothing of the model: what one is to read goes
+        through `BoundModel.to_device`.
         """
 
     def wait(self) -> None:

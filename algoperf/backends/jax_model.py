@@ -67,6 +67,9 @@ class JaxModel:
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         return self._to_device(batch, is_local)
 
+    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+        return self._to_device(batch)
+
     # ---- passes ------------------------------------------------------------------------------------------------
 
     def train_forward(

@@ -39,6 +39,8 @@ class PerDeviceModel(JaxModel):
         params, model_state = super().init(rng)
         return _replicate(params), None if model_state is None else _replicate(model_state)
 
+    # Training batches alone: `eval_to_device` stays that of `JaxModel`, because the axis of devices is what a
+    # submission's pmap wants, and evaluation is one function over all devices, the same for every submission.
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         assert not is_local  # This layout is for one process.
         copies = jax.local_device_count()

@@ -78,6 +78,9 @@ class TorchModel:
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         return self._arrange(self._backend.to_device(batch, is_local))
 
+    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+        return self.to_device(batch)
+
     # ---- passes ------------------------------------------------------------------------------------------------
 
     def train_forward(
@@ -121,7 +124,7 @@ class TorchModel:
         params.eval()
         try:
             with torch.inference_mode():
-                outputs = self._eval_outputs(params, self._arrange(batch))
+                outputs = self._eval_outputs(params, batch)
         finally:
             params.train(was_training)
         host = {key: value.cpu().numpy() for key, value in outputs.items()}

@@ -4,12 +4,15 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.spec import UsageError
 
 CHUNK_BYTES = 1 << 20
@@ -34,7 +37,7 @@ def require_disk(folder: Path, num_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < num_bytes:
         raise UsageError(
-            f"This needs {num_bytes / 1e9:.1f} GB in {folder}; only {free / 1e9:.1f} GB are free."
+            f"This needs {num_bytes / 1e9:,.1f} GB in {folder}; only {free / 1e9:,.1f} GB are free."
         )
 
 
@@ -60,6 +63,7 @@ def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
         raise UsageError(
             f"{archive.url} has SHA-256 {found}, {archive.sha256} was expected. Try again later."
         )
+    # Not `files.replacing`: what an interrupted download leaves is worth keeping.
     os.replace(partial, path)
 
 
@@ -88,3 +92,34 @@ def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
                 bar.update(len(chunk))
     if _size(partial) != archive.num_bytes:
         raise OSError(f"got {_size(partial):,} bytes")
+
+
+def unpack_tar(
+    archive: Path, target_of: Callable[[tarfile.TarInfo], Path | None], progress: bool = True
+) -> None:
+    """Writes members of a tar file; those that an interrupted call has written are not written again.
+
+    Args:
+      archive: compressed or not.
+      target_of: where a member goes; None leaves it out.
+      progress: whether to show a progress bar.
+
+    Raises:
+      tarfile.TarError, EOFError, or what the library of the compression raises: if the archive is damaged.
+    """
+    size = archive.stat().st_size
+    bar = tqdm(desc=f"unpack {archive.name}", total=size, unit="B", unit_scale=True, disable=not progress)
+    with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as members, bar:
+        for member in members:
+            bar.update(stream.tell() - bar.n)
+            target = target_of(member)
+            if target is None or (target.is_file() and target.stat().st_size == member.size):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source = members.extractfile(member)
+            assert source is not None, f"{member.name} is no file"
+            with source, files.writing(target) as file:
+                shutil.copyfileobj(source, file, CHUNK_BYTES)
+                if file.tell() != member.size:
+                    raise EOFError(f"{member.name} is cut off")
+        bar.update(size - bar.n)

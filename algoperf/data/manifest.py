@@ -4,34 +4,14 @@
 """
 
 import hashlib
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from algoperf import files
+
 NAME = "manifest.json"
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file, or None if it is missing or broken."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file has all of `content` or does not change."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Indented, atomically."""
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def size_of(path: Path) -> int:
@@ -53,7 +33,24 @@ def sha256_of(path: Path) -> str:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """What is prepared in `folder`, or None."""
-    return read_json(folder / NAME)
+    return files.read_json_or_none(folder / NAME)
+
+
+def entry(path: Path) -> dict[str, Any]:
+    """What the manifest says of a file: its size and checksum."""
+    return {"bytes": size_of(path), "sha256": sha256_of(path)}
+
+
+def write(folder: Path, file_format: int, config: dict[str, Any], **entries: Any) -> None:
+    """Says that `folder` is complete.
+
+    Args:
+      folder: of the prepared data.
+      file_format: of the family.
+      config: all that the prepared files depend on.
+      **entries: `files`, name -> `entry`, and what else the family wants to remember.
+    """
+    files.write_json(folder / NAME, {"format": file_format, "config": config, **entries})
 
 
 def is_complete(folder: Path, config: dict[str, Any], file_format: int) -> bool:
@@ -69,5 +66,5 @@ def damaged_files(folder: Path, progress: bool = True) -> list[str]:
     manifest = read(folder)
     if manifest is None:
         return [NAME]
-    files = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
-    return [name for name, entry in files if sha256_of(folder / name) != entry["sha256"]]
+    entries = tqdm(manifest["files"].items(), desc="verify", unit="file", disable=not progress)
+    return [name for name, entry in entries if sha256_of(folder / name) != entry["sha256"]]

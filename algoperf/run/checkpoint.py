@@ -1,12 +1,11 @@
 """Atomic save and restore of everything that a run needs to continue exactly where it was."""
 
 import contextlib
-import os
 import pickle
 from pathlib import Path
 from typing import Any
 
-from algoperf import records
+from algoperf import files, records
 from algoperf.spec import UsageError
 
 VERSION = 1
@@ -33,17 +32,9 @@ def save(folder: Path, global_step: int, content: dict[str, Any], keep_older: bo
       keep_older: whether earlier checkpoints stay.
     """
     path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
-    # Beside it, because a rename is atomic within one file system only.
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            pickle.dump({"version": VERSION, **content}, file, protocol=5)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    # Durable, because older ones are deleted right after.
+    with files.writing(path, durable=True) as file:
+        pickle.dump({"version": VERSION, **content}, file, protocol=5)
     if not keep_older:
         for other in list_checkpoints(folder):
             if other != path:

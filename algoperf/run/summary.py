@@ -1,12 +1,11 @@
 """The summary of a trial: what its summary.json holds, how it is written and read, and what a person sees of it."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from algoperf import records
+from algoperf import files, records
 from algoperf.run import clock
 from algoperf.spec import UsageError
 
@@ -122,11 +121,7 @@ def read(folder: Path | str) -> Summary | None:
       UsageError: if a later version of the program wrote it.
     """
     path = f"{folder}/{records.SUMMARY}"
-    try:
-        with open(path, "rb", buffering=0) as file:  # Scoring reads thousands: unbuffered halves the cost.
-            content = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
+    content = files.read_json_or_none(path)
     if not isinstance(content, dict) or not content.get("status"):
         return None
     # Refused rather than guessed at: a key may have changed its meaning.

@@ -58,6 +58,14 @@ def test_metrics_are_those_of_a_plain_loop_in_numpy(trained, framework):
     assert found["test/num_examples"] == 250
 
 
+def test_batches_of_an_evaluation_are_laid_out_as_those_of_training(framework):
+    workload = shared_workload(registry.get("imagenet_resnet_mini"), framework)
+    model, side = workload.model, workload.spec.data.crop_size
+    batch = {"inputs": np.zeros((4, side, side, 3), np.float32), "targets": np.zeros(4, np.int32)}
+    shapes = [moved(batch)["inputs"].shape for moved in (model.to_device, model.eval_to_device)]
+    assert shapes == [{"jax": (4, side, side, 3), "pytorch": (4, 3, side, side)}[framework]] * 2
+
+
 def test_keys_of_an_evaluation_are_algoperfs(trained, framework):
     workload, params, model_state = trained(framework)
     found = workload.eval_model(250, params, model_state, None, None, None, 0)

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import manifest, prepared
+from algoperf.data import prepared
 from algoperf.data.stream import Batch, epoch_permutation
-from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb import shards, synthesis
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, layout_of
@@ -20,47 +19,42 @@ from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, layout_of
 EVAL_TRAIN_RUN = 1_024
 
 
-def _config(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that prepared files depend on."""
-    config = {"bucket_counts": list(spec.data.bucket_counts), "num_days": spec.data.num_days}
-    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
+class CriteoData(prepared.PreparedData):
+    """See `PreparedData`."""
+
+    file_format = shards.FORMAT
+    next_step = "Then, to continue"
+
+    def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return {"bucket_counts": list(spec.data.bucket_counts), "num_days": spec.data.num_days}
+
+    def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return synthesis.describe(spec)
+
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+        synthesis.synthesize(spec, folder, progress)
+
+    def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
+        shards.prepare(folder, config, spec.num_train_examples, _num_held_out(spec), progress)
+
+    def is_ready(self, spec: WorkloadSpec, folder: Path) -> bool:
+        """Whether `folder` holds complete prepared data for `spec`; looks at names, sizes and numbers of rows only."""
+        if not super().is_ready(spec, folder):
+            return False
+        rows = self.manifest(Path(folder))["rows"]
+        return sum(rows[:-1]) == spec.num_train_examples and rows[-1] == _num_held_out(spec)
+
+    def counts(self, spec: WorkloadSpec, folder: Path) -> dict[str, dict[str, int]]:
+        return {split: {"rows": size} for split, (_, _, size) in _ranges(spec).items()}
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
-    synthesis.synthesize(spec, Path(folder), progress)
+DATA = CriteoData()
+prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
-def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Raw files in `folder/raw` -> packed rows in `folder`; continues where an earlier call stopped."""
-    folder = Path(folder)
-    held_out = spec.num_test_examples + spec.num_validation_examples
-    try:
-        shards.prepare(folder, _config(spec), spec.num_train_examples, held_out, progress)
-    except UsageError as error:
-        raise UsageError(f"{error} Then, to continue: {prepared.setup_command(spec, folder)}") from error
-
-
-def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
-    folder = Path(folder)
-    if not shards.is_complete(folder, _config(spec)):
-        return False
-    rows = manifest.read(folder)["rows"]
-    held_out = spec.num_test_examples + spec.num_validation_examples
-    return sum(rows[:-1]) == spec.num_train_examples and rows[-1] == held_out
-
-
-def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
-    """Reads every prepared file and compares checksums; returns split -> counts.
-
-    Raises:
-      UsageError: if data are missing or damaged.
-    """
-    folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
-    prepared.require_undamaged(spec, folder, progress)
-    return {split: {"rows": size} for split, (_, _, size) in _ranges(spec).items()}
+def _num_held_out(spec: WorkloadSpec) -> int:
+    """Rows of the last day."""
+    return spec.num_test_examples + spec.num_validation_examples
 
 
 def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
@@ -74,7 +68,7 @@ def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
 
 
 def _open(spec: WorkloadSpec, folder: Path, split: str) -> shards.Shards:
-    prepared.require(is_ready(spec, folder), spec, folder)
+    DATA.require(spec, folder)
     return shards.Shards(folder, _ranges(spec)[split][0], layout_of(spec.data.bucket_counts))
 
 
@@ -129,9 +123,7 @@ class BlockStream:
 
 def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
     """One pass over 'eval_train', 'validation' or 'test' with keys `inputs`, `targets`, `weights`."""
-    if split not in ("eval_train", "validation", "test"):
-        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
-    within = "train" if split == "eval_train" else split
+    within = prepared.stored_split(split)
     _, first_row, size = _ranges(spec)[within]
     rows = _open(spec, Path(folder), within)
     spans = [(first_row, size)]

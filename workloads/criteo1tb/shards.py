@@ -7,7 +7,6 @@ In the data folder: `day_00.rows`, `day_01.rows`, ... (see `rows`), and `manifes
 import hashlib
 import multiprocessing
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from pathlib import Path
@@ -16,7 +15,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data import manifest
+from algoperf.data.download import require_disk
 from algoperf.spec import UsageError
 from workloads.criteo1tb import sources
 from workloads.criteo1tb.rows import RowLayout, layout_of
@@ -76,14 +77,6 @@ class Shards:
             position = stop
 
 
-# ---- manifest --------------------------------------------------------------------------------------------------
-
-
-def is_complete(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    return manifest.is_complete(folder, config, FORMAT)
-
-
 # ---- preparation -----------------------------------------------------------------------------------------------
 
 
@@ -102,10 +95,10 @@ def prepare(
     Raises:
       UsageError: if raw files are missing, damaged or of another length, or the disk is too full.
     """
-    if is_complete(folder, config):
+    if manifest.is_complete(folder, config, FORMAT):
         return
     days = sources.find_days(folder / "raw", config["num_days"])
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / manifest.NAME).unlink(missing_ok=True)
     (folder / "records").mkdir(parents=True, exist_ok=True)
     todo = [day for day in days if not _is_converted(folder, day, config)]
     row_bytes = layout_of(config["bucket_counts"]).row_bytes
@@ -113,7 +106,7 @@ def prepare(
     done = sum(manifest.size_of(rows_path(folder, day.number)) for day in days if day not in todo)
     for day in todo:
         rows_path(folder, day.number).unlink(missing_ok=True)
-    _require_disk(folder, total * row_bytes - done)
+    require_disk(folder, total * row_bytes - done)
     with tqdm(
         total=total,
         initial=done // row_bytes,
@@ -124,7 +117,7 @@ def prepare(
     ) as bar:
         _convert_days(folder, todo, config, bar, row_bytes)
 
-    records = [manifest.read_json(_record_path(folder, day.number)) for day in days]
+    records = [files.read_json(_record_path(folder, day.number)) for day in days]
     counts = [record["rows"] for record in records]
     for what, found, wanted in (
         (f"day {days[-1].number}", counts[-1], num_held_out),
@@ -136,21 +129,11 @@ def prepare(
                 f"The raw files of {what} in {folder / 'raw'} have {found:,} lines; {wanted:,} are expected. "
                 f"Fetch again what is too short ({lines})."
             )
-    files = {
+    of_files = {
         rows_path(folder, day.number).name: {"bytes": record["bytes"], "sha256": record["sha256"]}
         for day, record in zip(days, records, strict=True)
     }
-    manifest.write_json(
-        folder / "manifest.json", {"format": FORMAT, "config": config, "rows": counts, "files": files}
-    )
-
-
-def _require_disk(folder: Path, num_bytes: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < num_bytes:
-        raise UsageError(
-            f"This needs {num_bytes / 1e9:,.1f} GB in {folder}; only {free / 1e9:,.1f} GB are free."
-        )
+    manifest.write(folder, FORMAT, config, rows=counts, files=of_files)
 
 
 def _made_of(day: sources.Day, config: dict[str, Any]) -> dict[str, Any]:
@@ -159,7 +142,7 @@ def _made_of(day: sources.Day, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_converted(folder: Path, day: sources.Day, config: dict[str, Any]) -> bool:
-    record = manifest.read_json(_record_path(folder, day.number))
+    record = files.read_json_or_none(_record_path(folder, day.number))
     return (
         record is not None
         and record["made_of"] == _made_of(day, config)
@@ -185,7 +168,7 @@ def _convert_days(
                     future.result()
                 written = sum(
                     max(
-                        manifest.size_of(_temporary(folder, day)),
+                        manifest.size_of(files.temporary_path(rows_path(folder, day.number))),
                         manifest.size_of(rows_path(folder, day.number)),
                         0,
                     )
@@ -197,29 +180,22 @@ def _convert_days(
             raise
 
 
-def _temporary(folder: Path, day: sources.Day) -> Path:
-    path = rows_path(folder, day.number)
-    return path.with_name(f"{path.name}.tmp")
-
-
 def convert_day(folder: Path, day: sources.Day, config: dict[str, Any]) -> int:
     """Writes the rows of one day and then its record; returns the number of rows."""
     layout = layout_of(config["bucket_counts"])
     digest = hashlib.sha256()
     num_rows = 0
-    temporary = _temporary(folder, day)
-    with temporary.open("wb", buffering=0) as file:
+    with files.writing(rows_path(folder, day.number), buffering=0) as file:
         for path in day.files:
             for rows in sources.read_rows(path, layout):
                 file.write(rows)
                 digest.update(rows)
                 num_rows += len(rows)
-    os.replace(temporary, rows_path(folder, day.number))
     record = {
         "made_of": _made_of(day, config),
         "rows": num_rows,
         "bytes": num_rows * layout.row_bytes,
         "sha256": digest.hexdigest(),
     }
-    manifest.write_json(_record_path(folder, day.number), record)
+    files.write_json(_record_path(folder, day.number), record)
     return num_rows

@@ -11,8 +11,6 @@ import dataclasses
 import functools
 import gzip
 import hashlib
-import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data.prepared import is_synthesized, mark_synthesized
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE
 
@@ -180,9 +179,8 @@ def floors(spec: WorkloadSpec) -> dict[str, float]:
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     """Writes `folder/raw/day_N.gz`, unless this very text is there."""
     raw = folder / "raw"
-    marker = raw / "synthesis.json"
     description = describe(spec)
-    if marker.is_file() and json.loads(marker.read_text())["text"] == description:
+    if is_synthesized(raw, description):
         return
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
@@ -194,6 +192,4 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         digest.update(text)
         # Without a time in the header: the same bytes every time.
         (raw / f"day_{day}.gz").write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
-    temporary = marker.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"text": description, "sha256": digest.hexdigest()}, indent=2) + "\n")
-    os.replace(temporary, marker)
+    mark_synthesized(raw, description, digest.hexdigest())

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.weights import dense, norm
 from algoperf.workload import WorkloadSpec
 
 
@@ -14,14 +15,10 @@ def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.nda
     linears = [f"bot_mlp.{2 * index}" for index in range(num_bottom)]
     linears += [f"top_mlp.{2 * index}" for index in range(num_top - 1)] + [f"top_mlp.{2 * num_top - 1}"]
     for index, name in enumerate(linears):
-        dense = params[f"Dense_{index}"]
-        found[f"{name}.weight"] = np.transpose(dense["kernel"])
-        found[f"{name}.bias"] = np.asarray(dense["bias"])
+        found |= dense(name, params[f"Dense_{index}"])
     if spec.model.use_layer_norm:
         norms = [f"bot_mlp.norm_{index}" for index in range(num_bottom)] + ["embed_ln"]
         norms += [f"top_mlp.norm_{index}" for index in range(num_top - 1)]
         for index, name in enumerate(norms):
-            norm = params[f"LayerNorm_{index}"]
-            found[f"{name}.weight"] = np.asarray(norm["scale"])
-            found[f"{name}.bias"] = np.asarray(norm["bias"])
+            found |= norm(name, params[f"LayerNorm_{index}"])
     return found

@@ -5,13 +5,15 @@ import dataclasses
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from algoperf import files
+from algoperf.data import manifest
+from algoperf.data.prepared import num_examples
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import volumes
@@ -23,7 +25,7 @@ RAW_FOLDERS = {"train": "knee_singlecoil_train", "val": "knee_singlecoil_val"}
 
 
 def manifest_path(folder: Path) -> Path:
-    return folder / "manifest.json"
+    return folder / manifest.NAME
 
 
 def find_raw_folder(folder: Path, part: str) -> Path | None:
@@ -42,18 +44,12 @@ def num_validation_volumes(spec: WorkloadSpec) -> int:
     return spec.data.validation_volumes
 
 
-def num_slices(spec: WorkloadSpec) -> dict[str, int]:
-    """Split -> its number of slices."""
-    counts = (spec.num_train_examples, spec.num_validation_examples, spec.num_test_examples)
-    return dict(zip(SPLITS, counts, strict=True))
-
-
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
     """All that an index depends on, besides the files."""
     return {
         "version": INDEX_VERSION,
         "image_size": spec.data.image_size,
-        "num_slices": num_slices(spec),
+        "num_slices": num_examples(spec),
         "validation_volumes": num_validation_volumes(spec),
     }
 
@@ -84,16 +80,16 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
     Raises:
       UsageError: for a damaged volume, or if slices are missing.
     """
-    files = files_of_splits(spec, folder)
+    names_of_splits = files_of_splits(spec, folder)
     partial = folder / "manifest.partial.jsonl"
     known = {volume.file: volume for volume in _read_partial(partial, config)}
     splits: dict[str, list[Volume]] = {}
     with (
         partial.open("w") as file,
-        tqdm(total=sum(map(len, files.values())), unit="volume", disable=not progress) as bar,
+        tqdm(total=sum(map(len, names_of_splits.values())), unit="volume", disable=not progress) as bar,
     ):
         file.write(json.dumps(config, sort_keys=True) + "\n")
-        for split, names in files.items():
+        for split, names in names_of_splits.items():
             bar.set_description(f"inspect {split}")
             splits[split] = []
             for name in names:
@@ -104,7 +100,7 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
                 file.flush()
                 splits[split].append(volume)
                 bar.update()
-    for split, wanted in num_slices(spec).items():
+    for split, wanted in num_examples(spec).items():
         found = sum(volume.num_slices for volume in splits[split])
         if found != wanted:
             num_volumes = len(splits[split])
@@ -112,10 +108,8 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
                 f"The {split} split in {folder} has {found:,} slices in {num_volumes:,} volumes, not {wanted:,}: "
                 "volumes are missing or do not belong there. Unpack the archives again."
             )
-    manifest = {"config": config, "splits": {s: [v.to_dict() for v in found] for s, found in splits.items()}}
-    temporary = folder / "manifest.json.tmp"
-    temporary.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
-    os.replace(temporary, manifest_path(folder))
+    content = {"config": config, "splits": {s: [v.to_dict() for v in found] for s, found in splits.items()}}
+    files.write_json(manifest_path(folder), content, indent=1, sort_keys=True)
     partial.unlink()
 
 
@@ -132,10 +126,10 @@ def _read_partial(path: Path, config: dict[str, Any]) -> list[Volume]:
 def is_complete(folder: Path, config: dict[str, Any]) -> bool:
     """Whether there is an index for `config` and its files have the right sizes."""
     try:
-        manifest = json.loads(manifest_path(folder).read_text())
-        if manifest["config"] != json.loads(json.dumps(config)):
+        content = files.read_json(manifest_path(folder))
+        if content["config"] != json.loads(json.dumps(config)):
             return False
-        listed = itertools.chain.from_iterable(manifest["splits"].values())
+        listed = itertools.chain.from_iterable(content["splits"].values())
         return all((folder / entry["file"]).stat().st_size == entry["num_bytes"] for entry in listed)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -159,7 +153,7 @@ class Catalog:
 
 def load(folder: Path, split: str) -> Catalog:
     """The slices of 'train', 'validation' or 'test'."""
-    entries = json.loads(manifest_path(folder).read_text())["splits"][split]
+    entries = files.read_json(manifest_path(folder))["splits"][split]
     found = [Volume(**entry) for entry in entries]
     starts = [0, *itertools.accumulate(volume.num_slices for volume in found)][:-1]
     digest = hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()

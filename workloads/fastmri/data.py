@@ -18,7 +18,6 @@ import numpy as np
 from algoperf.data import prepared
 from algoperf.data.stream import Batch, ShuffledStream
 from algoperf.machine import num_cores
-from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog, masks, synthesis
 from workloads.fastmri.slice_cache import SliceCache
@@ -32,46 +31,50 @@ EVAL_TRAIN_SEED = 0
 PIPELINE_VERSION = 1
 
 
-def _config(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that the index depends on."""
-    config = catalog.describe(spec)
-    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
-
-
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the raw volumes of the mini workload, the same ones on every machine; nothing if they are there."""
-    synthesis.synthesize(spec, Path(folder), progress)
-
-
-def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Checks the raw volumes and writes their index; continues where an earlier call stopped.
+class FastmriData(prepared.PreparedData):
+    """The volumes are their own prepared files: only an index of them is written.
 
     Volumes are looked for in `folder/raw/knee_singlecoil_{train,val}`, then without `raw`, then without `knee_`.
     """
-    folder = Path(folder)
-    if not is_ready(spec, folder):
-        catalog.build(spec, folder, _config(spec), progress)
+
+    file_format = catalog.INDEX_VERSION
+    next_step = None  # The messages of `catalog` say it.
+
+    def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return catalog.describe(spec)
+
+    def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return synthesis.describe(spec)
+
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+        synthesis.synthesize(spec, folder, progress)
+
+    def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
+        if not self.is_ready(spec, folder):
+            catalog.build(spec, folder, config, progress)
+
+    def is_ready(self, spec: WorkloadSpec, folder: Path) -> bool:
+        """Whether `folder` holds an index for `spec` and the volumes it lists; looks at names and sizes only."""
+        return catalog.is_complete(Path(folder), self.config(spec))
+
+    def verify(self, spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, dict[str, int]]:
+        """Opens every volume: keys, types, shapes and checksum of its head; returns split -> counts.
+
+        Raises:
+          UsageError: if volumes are missing or damaged.
+        """
+        self.require(spec, folder)
+        return catalog.verify(spec, Path(folder), progress)
 
 
-def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Whether `folder` holds an index for `spec` and the volumes it lists; looks at names and sizes only."""
-    return catalog.is_complete(Path(folder), _config(spec))
-
-
-def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
-    """Opens every volume: keys, types, shapes and checksum of its head; returns split -> counts.
-
-    Raises:
-      UsageError: if volumes are missing or damaged.
-    """
-    prepared.require(is_ready(spec, folder), spec, Path(folder))
-    return catalog.verify(spec, Path(folder), progress)
+DATA = FastmriData()
+prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:
     """Endless shuffled batches: `inputs`, `targets` (B, N, N), `mean`, `std`, `volume_max` (B,), all float32."""
     folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
+    DATA.require(spec, folder)
     slices = SliceSource(spec, folder, "train", train_seed=seed, cache_gigabytes=spec.data.cache_gigabytes)
 
     def fetch(indices: np.ndarray, epoch: int) -> Batch:
@@ -84,21 +87,11 @@ def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size:
 def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
     """One pass over 'eval_train', 'validation' or 'test' in file order; the keys of training and `weights` (B,)."""
     folder = Path(folder)
-    sizes = {
-        "eval_train": min(spec.num_eval_train_examples, spec.num_train_examples),
-        "validation": spec.num_validation_examples,
-        "test": spec.num_test_examples,
-    }
-    if split not in sizes:
-        raise no_such("evaluation split", split, sizes)
-    prepared.require(is_ready(spec, folder), spec, folder)
-    indices = np.arange(sizes[split])
-    if split == "eval_train":
-        indices = indices * spec.num_train_examples // sizes[split]  # Evenly spaced, from all volumes.
-        slices = SliceSource(spec, folder, "train", train_seed=EVAL_TRAIN_SEED)
-    else:
-        slices = SliceSource(spec, folder, split)
-    for start in range(0, sizes[split], batch_size):
+    stored = prepared.stored_split(split)
+    DATA.require(spec, folder)
+    indices = prepared.eval_indices(spec, split, prepared.num_examples(spec)[stored])
+    slices = SliceSource(spec, folder, stored, train_seed=EVAL_TRAIN_SEED if stored == "train" else None)
+    for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]
         weights = np.zeros(batch_size, np.float32)
         weights[: len(chosen)] = 1

@@ -4,14 +4,11 @@ So this unpacks the archives that a person has put into `folder/raw`, and says w
 """
 
 import lzma
-import os
-import shutil
 import tarfile
 from pathlib import Path
 
-from tqdm import tqdm
-
-from algoperf.data.download import require_disk
+from algoperf import files
+from algoperf.data.download import require_disk, unpack_tar
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog
@@ -19,7 +16,6 @@ from workloads.fastmri import catalog
 PAGE = "https://fastmri.med.nyu.edu"
 # All archives of the single-coil knee set are about 90 GB and their content 113 GB.
 _EXPANSION = 113 / 90
-_CHUNK_BYTES = 1 << 20
 
 
 def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
@@ -92,26 +88,15 @@ def unpack(archive: Path, place: Path, progress: bool = True) -> None:
       UsageError: if the archive ends early or is none.
     """
     place.mkdir(parents=True, exist_ok=True)
-    size = archive.stat().st_size
-    bar = tqdm(desc=f"unpack {archive.name}", total=size, unit="B", unit_scale=True, disable=not progress)
+
+    def target_of(member: tarfile.TarInfo) -> Path | None:
+        name = Path(member.name).name
+        # Names that tar programs of other systems add ('._file1.h5') are no volumes.
+        is_volume = member.isfile() and name.endswith(".h5") and not name.startswith(".")
+        return place / name if is_volume else None
+
     try:
-        with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as members, bar:
-            for member in members:
-                name = Path(member.name).name
-                target = place / name
-                bar.update(stream.tell() - bar.n)
-                # Names that tar programs of other systems add ('._file1.h5') are no volumes.
-                if not member.isfile() or not name.endswith(".h5") or name.startswith("."):
-                    continue
-                if target.is_file() and target.stat().st_size == member.size:
-                    continue
-                temporary = target.with_name(f"{name}.part")
-                with members.extractfile(member) as source, temporary.open("wb") as file:
-                    shutil.copyfileobj(source, file, _CHUNK_BYTES)
-                if temporary.stat().st_size != member.size:
-                    raise EOFError(f"{name} is cut off")
-                os.replace(temporary, target)
-            bar.update(size - bar.n)
+        unpack_tar(archive, target_of, progress)
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise UsageError(f"{archive} is damaged or incomplete ({error}). Download it again.") from error
-    _note(place).write_text(_identity(archive))
+    files.write_text(_note(place), _identity(archive))

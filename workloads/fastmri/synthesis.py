@@ -9,13 +9,14 @@ so that every machine makes the same numbers.
 # Shapes: S slices, N image size, W k-space columns; rows of k-space are 2 N
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
+from algoperf.data.prepared import SYNTHESIS, num_examples
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog
 from workloads.fastmri.volumes import KSPACE, MAX, TARGET
@@ -31,7 +32,7 @@ _NUM_PARTS = (7, 12)  # Least and one more than the most ellipsoids inside a bod
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
     """What identifies the content."""
     sizes = {"image_size": spec.data.image_size, "slices_per_volume": spec.data.slices_per_volume}
-    return {"version": VERSION, "seed": SEED, **sizes, **catalog.num_slices(spec)}
+    return {"version": VERSION, "seed": SEED, **sizes, **num_examples(spec)}
 
 
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
@@ -41,13 +42,13 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)
     description = json.dumps(describe(spec), sort_keys=True)
-    note = raw / "synthesis.json"
+    note = raw / SYNTHESIS
     if not note.is_file() or note.read_text() != description:
         # Volumes of another size or version must not be taken for these.
         for place in places.values():
             for path in place.glob("*.h5"):
                 path.unlink()
-        _replace(note, lambda path: path.write_text(description))
+        files.write_text(note, description)
     todo = [
         (places["train" if split == "train" else "val"] / f"file{1_000_000 + number}.h5", number, num_slices)
         for number, (split, num_slices) in enumerate(plan(spec))
@@ -55,7 +56,8 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     for path, number, num_slices in tqdm(todo, desc="synthesize", unit="volume", disable=not progress):
         if not path.is_file():
             arrays = make_volume(number, num_slices, spec.data.image_size)
-            _replace(path, lambda temporary, arrays=arrays: write_volume(temporary, *arrays))
+            with files.replacing(path) as temporary:
+                write_volume(temporary, *arrays)
 
 
 def plan(spec: WorkloadSpec) -> list[tuple[str, int]]:
@@ -63,15 +65,9 @@ def plan(spec: WorkloadSpec) -> list[tuple[str, int]]:
     per_volume = spec.data.slices_per_volume
     return [
         (split, min(per_volume, count - start))
-        for split, count in catalog.num_slices(spec).items()
+        for split, count in num_examples(spec).items()
         for start in range(0, count, per_volume)
     ]
-
-
-def _replace(path: Path, write: Any) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    write(temporary)
-    os.replace(temporary, path)
 
 
 def write_volume(path: Path, kspace: np.ndarray, target: np.ndarray) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.weights import conv, conv_kernel, norm
 from algoperf.workload import WorkloadSpec
 
 
@@ -17,19 +18,11 @@ def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.nda
     for number, name in enumerate(blocks):
         block = params[f"ConvBlock_{number}"]
         for index, place in enumerate((0, 4)):
-            found[f"{name}.conv_layers.{place}.weight"] = _kernel(block[f"Conv_{index}"])
+            found[f"{name}.conv_layers.{place}.weight"] = conv_kernel(block[f"Conv_{index}"]["kernel"])
             if spec.model.use_layer_norm:
-                norm = block[f"LayerNorm_{index}"]
-                found[f"{name}.norm_layers.{index}.weight"] = np.asarray(norm["scale"])
-                found[f"{name}.norm_layers.{index}.bias"] = np.asarray(norm["bias"])
+                found |= norm(f"{name}.norm_layers.{index}", block[f"LayerNorm_{index}"])
     for level in range(levels):
         kernel = np.asarray(params[f"TransposeConvBlock_{level}"]["ConvTranspose_0"]["kernel"])
         # Flax's transposed convolution turns the kernel; (height, width, in, out) -> (in, out, height, width).
         found[f"up_transpose_conv.{level}.layers.0.weight"] = kernel[::-1, ::-1].transpose(2, 3, 0, 1).copy()
-    found[f"{last}.1.weight"] = _kernel(params["Conv_0"])
-    found[f"{last}.1.bias"] = np.asarray(params["Conv_0"]["bias"])
-    return found
-
-
-def _kernel(conv: dict[str, Any]) -> np.ndarray:
-    return np.transpose(conv["kernel"], (3, 2, 0, 1))
+    return found | conv(f"{last}.1", params["Conv_0"])

@@ -8,65 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from algoperf.data import manifest, prepared
+from algoperf.data import prepared
+from algoperf.data.prepared import num_examples
 from algoperf.data.stream import Batch, Stream
-from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet import preparation, synthesis
 
 
-def _num_examples(spec: WorkloadSpec) -> dict[str, int]:
-    return {
-        "train": spec.num_train_examples,
-        "validation": spec.num_validation_examples,
-        "test": spec.num_test_examples,
-    }
+class ImagenetData(prepared.PreparedData):
+    """See `PreparedData`."""
+
+    file_format = preparation.FORMAT
+
+    def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return {"num_examples": num_examples(spec), "num_classes": spec.data.num_classes}
+
+    def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return synthesis.describe(num_examples(spec), spec.data.num_classes, spec.data.image_size)
+
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+        data = spec.data
+        synthesis.synthesize(folder, num_examples(spec), data.num_classes, data.image_size, progress)
+
+    def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
+        preparation.prepare(folder, config, progress)
 
 
-def _config(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that prepared files depend on."""
-    config = {"num_examples": _num_examples(spec), "num_classes": spec.data.num_classes}
-    if spec.is_mini:
-        config["synthesis"] = synthesis.describe(
-            config["num_examples"], config["num_classes"], spec.data.image_size
-        )
-    return config
-
-
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the archives of the mini workload, the same ones on every machine; nothing if they are there."""
-    data = spec.data
-    synthesis.synthesize(Path(folder), _num_examples(spec), data.num_classes, data.image_size, progress)
-
-
-def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Archives in `folder/raw` -> ArrayRecord files and index; continues where an earlier call stopped."""
-    folder = Path(folder)
-    try:
-        preparation.prepare(folder, _config(spec), progress)
-    except UsageError as error:
-        raise UsageError(
-            f"{error} To get and prepare the data: {prepared.setup_command(spec, folder)}"
-        ) from error
-
-
-def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
-    return preparation.is_complete(Path(folder), _config(spec))
-
-
-def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
-    """Reads every prepared file and compares checksums; returns split -> counts.
-
-    Raises:
-      UsageError: if data are missing or damaged.
-    """
-    folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
-    prepared.require_undamaged(spec, folder, progress)
-    return manifest.read(folder)["splits"]
+DATA = ImagenetData()
+prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> Stream:
@@ -76,7 +45,7 @@ def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size:
     """
     from workloads.imagenet import pipeline
 
-    prepared.require(is_ready(spec, folder), spec, Path(folder))
+    DATA.require(spec, folder)
     records = preparation.load_split(Path(folder), "train")
     return pipeline.TrainStream(records, spec, seed, global_batch_size)
 
@@ -88,12 +57,8 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
     """
     from workloads.imagenet import pipeline
 
-    if split not in ("eval_train", "validation", "test"):
-        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
-    prepared.require(is_ready(spec, folder), spec, Path(folder))
-    records = preparation.load_split(Path(folder), "train" if split == "eval_train" else split)
-    size = len(records)
-    if split == "eval_train":
-        size = min(spec.num_eval_train_examples, size)
-    indices = np.arange(size, dtype=np.int64) * len(records) // size
+    stored = prepared.stored_split(split)
+    DATA.require(spec, folder)
+    records = preparation.load_split(Path(folder), stored)
+    indices = prepared.eval_indices(spec, split, len(records))
     return pipeline.eval_batches(records, spec, indices, batch_size)

@@ -6,19 +6,18 @@ A TFDS folder that is already there is indexed as it is; its archives are then n
 """
 
 import functools
-import multiprocessing
-import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data import manifest
 from algoperf.data.download import require_disk
+from algoperf.data.jobs import run_jobs
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, records, sources
@@ -30,14 +29,9 @@ MIN_SHARDS = 4  # So that small data, too, are written and resumed in pieces.
 MAX_BYTES_IN_PROCESS = 1 << 27  # To write fewer takes less time than to start worker processes.
 
 
-def is_complete(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    return manifest.is_complete(folder, config, FORMAT)
-
-
 def load_split(folder: Path, split: str) -> records.Records:
     """The images of a prepared split; kept open from one call to the next, because evaluations repeat."""
-    return _load_split(folder, split, (folder / "manifest.json").stat().st_mtime_ns)
+    return _load_split(folder, split, (folder / manifest.NAME).stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=len(SPLITS))
@@ -58,16 +52,16 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
     Raises:
       UsageError: if raw data are missing, damaged, or of another size, or the disk is too full.
     """
-    if is_complete(folder, config):
+    if manifest.is_complete(folder, config, FORMAT):
         return
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / manifest.NAME).unlink(missing_ok=True)
     parts = folder / "parts"
     parts.mkdir(parents=True, exist_ok=True)
     missing = [dataset for dataset in DATASETS if not _is_written(folder, dataset)]
     if missing:
         _write_datasets(folder, parts, missing, config, progress)
     entries = _write_indices(folder, parts, config, progress)
-    manifest.write_json(folder / manifest.NAME, {"format": FORMAT, "config": config, **entries})
+    manifest.write(folder, FORMAT, config, **entries)
     shutil.rmtree(parts)
 
 
@@ -92,9 +86,7 @@ def _write_datasets(
     for split in splits:
         path = _members_path(parts, split)
         if not path.exists():
-            temporary = path.with_name(f"unfinished-{path.name}")
-            sources.scan(raw, split, class_names, progress).save(temporary)
-            os.replace(temporary, path)
+            sources.scan(raw, split, class_names, progress).save(path)
         members[split] = sources.Members.load(path)
         _check_count(f"{raw / sources.ARCHIVES[split]}", len(members[split]), config["num_examples"][split])
     names = {split: _shard_lengths(members[split]) for split in splits}
@@ -171,26 +163,25 @@ def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: 
     total = sum(length for _, length in todo)
     _run(_index_shard, jobs, num_bytes > MAX_BYTES_IN_PROCESS, total, "index", progress)
 
-    files, counts = {}, {}
+    of_files, counts = {}, {}
     for split in SPLITS:
         pieces = []
         for path, _ in shards[split]:
             with np.load(_part_path(parts, path)) as part:
                 pieces.append(part["index"])
                 name = path.relative_to(folder).as_posix()
-                files[name] = {"bytes": manifest.size_of(path), "sha256": str(part["sha256"])}
+                of_files[name] = {"bytes": manifest.size_of(path), "sha256": str(part["sha256"])}
         index = np.concatenate(pieces)
         path = _index_path(folder, split)
-        temporary = path.with_name(f"unfinished-{path.name}")
-        np.save(temporary, index)
-        os.replace(temporary, path)
-        files[path.name] = {"bytes": manifest.size_of(path), "sha256": manifest.sha256_of(path)}
+        with files.writing(path) as file:
+            np.save(file, index)
+        of_files[path.name] = manifest.entry(path)
         counts[split] = {
             "images": len(index),
             "jpeg_bytes": int(index["size"].sum(dtype=np.int64)),
             "shards": len(pieces),
         }
-    return {"splits": counts, "files": files}
+    return {"splits": counts, "files": of_files}
 
 
 def _index_shard(path: Path, length: int, num_classes: int, part: Path) -> int:
@@ -198,36 +189,25 @@ def _index_shard(path: Path, length: int, num_classes: int, part: Path) -> int:
     _check_count(str(path), len(index), length)
     if len(index) and not 0 <= index["label"].min() <= index["label"].max() < num_classes:
         raise UsageError(f"{path} has labels beyond the {num_classes:,} classes that are expected.")
-    temporary = part.with_name(f"unfinished-{part.name}")
-    np.savez(temporary, index=index, sha256=np.str_(manifest.sha256_of(path)))
-    os.replace(temporary, part)
+    with files.writing(part) as file:
+        np.savez(file, index=index, sha256=np.str_(manifest.sha256_of(path)))
     return length
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
 
 
-def _run(function: Any, jobs: list[tuple], in_parallel: bool, total: int, title: str, progress: bool) -> None:
+def _run(
+    function: Callable[..., int],
+    jobs: list[tuple],
+    in_processes: bool,
+    total: int,
+    title: str,
+    progress: bool,
+) -> None:
     """Calls `function` with each job; it returns the number of images done."""
     with tqdm(total=total, desc=title, unit="image", disable=not progress) as bar:
-        if not in_parallel:
-            for job in jobs:
-                bar.update(function(*job))
-            return
-        # 'spawn': the caller may already run JAX or PyTorch threads, which do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(_num_processes(), mp_context=context) as pool:
-            futures = [pool.submit(function, *job) for job in jobs]
-            try:
-                for future in as_completed(futures):
-                    bar.update(future.result())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-def _num_processes() -> int:
-    return num_cores()
+        run_jobs(function, jobs, bar, in_processes, num_cores())
 
 
 def _members_path(parts: Path, split: str) -> Path:

@@ -9,7 +9,7 @@ well. `tensorflow_datasets` is imported by preparation only: a training run need
 """
 
 import bisect
-import json
+import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf import files
 from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
 
@@ -53,18 +54,15 @@ def write_shard(path: Path, examples: Iterable[tuple[str, bytes, int]]) -> None:
     with tfds_quietly():
         from tensorflow_datasets.proto import tf_example_pb2
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"unfinished-{path.name}")
-    writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), WRITER_OPTIONS)
-    try:
-        for name, content, label in examples:
-            example = tf_example_pb2.Example()
-            example.features.feature["image"].bytes_list.value.append(content)
-            example.features.feature["label"].int64_list.value.append(label)
-            example.features.feature["file_name"].bytes_list.value.append(name.encode())
-            writer.write(example.SerializeToString(deterministic=True))
-    finally:
-        writer.close()
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        writer = array_record_module.ArrayRecordWriter(os.fspath(temporary), WRITER_OPTIONS)
+        with contextlib.closing(writer):
+            for name, content, label in examples:
+                example = tf_example_pb2.Example()
+                example.features.feature["image"].bytes_list.value.append(content)
+                example.features.feature["label"].int64_list.value.append(label)
+                example.features.feature["file_name"].bytes_list.value.append(name.encode())
+                writer.write(example.SerializeToString(deterministic=True))
 
 
 def write_metadata(
@@ -108,7 +106,7 @@ def read_metadata(folder: Path, dataset: str) -> dict[str, list[tuple[Path, int]
     path = dataset_folder(folder, dataset) / "dataset_info.json"
     if not path.is_file():
         return None
-    info = json.loads(path.read_text())
+    info = files.read_json(path)
     if info.get("fileFormat") != "array_record":
         raise UsageError(
             f"{path.parent} is in the format {info.get('fileFormat', 'tfrecord')!r}; only ArrayRecord can be read. "

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.spec import UsageError
 
 ARCHIVES = {
@@ -49,7 +50,8 @@ class Members:
         return len(self.names)
 
     def save(self, path: Path) -> None:
-        np.savez(path, **dataclasses.asdict(self))
+        with files.writing(path) as file:
+            np.savez(file, **dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> "Members":

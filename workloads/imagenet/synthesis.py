@@ -9,8 +9,6 @@ raw/imagenetv2-matched-frequency.tar.gz       imagenetv2-matched-frequency-forma
 import gzip
 import hashlib
 import io
-import json
-import os
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -20,6 +18,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
+from algoperf.data import manifest
+from algoperf.data.prepared import SYNTHESIS
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, sources
 
@@ -80,13 +81,13 @@ def synthesize(
 ) -> None:
     """Writes `folder/raw`, unless these very pictures are there; what was prepared from others is deleted."""
     _check(num_examples, num_classes)
-    raw, marker = folder / "raw", folder / "raw" / "synthesis.json"
+    raw, marker = folder / "raw", folder / "raw" / SYNTHESIS
     description = describe(num_examples, num_classes, image_size)
-    if marker.is_file() and json.loads(marker.read_text()) == description:
+    if files.read_json_or_none(marker) == description:
         return
     for name in ("raw", "parts", "imagenet2012", "imagenet_v2"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / manifest.NAME).unlink(missing_ok=True)
     raw.mkdir(parents=True)
     total = sum(num_examples.values())
     with tqdm(total=total, desc="synthesize", unit="image", disable=not progress) as bar:
@@ -110,9 +111,7 @@ def synthesize(
             for _, label, content in pictures("test")
         ]
         (raw / sources.ARCHIVES["test"]).write_bytes(gzip.compress(_tar(members), compresslevel=1, mtime=0))
-    temporary = marker.with_suffix(".tmp")
-    temporary.write_text(json.dumps(description, indent=2) + "\n")
-    os.replace(temporary, marker)
+    files.write_json(marker, description)
 
 
 def _check(num_examples: dict[str, int], num_classes: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from algoperf.layers.jax_conv import Conv
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_resnet.max_pool_jax import max_pool_3x3
-from workloads.imagenet_resnet.settings import activation_name
+from workloads.imagenet_resnet.settings import model_arguments
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
@@ -106,14 +106,7 @@ class ResNet(nn.Module):
 
 
 def make_model(spec: WorkloadSpec) -> ResNet:
-    config = spec.model
-    return ResNet(
-        stage_sizes=config.stage_sizes,
-        num_filters=config.num_filters,
-        num_classes=config.num_classes,
-        activation=activation_name(config),
-        bn_init_scale=config.bn_init_scale,
-    )
+    return ResNet(**model_arguments(spec.model))
 
 
 def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:

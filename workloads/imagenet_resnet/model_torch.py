@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from algoperf.layers.torch_batch_norm import BatchNorm2d
 from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
-from workloads.imagenet_resnet.settings import activation_name
+from workloads.imagenet_resnet.settings import model_arguments
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -152,14 +152,7 @@ class ResNet(nn.Module):
 
 
 def make_model(spec: WorkloadSpec) -> ResNet:
-    config = spec.model
-    return ResNet(
-        stage_sizes=config.stage_sizes,
-        num_filters=config.num_filters,
-        num_classes=config.num_classes,
-        activation=activation_name(config),
-        bn_init_scale=config.bn_init_scale,
-    )
+    return ResNet(**model_arguments(spec.model))
 
 
 def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:

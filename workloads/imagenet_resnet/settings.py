@@ -16,3 +16,14 @@ def activation_name(config: Any) -> str:
             "imagenet_resnet: model settings use_silu and use_gelu are both True; switch on one of them at most."
         )
     return "silu" if config.use_silu else "gelu" if config.use_gelu else "relu"
+
+
+def model_arguments(config: Any) -> dict[str, Any]:
+    """Of the constructor of `ResNet`, which is the same in both frameworks."""
+    return {
+        "stage_sizes": config.stage_sizes,
+        "num_filters": config.num_filters,
+        "num_classes": config.num_classes,
+        "activation": activation_name(config),
+        "bn_init_scale": config.bn_init_scale,
+    }

@@ -1,10 +1,11 @@
 """Names and layouts of the JAX model's weights and statistics in the PyTorch model; imports no framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf.weights import conv_kernel, leaves
 from algoperf.workload import WorkloadSpec
 
 _LAYERS = {
@@ -24,17 +25,11 @@ _LEAVES = {
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The parameters in the state dict of the PyTorch model that computes the same function.
-
-    Args:
-      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
-      spec: the workload.
-    """
+    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function."""
     state = {}
-    for path, leaf in _leaves(params):
-        value = np.asarray(leaf)
-        if value.ndim == 4:  # (height, width, in, out) -> (out, in, height, width)
-            value = value.transpose(3, 2, 0, 1)
+    for path, value in leaves(params):
+        if value.ndim == 4:
+            value = conv_kernel(value)
         elif value.ndim == 2:
             value = value.T
         state[_torch_name(path, spec)] = np.ascontiguousarray(value)
@@ -48,15 +43,7 @@ def batch_stats_to_torch(batch_stats: Mapping[str, Any], spec: WorkloadSpec) -> 
       batch_stats: the collection of that name, nested.
       spec: the workload.
     """
-    return {_torch_name(path, spec): np.asarray(leaf) for path, leaf in _leaves(batch_stats)}
-
-
-def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*parents, key))
-        else:
-            yield (*parents, key), value
+    return {_torch_name(path, spec): value for path, value in leaves(batch_stats)}
 
 
 def _torch_name(path: tuple[str, ...], spec: WorkloadSpec) -> str:

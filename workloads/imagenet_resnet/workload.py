@@ -1,7 +1,7 @@
 """Facts of the ImageNet ResNet-50 workload; sources are in this folder's README.md."""
 
-from algoperf.spec import LossType
 from algoperf.workload import Family, Variant, WorkloadSpec
+from workloads.imagenet import facts
 
 MODEL = {
     "stage_sizes": (3, 4, 6, 3),  # Bottleneck blocks per stage.
@@ -12,43 +12,22 @@ MODEL = {
     "bn_init_scale": 0.0,  # Initial scale of the last batch normalisation of each residual branch.
 }
 
-DATA = {
-    "crop_size": 224,
-    "eval_crop_fraction": 0.875,  # Side of the centre crop over the shorter side of the image.
-    "area_range": (0.08, 1.0),  # Share of the image that a training crop covers.
-    "aspect_range": (3 / 4, 4 / 3),  # Width over height of a training crop.
-    "randaugment": False,
-    "mixup_alpha": 0.0,
-    "num_classes": 1000,
-    "image_size": 0,  # Side of synthesized JPEGs; only mini twins have them.
-    "num_workers": 0,  # Threads that decode; 0 is one per core, at most 16.
-}
-
 FAMILY = Family(
     base=WorkloadSpec(
         name="imagenet_resnet",
         family="imagenet_resnet",
-        dataset="imagenet",
-        target_metric_name="accuracy",
-        higher_is_better=True,
         validation_target_value=1 - 0.22569,
         test_target_value=1 - 0.3440,
-        loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
-        num_train_examples=1_281_167,
         num_eval_train_examples=50_176,
-        num_validation_examples=50_000,
-        num_test_examples=10_000,
         eval_batch_size=1_024,
         max_allowed_runtime_sec=66_159,
         eval_period_time_sec=510,
         step_hint=195_999,
-        default_batch_size=1_024,
         has_dropout=False,
         output_params={"jax": ("Dense_0",), "pytorch": ("fc.weight", "fc.bias")},
-        train_mean=(123.675, 116.28, 103.53),
-        train_stddev=(58.395, 57.12, 57.375),
         model=MODEL,
-        data=DATA,
+        data=facts.DATA,
+        **facts.COMMON,
     ),
     variants={
         "silu": Variant(
@@ -78,11 +57,7 @@ FAMILY = Family(
         model={"stage_sizes": (1, 1, 1), "num_filters": 24, "num_classes": 16},
         data={"crop_size": 24, "area_range": (0.35, 1.0), "num_classes": 16, "image_size": 64},
         facts={
-            "num_train_examples": 8_000,
-            "num_eval_train_examples": 500,
-            "num_validation_examples": 500,
-            "num_test_examples": 500,
-            "eval_batch_size": 250,
+            **facts.MINI_COUNTS,
             "validation_target_value": 0.948,
             "test_target_value": 0.702,
             "max_allowed_runtime_sec": 70,

@@ -1,10 +1,11 @@
 """Names and layouts of the JAX model's weights in the PyTorch model; imports no framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf.weights import attention_kernel, conv_kernel, leaves
 from algoperf.workload import WorkloadSpec
 
 _NAMES = {
@@ -28,35 +29,18 @@ _NAMES_IN_MAP_HEAD = {
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The state dict of the PyTorch model that computes the same function.
-
-    Args:
-      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
-      spec: the workload.
-    """
-    width = spec.model.width
+    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function."""
     state = {}
-    for path, leaf in _leaves(params):
-        value = np.asarray(leaf)
+    for path, value in leaves(params):
         layer, kind = path[-2], path[-1]
         if layer == "conv_patch_extract" and kind == "kernel":
-            value = value.transpose(3, 2, 0, 1)  # (P, P, in, out) -> (out, in, P, P)
+            value = conv_kernel(value)
         elif kind == "kernel":
-            # Attention kernels are (D, H, K), the output's (H, K, D); a torch weight is (out, in).
-            value = value.reshape(-1, width) if layer == "out" else value.reshape(value.shape[0], -1)
-            value = value.T
+            value = attention_kernel(value, layer, spec.model.width)
         elif kind == "bias":
             value = value.reshape(-1)
         state[_torch_name(path, spec)] = np.ascontiguousarray(value)
     return state
-
-
-def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*parents, key))
-        else:
-            yield (*parents, key), value
 
 
 def _torch_name(path: tuple[str, ...], spec: WorkloadSpec) -> str:

@@ -4,15 +4,13 @@ Sizes and SHA-256 are those of TensorFlow Datasets 4.9.10 (`datasets/librispeech
 publishes MD5 sums, in https://www.openslr.org/resources/12/md5sum.txt.
 """
 
-import os
+import functools
 import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
-from algoperf.data.download import CHUNK_BYTES, Archive, fetch, require_disk
+from algoperf.data.download import Archive, fetch, require_disk, unpack_tar
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.librispeech import corpus
@@ -90,23 +88,8 @@ def unpack(archive: Path, raw: Path, subset: str, progress: bool = True) -> None
     Raises:
       UsageError: if the archive is damaged or ends early.
     """
-    size = archive.stat().st_size
-    bar = tqdm(desc=f"unpack {archive.name}", total=size, unit="B", unit_scale=True, disable=not progress)
     try:
-        with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as members, bar:
-            for member in members:
-                bar.update(stream.tell() - bar.n)
-                target = _target(raw, subset, member)
-                if target is None or (target.is_file() and target.stat().st_size == member.size):
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f"{target.name}.part")
-                with members.extractfile(member) as source, temporary.open("wb") as file:
-                    shutil.copyfileobj(source, file, CHUNK_BYTES)
-                if temporary.stat().st_size != member.size:
-                    raise EOFError(f"{member.name} is cut off")
-                os.replace(temporary, target)
-            bar.update(size - bar.n)
+        unpack_tar(archive, functools.partial(_target, raw, subset), progress)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise UsageError(
             f"Cannot unpack {archive} ({error}). If it is damaged, delete it and try again."

@@ -13,7 +13,6 @@ While the work goes on, `parts/<subset>_<shard>.npz` holds the tables of each fi
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data import manifest
 from algoperf.data.download import require_disk
 from algoperf.machine import num_cores
@@ -112,11 +112,11 @@ def _train_tokenizer(folder: Path, utterances: list[Utterance], config: dict[str
         "vocab_size": config["vocab_size"],
         "sha256_of_transcripts": hashlib.sha256("\n".join(texts).encode()).hexdigest(),
     }
-    record = manifest.read_json(note)
+    record = files.read_json_or_none(note)
     if record is None or record["made_of"] != made_of or record["sha256"] != manifest.sha256_of(path):
-        manifest.write_atomically(path, tokenizer.train(texts, config["vocab_size"]))
+        files.write_bytes(path, tokenizer.train(texts, config["vocab_size"]))
         record = {"made_of": made_of, "sha256": manifest.sha256_of(path)}
-        manifest.write_json(note, record)
+        files.write_json(note, record)
     return record["sha256"]
 
 
@@ -172,12 +172,11 @@ def convert_shard(
     """Writes the samples of the utterances that pass the filter, and then their tables."""
     text = tokenizer.load(folder / TOKENIZER)
     path = samples_path(folder, shard.name)
-    temporary = path.with_name(f"{path.name}.tmp")
     kept: list[Utterance] = []
     lengths: list[int] = []
     dropped = {"long_transcript": 0, "long_audio": 0}
     digest = hashlib.sha256()
-    with temporary.open("wb") as file:
+    with files.writing(path) as file:
         for utterance in shard.utterances:
             samples = flac.read(utterance.path)
             if len(utterance.text) > config["max_transcript_chars"]:
@@ -190,14 +189,13 @@ def convert_shard(
                 kept.append(utterance)
                 lengths.append(len(samples))
             report(1)
-    tokens = text.encode([utterance.text for utterance in kept])
-    for utterance, ids in zip(kept, tokens, strict=True):
-        if len(ids) > config["max_target_length"]:
-            raise UsageError(
-                f"The transcript of {utterance.path} has {len(ids)} tokens; "
-                f"at most {config['max_target_length']} are possible."
-            )
-    os.replace(temporary, path)
+        tokens = text.encode([utterance.text for utterance in kept])
+        for utterance, ids in zip(kept, tokens, strict=True):
+            if len(ids) > config["max_target_length"]:
+                raise UsageError(
+                    f"The transcript of {utterance.path} has {len(ids)} tokens; "
+                    f"at most {config['max_target_length']} are possible."
+                )
     tables = {
         "names": np.array([utterance.name for utterance in kept], "S"),
         "lengths": np.array(lengths, np.int64),
@@ -208,13 +206,8 @@ def convert_shard(
         "sha256": np.array(digest.hexdigest()),
         "bytes": np.array(path.stat().st_size),
     }
-    _save(_part_path(folder, shard.name), tables)
-
-
-def _save(path: Path, tables: dict[str, np.ndarray]) -> None:
-    temporary = path.with_name(f"unfinished-{path.name}")
-    np.savez(temporary, **tables)
-    os.replace(temporary, path)
+    with files.writing(_part_path(folder, shard.name)) as file:
+        np.savez(file, **tables)
 
 
 # ---- tables and manifest -----------------------------------------------------------------------------------------
@@ -227,14 +220,14 @@ def tables_path(folder: Path, subset: str) -> Path:
 def _finish(folder: Path, shards: list[Shard], config: dict[str, Any], num_kept: dict[str, int]) -> None:
     """Joins the tables of shards, checks the counts, and writes the manifest."""
     subsets: dict[str, dict[str, Any]] = {}
-    files: dict[str, dict[str, Any]] = {}
+    of_files: dict[str, dict[str, Any]] = {}
     for subset in SUBSETS:
         own = [shard for shard in shards if shard.subset == subset]
         parts = []
         for shard in own:
             with np.load(_part_path(folder, shard.name)) as part:
                 parts.append(dict(part))
-            files[samples_path(folder, shard.name).name] = {
+            of_files[samples_path(folder, shard.name).name] = {
                 "bytes": int(parts[-1]["bytes"]),
                 "sha256": str(parts[-1]["sha256"]),
             }
@@ -243,7 +236,8 @@ def _finish(folder: Path, shards: list[Shard], config: dict[str, Any], num_kept:
             for name in ("names", "lengths", "token_lengths", "tokens")
         }
         joined["shard_sizes"] = np.array([len(part["lengths"]) for part in parts], np.int64)
-        _save(tables_path(folder, subset), joined)
+        with files.writing(tables_path(folder, subset)) as file:
+            np.savez(file, **joined)
         dropped = [json.loads(str(part["dropped"])) for part in parts]
         subsets[subset] = {
             "utterances": len(joined["lengths"]),
@@ -261,9 +255,8 @@ def _finish(folder: Path, shards: list[Shard], config: dict[str, Any], num_kept:
         assert total == sum(len(shard.utterances) for shard in own)
     _check_counts(folder, subsets, num_kept)
     for path in (folder / TOKENIZER, *(tables_path(folder, subset) for subset in SUBSETS)):
-        files[path.name] = {"bytes": manifest.size_of(path), "sha256": manifest.sha256_of(path)}
-    content = {"format": FORMAT, "config": config, "subsets": subsets, "files": files}
-    manifest.write_json(folder / manifest.NAME, content)
+        of_files[path.name] = manifest.entry(path)
+    manifest.write(folder, FORMAT, config, subsets=subsets, files=of_files)
     shutil.rmtree(folder / "parts")
 
 

@@ -6,7 +6,6 @@ unseen in training. Subsets called 'other' are noisier and more reverberant, as 
 
 import dataclasses
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from algoperf.data import manifest
+from algoperf import files
+from algoperf.data.prepared import SYNTHESIS
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
@@ -136,13 +136,13 @@ def _word_list(place: int, num_in_subset: int) -> list[str] | None:
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     """Writes `raw/LibriSpeech`; continues where an earlier call stopped, by whole chapters."""
     raw = folder / "raw"
-    note = raw / "synthesis.json"
+    note = raw / SYNTHESIS
     description = describe(spec)
-    if manifest.read_json(note) != description:
+    if files.read_json_or_none(note) != description:
         # Speech of another size or version must not be taken for this one.
         shutil.rmtree(raw / corpus.ROOT, ignore_errors=True)
         raw.mkdir(parents=True, exist_ok=True)
-        manifest.write_json(note, description)
+        files.write_json(note, description)
     todo = [chapter for chapter in plan(spec) if not _folder(raw, chapter).is_dir()]
     sizes = counts(spec)
 
@@ -157,7 +157,6 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     ):
         for size in pool.map(write, todo):
             bar.update(size)
-    shutil.rmtree(raw / "unfinished", ignore_errors=True)
 
 
 def _folder(raw: Path, chapter: Chapter) -> Path:
@@ -168,16 +167,14 @@ def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples:
     import soundfile
 
     folder = _folder(raw, chapter)
-    unfinished = raw / "unfinished" / chapter.name
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    lines = []
-    for name, text, samples in utterances(chapter, num_in_subset, max_samples):
-        soundfile.write(unfinished / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
-        lines.append(f"{name} {text}\n")
-    (unfinished / f"{chapter.name}.trans.txt").write_text("".join(lines), encoding="utf-8")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(unfinished, folder)
+    with files.replacing(folder) as unfinished:
+        unfinished.mkdir()
+        lines = []
+        for name, text, samples in utterances(chapter, num_in_subset, max_samples):
+            soundfile.write(unfinished / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
+            lines.append(f"{name} {text}\n")
+        (unfinished / f"{chapter.name}.trans.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def checksum(spec: WorkloadSpec) -> str:

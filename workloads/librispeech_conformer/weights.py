@@ -1,10 +1,11 @@
 """Names and layouts of the JAX model's weights and statistics in the PyTorch model; imports no framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf.weights import attention_kernel, conv_kernel, leaves
 from algoperf.workload import WorkloadSpec
 
 # Names of modules, by the class of the module that holds them.
@@ -41,17 +42,11 @@ _PROJECTIONS = ("query", "key", "value")
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The parameters in the state dict of the PyTorch model that computes the same function.
-
-    Args:
-      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
-      spec: the workload.
-    """
+    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function."""
     width = spec.model.encoder_dim
     state: dict[str, np.ndarray] = {}
     fused: dict[str, dict[str, np.ndarray]] = {}
-    for path, leaf in _leaves(params):
-        value = np.asarray(leaf)
+    for path, value in leaves(params):
         *parents, layer, name = path
         if layer in _PROJECTIONS:  # (D, H, K) -> rows of the fused (3 D, D).
             whole = f"{_torch_module(parents)}.in_proj_{_LEAVES[name]}"
@@ -59,10 +54,10 @@ def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.
             fused.setdefault(whole, {})[layer] = value
             continue
         if name == "kernel":
-            if value.ndim == 4:  # (height, width, in, out) -> (out, in, height, width)
-                value = value.transpose(3, 2, 0, 1)
+            if value.ndim == 4:
+                value = conv_kernel(value)
             elif layer == "out":
-                value = value.reshape(width, width).T
+                value = attention_kernel(value, layer, width)
             else:  # Dense, and the depthwise convolution: (size, 1, D) -> (D, 1, size)
                 value = value.T
         state[f"{_torch_module([*parents, layer])}.{_LEAVES[name]}"] = np.ascontiguousarray(value)
@@ -74,14 +69,6 @@ def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.
 def batch_stats_to_torch(batch_stats: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
     """The running means and variances in the state dict of the PyTorch model; see `jax_to_torch`."""
     return jax_to_torch(batch_stats, spec)
-
-
-def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*parents, key))
-        else:
-            yield (*parents, key), value
 
 
 def _torch_module(path: list[str]) -> str:

@@ -5,24 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.weights import conv, dense
 from algoperf.workload import WorkloadSpec
 
 GATES = ("i", "f", "g", "o")
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The state dict of the PyTorch model that computes the same function, without running statistics.
-
-    Args:
-      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
-      spec: the workload.
-    """
-    state = {}
+    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function, but no statistics."""
+    state: dict[str, np.ndarray] = {}
     for index in (0, 1):
-        conv = params["Subsample_0"][f"Conv_{index}"]
-        state[f"subsample.conv{index + 1}.weight"] = _array(conv["kernel"]).transpose(3, 2, 0, 1)
-        state[f"subsample.conv{index + 1}.bias"] = _array(conv["bias"])
-    state |= _dense("subsample.linear", params["Subsample_0"]["Dense_0"])
+        state |= conv(f"subsample.conv{index + 1}", params["Subsample_0"][f"Conv_{index}"])
+    state |= dense("subsample.linear", params["Subsample_0"]["Dense_0"])
     for index in range(spec.model.num_lstm_layers):
         rnn = params[f"BatchRNN_{index}"]
         state |= _norm(f"lstms.{index}", rnn)
@@ -33,32 +27,24 @@ def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.
     for index in range(spec.model.num_ffn_layers):
         ffn = params[f"FeedForwardModule_{index}"]
         state |= _norm(f"ffns.{index}", ffn)
-        state |= _dense(f"ffns.{index}.lin", ffn["Dense_0"])
+        state |= dense(f"ffns.{index}.lin", ffn["Dense_0"])
     if spec.model.enable_decoder_layer_norm:
-        state |= {f"ln.{name}": _array(value) for name, value in params["LayerNorm_0"].items()}
-    state |= _dense("lin", params["Dense_0"])
+        state |= {f"ln.{name}": np.asarray(value) for name, value in params["LayerNorm_0"].items()}
+    state |= dense("lin", params["Dense_0"])
     return {name: np.ascontiguousarray(value) for name, value in state.items()}
-
-
-def _array(value: Any) -> np.ndarray:
-    return np.asarray(value)
-
-
-def _dense(name: str, layer: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {f"{name}.weight": _array(layer["kernel"]).T, f"{name}.bias": _array(layer["bias"])}
 
 
 def _norm(name: str, module: Mapping[str, Any]) -> dict[str, np.ndarray]:
     short, layer = ("bn", "BatchNorm_0") if "BatchNorm_0" in module else ("ln", "LayerNorm_0")
-    return {f"{name}.{short}.{key}": _array(value) for key, value in module[layer].items()}
+    return {f"{name}.{short}.{key}": np.asarray(value) for key, value in module[layer].items()}
 
 
 def fuse_gates(gates: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Weights of one direction with the rows of all gates in one array, in the order of `GATES`."""
     return {
-        "weight_ih": np.concatenate([_array(gates["i" + gate]["kernel"]).T for gate in GATES]),
-        "weight_hh": np.concatenate([_array(gates["h" + gate]["kernel"]).T for gate in GATES]),
-        "bias": np.concatenate([_array(gates["h" + gate]["bias"]) for gate in GATES]),
+        "weight_ih": np.concatenate([np.asarray(gates["i" + gate]["kernel"]).T for gate in GATES]),
+        "weight_hh": np.concatenate([np.asarray(gates["h" + gate]["kernel"]).T for gate in GATES]),
+        "bias": np.concatenate([np.asarray(gates["h" + gate]["bias"]) for gate in GATES]),
     }
 
 
@@ -70,5 +56,5 @@ def batch_stats_to_torch(batch_stats: Mapping[str, Any], spec: WorkloadSpec) -> 
     for module, layers in batch_stats.items():
         name, index = module.rsplit("_", 1)
         for kind, value in layers["BatchNorm_0"].items():
-            state[f"{short[name]}.{index}.bn.running_{kind}"] = _array(value)
+            state[f"{short[name]}.{index}.bn.running_{kind}"] = np.asarray(value)
     return state

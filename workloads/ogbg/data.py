@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import manifest, prepared
+from algoperf.data import prepared
+from algoperf.data.prepared import num_examples
 from algoperf.data.stream import Batch, epoch_permutation
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.ogbg import preparation, synthesis
 from workloads.ogbg.batching import Batcher, Budget, Molecules
@@ -20,68 +21,48 @@ SHARDED = True
 """Streams take `num_shards`: indices of nodes count through a whole batch, so shards are made, not cut."""
 
 
-def _config(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that prepared files depend on."""
-    config = {
-        "num_tasks": spec.model.num_outputs,
-        "splits": {
-            "train": spec.num_train_examples,
-            "validation": spec.num_validation_examples,
-            "test": spec.num_test_examples,
-        },
-    }
-    return config | {"synthesis": synthesis.describe(spec)} if spec.is_mini else config
+class OgbgData(prepared.PreparedData):
+    """See `PreparedData`."""
+
+    file_format = preparation.FORMAT
+    next_step = "Then, to continue"
+
+    def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return {"num_tasks": spec.model.num_outputs, "splits": num_examples(spec)}
+
+    def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return synthesis.describe(spec)
+
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+        synthesis.synthesize(spec, folder, progress)
+
+    def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
+        preparation.prepare(folder, config, progress)
+
+    def counts(self, spec: WorkloadSpec, folder: Path) -> dict[str, dict[str, int]]:
+        molecules = Molecules(folder)
+        counts = {}
+        for split in preparation.SPLITS:
+            members = _members(spec, folder, split)
+            counts[split] = {
+                "molecules": len(members),
+                "atoms": int(molecules.node_counts[members].sum()),
+                "bonds": int(molecules.bond_counts[members].sum()),
+                "labels": int((molecules.labels[members] >= 0).sum()),
+            }
+        return counts
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
-    synthesis.synthesize(spec, Path(folder), progress)
-
-
-def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Raw files in `folder/raw/pcba` -> arrays in `folder`; continues where an earlier call stopped."""
-    folder = Path(folder)
-    try:
-        preparation.prepare(folder, _config(spec), progress)
-    except UsageError as error:
-        raise UsageError(f"{error} Then, to continue: {prepared.setup_command(spec, folder)}") from error
-
-
-def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
-    return manifest.is_complete(Path(folder), _config(spec), preparation.FORMAT)
-
-
-def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
-    """Reads every prepared file and compares checksums; returns split -> counts.
-
-    Raises:
-      UsageError: if data are missing or damaged.
-    """
-    folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
-    prepared.require_undamaged(spec, folder, progress)
-    molecules = Molecules(folder)
-    counts = {}
-    for split in preparation.SPLITS:
-        members = _members(spec, folder, split)
-        counts[split] = {
-            "molecules": len(members),
-            "atoms": int(molecules.node_counts[members].sum()),
-            "bonds": int(molecules.bond_counts[members].sum()),
-            "labels": int((molecules.labels[members] >= 0).sum()),
-        }
-    return counts
+DATA = OgbgData()
+prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
 def _members(spec: WorkloadSpec, folder: Path, split: str) -> np.ndarray:
     """Numbers of the molecules of a split, ascending; 'eval_train' is evenly spaced in 'train'."""
-    if split == "eval_train":
-        members = _members(spec, folder, "train")
-        size = min(spec.num_eval_train_examples, len(members))
-        return members[np.arange(size) * len(members) // size]
+    stored = "train" if split == "train" else prepared.stored_split(split)
     # The release lists molecules by scaffold.
-    return np.sort(preparation.load(folder, split).astype(np.int64))
+    members = np.sort(preparation.load(folder, stored).astype(np.int64))
+    return members[prepared.eval_indices(spec, split, len(members))]
 
 
 def _batcher(
@@ -113,7 +94,7 @@ def train_stream(
       UsageError: if there are no prepared data or a molecule does not fit into a batch.
     """
     folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
+    DATA.require(spec, folder)
     members = _members(spec, folder, "train")
     batcher = _batcher(spec, folder, members, global_batch_size, num_shards)
     return GraphStream(members, batcher, seed, num_shards)
@@ -173,10 +154,9 @@ def eval_batches(
 
     Batches have the shapes of training; the last one is padded to them. How many there are depends on the molecules.
     """
-    if split not in ("eval_train", "validation", "test"):
-        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
+    prepared.stored_split(split)  # Refuses unknown names before anything else.
     folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
+    DATA.require(spec, folder)
     members = _members(spec, folder, split)
     batcher = _batcher(spec, folder, members, batch_size, num_shards)
     return _packed(members, batcher, num_shards)

@@ -1,12 +1,12 @@
 """Fetches OGB's release of molpcba and unpacks the text files that `prepare` reads."""
 
-import os
 import shutil
 import zipfile
 from pathlib import Path
 
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data.download import Archive, fetch, require_disk
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
@@ -52,10 +52,8 @@ def unpack(archive: Path, folder: Path, tables: tuple[raw_tables.Table, ...], pr
                 if path.is_file():
                     continue
                 path.parent.mkdir(parents=True, exist_ok=True)
-                temporary = path.with_name(f"{path.name}.tmp")
-                with content.open(f"pcba/{table.file}") as source, temporary.open("wb") as file:
+                with content.open(f"pcba/{table.file}") as source, files.writing(path) as file:
                     shutil.copyfileobj(source, file)
-                os.replace(temporary, path)
     except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
         raise UsageError(
             f"Cannot unpack {archive}: {error}. If it is damaged, delete it; the same command fetches it again."

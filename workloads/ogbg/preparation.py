@@ -5,7 +5,6 @@ In the data folder: an array per raw file (see `raw_tables`) with all molecules 
 missing is made.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data import manifest
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
@@ -60,20 +60,13 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
         # Errors come in the order of the tables, whichever thread is first.
         list(pool.map(lambda table: _make(folder, table, bar), todo))
     check(folder, config["splits"], all_tables)
-    records = {table.name: manifest.read_json(_record_path(folder, table)) for table in all_tables}
-    files = {
+    records = {table.name: files.read_json(_record_path(folder, table)) for table in all_tables}
+    of_files = {
         array_path(folder, name).name: {key: record[key] for key in ("bytes", "sha256")}
         for name, record in records.items()
     }
-    manifest.write_json(
-        folder / manifest.NAME,
-        {
-            "format": FORMAT,
-            "config": config,
-            "rows": {name: record["rows"] for name, record in records.items()},
-            "files": files,
-        },
-    )
+    rows = {name: record["rows"] for name, record in records.items()}
+    manifest.write(folder, FORMAT, config, rows=rows, files=of_files)
 
 
 def _record_path(folder: Path, table: Table) -> Path:
@@ -91,7 +84,7 @@ def _made_of(folder: Path, table: Table) -> dict[str, Any]:
 
 
 def _is_made(folder: Path, table: Table) -> bool:
-    record = manifest.read_json(_record_path(folder, table))
+    record = files.read_json_or_none(_record_path(folder, table))
     return (
         record is not None
         and record["made_of"] == _made_of(folder, table)
@@ -104,17 +97,10 @@ def _make(folder: Path, table: Table, bar: tqdm) -> None:
     made_of = _made_of(folder, table)
     values = raw_tables.read(table, table.path(folder), bar.update)
     path = array_path(folder, table.name)
-    temporary = path.with_name(f"{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with files.writing(path) as file:
         np.save(file, values)
-    os.replace(temporary, path)
-    record = {
-        "made_of": made_of,
-        "rows": len(values),
-        "bytes": path.stat().st_size,
-        "sha256": manifest.sha256_of(path),
-    }
-    manifest.write_json(_record_path(folder, table), record)
+    record = {"made_of": made_of, "rows": len(values), **manifest.entry(path)}
+    files.write_json(_record_path(folder, table), record)
 
 
 # ---- do the files fit together? ----------------------------------------------------------------------------------

@@ -7,8 +7,6 @@ and missing in a share that each task has of its own, as assays of real molecule
 import functools
 import gzip
 import hashlib
-import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from algoperf.data.prepared import is_synthesized, mark_synthesized, num_examples
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.ogbg import molecules, properties, raw_tables, scaffolds
@@ -33,18 +32,21 @@ CHIRAL_SHARE = 0.3
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
     """What identifies the text."""
-    sizes = {"train": spec.num_train_examples, "validation": spec.num_validation_examples}
-    sizes["test"] = spec.num_test_examples
-    return {"version": VERSION, "seed": SEED, "num_tasks": spec.model.num_outputs, "molecules": sizes}
+    return {
+        "version": VERSION,
+        "seed": SEED,
+        "num_tasks": spec.model.num_outputs,
+        "molecules": num_examples(spec),
+    }
 
 
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     """Writes the files of `raw_tables` into `folder/raw`, unless this very text is there."""
-    marker = folder / "raw" / "synthesis.json"
+    raw = folder / "raw"
     description = describe(spec)
-    if marker.is_file() and json.loads(marker.read_text())["text"] == description:
+    if is_synthesized(raw, description):
         return
-    shutil.rmtree(folder / "raw", ignore_errors=True)
+    shutil.rmtree(raw, ignore_errors=True)
     texts = make_texts(description, progress)
     digest = hashlib.sha256()
     for table in raw_tables.tables(description["num_tasks"]):
@@ -53,9 +55,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Without a time in the header: the same bytes every time.
         path.write_bytes(gzip.compress(texts[table.name], compresslevel=6, mtime=0))
-    temporary = marker.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"text": description, "sha256": digest.hexdigest()}, indent=2) + "\n")
-    os.replace(temporary, marker)
+    mark_synthesized(raw, description, digest.hexdigest())
 
 
 def make_texts(description: dict[str, Any], progress: bool = True) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.weights import dense, norm
 from algoperf.workload import WorkloadSpec
 
 
@@ -17,15 +18,12 @@ def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.nda
     ]
     linears = {f"Dense_{depth * len(mlps)}": "decoder"}
     linears |= {"node_embedding": "node_embedder", "edge_embedding": "edge_embedder"}
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for index, mlp in enumerate(mlps):
         for layer in range(depth):
             number = index * depth + layer
             linears[f"Dense_{number}"] = f"{mlp}.dense_{layer}"
-            norm = params[f"LayerNorm_{number}"]
-            found[f"{mlp}.norm_{layer}.weight"] = np.asarray(norm["scale"])
-            found[f"{mlp}.norm_{layer}.bias"] = np.asarray(norm["bias"])
+            found |= norm(f"{mlp}.norm_{layer}", params[f"LayerNorm_{number}"])
     for ours, theirs in linears.items():
-        found[f"{theirs}.weight"] = np.transpose(params[ours]["kernel"])
-        found[f"{theirs}.bias"] = np.asarray(params[ours]["bias"])
+        found |= dense(theirs, params[ours])
     return found

@@ -9,66 +9,44 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import manifest, prepared
+from algoperf.data import prepared
+from algoperf.data.prepared import num_examples
 from algoperf.data.stream import epoch_permutation
-from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 from workloads.wmt import encoding, packing, synthesis
 from workloads.wmt.packing import Batch
 
 
-def _config(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that prepared files depend on."""
-    config = {
-        "vocab_size": spec.model.vocab_size,
-        "max_len": spec.model.max_len,
-        "tokenizer_bytes": spec.data.tokenizer_bytes,
-    }
-    return config | {"synthesis": synthesis.describe(_num_pairs(spec))} if spec.is_mini else config
+class WmtData(prepared.PreparedData):
+    """See `PreparedData`."""
+
+    file_format = encoding.FORMAT
+
+    def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return {
+            "vocab_size": spec.model.vocab_size,
+            "max_len": spec.model.max_len,
+            "tokenizer_bytes": spec.data.tokenizer_bytes,
+        }
+
+    def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
+        return synthesis.describe(num_examples(spec))
+
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
+        synthesis.synthesize(folder, num_examples(spec), progress)
+
+    def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
+        encoding.prepare(folder, config, num_examples(spec), progress)
 
 
-def _num_pairs(spec: WorkloadSpec) -> dict[str, int]:
-    counts = (spec.num_train_examples, spec.num_validation_examples, spec.num_test_examples)
-    return dict(zip(encoding.SPLITS, counts, strict=True))
-
-
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
-    synthesis.synthesize(Path(folder), _num_pairs(spec), progress)
-
-
-def prepare(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Raw files in `folder/raw` -> token arrays in `folder`; continues where an earlier call stopped."""
-    folder = Path(folder)
-    try:
-        encoding.prepare(folder, _config(spec), _num_pairs(spec), progress)
-    except UsageError as error:
-        raise UsageError(
-            f"{error} To fetch and prepare the data: {prepared.setup_command(spec, folder)}"
-        ) from error
-
-
-def is_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Whether `folder` holds complete prepared data for `spec`; looks at names and sizes only."""
-    return encoding.is_complete(Path(folder), _config(spec))
-
-
-def verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, Any]:
-    """Reads every prepared file and compares checksums; returns split -> counts.
-
-    Raises:
-      UsageError: if data are missing or damaged.
-    """
-    folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
-    prepared.require_undamaged(spec, folder, progress)
-    return manifest.read(folder)["splits"]
+DATA = WmtData()
+prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "PackedStream":
     """Endless packed rows; see `PackedStream`."""
     folder = Path(folder)
-    prepared.require(is_ready(spec, folder), spec, folder)
+    DATA.require(spec, folder)
     pairs = encoding.load_pairs(folder, "train")
     return PackedStream(pairs, spec.model.max_len, spec.data.pack_group, seed, global_batch_size)
 
@@ -79,16 +57,14 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
     Longest sources first: beam search ends a batch when its last sentence is done, so like goes with like.
     """
     folder = Path(folder)
-    if split not in ("eval_train", "validation", "test"):
-        raise no_such("evaluation split", split, ("eval_train", "validation", "test"))
-    prepared.require(is_ready(spec, folder), spec, folder)
-    pairs = encoding.load_pairs(folder, "train" if split == "eval_train" else split)
-    size = min(spec.num_eval_train_examples, len(pairs)) if split == "eval_train" else len(pairs)
-    indices = np.arange(size) * len(pairs) // size  # Evenly spaced; raw files are already in random order.
+    stored = prepared.stored_split(split)
+    DATA.require(spec, folder)
+    pairs = encoding.load_pairs(folder, stored)
+    indices = prepared.eval_indices(spec, split, len(pairs))  # Raw files are already in random order.
     indices = indices[np.argsort(-packing.sentence_lengths(pairs.inputs, indices), kind="stable")]
     return (
         packing.pad(pairs, indices[start : start + batch_size], spec.model.max_len, batch_size)
-        for start in range(0, size, batch_size)
+        for start in range(0, len(indices), batch_size)
     )
 
 

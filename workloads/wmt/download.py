@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data.download import CHUNK_BYTES, Archive, fetch, require_disk
 from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
@@ -102,10 +103,8 @@ def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
     folder = _folder_of(subset, downloads)
     if folder.is_dir():
         return
-    unfinished = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(unfinished, ignore_errors=True)
     wanted = set(subset.members)
-    with tarfile.open(downloads / subset.archive.file_name) as archive:
+    with files.replacing(folder) as unfinished, tarfile.open(downloads / subset.archive.file_name) as archive:
         bar = tqdm(archive, desc=f"unpack {subset.name}", unit="file", disable=not progress)
         for member in bar:
             name = os.path.normpath(member.name)
@@ -117,8 +116,7 @@ def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
                 wanted.remove(name)
             if not wanted:
                 break
-    if wanted:
-        raise UsageError(
-            f"{subset.archive.file_name} lacks {', '.join(sorted(wanted))}; delete it and try again."
-        )
-    os.replace(unfinished, folder)
+        if wanted:
+            raise UsageError(
+                f"{subset.archive.file_name} lacks {', '.join(sorted(wanted))}; delete it and try again."
+            )

@@ -8,19 +8,18 @@ offsets[i + 1]]); `manifest.json`, written last. While the work goes on, finishe
 import dataclasses
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from algoperf import files
 from algoperf.data import manifest
 from algoperf.data.download import require_disk
+from algoperf.data.jobs import run_jobs
 from algoperf.spec import UsageError
 from workloads.wmt import corpus, tokenizer
 
@@ -77,14 +76,6 @@ def load_pairs(folder: Path, split: str) -> Pairs:
     return Pairs(side("inputs"), side("targets"))
 
 
-# ---- manifest --------------------------------------------------------------------------------------------------
-
-
-def is_complete(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
-    return manifest.is_complete(folder, config, FORMAT)
-
-
 # ---- preparation -----------------------------------------------------------------------------------------------
 
 
@@ -100,7 +91,7 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
     Raises:
       UsageError: if raw data are missing or have another size, or the disk is too full.
     """
-    if is_complete(folder, config):
+    if manifest.is_complete(folder, config, FORMAT):
         return
     raw = folder / "raw"
     splits = {split: corpus.RawSplit(raw, split) for split in SPLITS}
@@ -110,26 +101,22 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
             raise UsageError(f"{where} has {len(source):,} pairs; {num_pairs[split]:,} are expected.")
     require_disk(folder, int(DISK_PER_RAW_BYTE * sum(source.num_bytes for source in splits.values())))
 
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / manifest.NAME).unlink(missing_ok=True)
     parts = _parts_folder(folder, config)
     trained = parts / "tokenizer.model"
     if not trained.exists():
         text = tokenizer.training_text(splits["train"].pairs(), config["tokenizer_bytes"])
         lines = tqdm(text, desc="vocabulary", unit="line", disable=not progress)
-        manifest.write_atomically(trained, tokenizer.train(lines, config["vocab_size"]))
+        files.write_bytes(trained, tokenizer.train(lines, config["vocab_size"]))
     _encode_parts(raw, parts, {split: len(source) for split, source in splits.items()}, config, progress)
 
     dtype = np.min_scalar_type(config["vocab_size"] - 1)
     counts = {split: _join_parts(parts, folder, split, len(splits[split]), dtype) for split in SPLITS}
-    manifest.write_atomically(model_path(folder), trained.read_bytes())
+    files.write_bytes(model_path(folder), trained.read_bytes())
     names = [model_path(folder).name]
     names += [array_path(folder, *key).name for key in _array_keys()]
-    files = {
-        name: {"bytes": manifest.size_of(folder / name), "sha256": manifest.sha256_of(folder / name)}
-        for name in names
-    }
-    content = {"format": FORMAT, "config": config, "splits": counts, "files": files}
-    manifest.write_json(folder / manifest.NAME, content)
+    of_files = {name: manifest.entry(folder / name) for name in names}
+    manifest.write(folder, FORMAT, config, splits=counts, files=of_files)
     shutil.rmtree(folder / "parts")
 
 
@@ -167,19 +154,7 @@ def _encode_parts(
         total=sum(stop - start for _, start, stop in todo), desc="tokenise", unit="pair", disable=not progress
     )
     with bar:
-        if len(todo) <= MAX_PARTS_IN_PROCESS:
-            for job in arguments:
-                bar.update(_encode_part(*job))
-            return
-        # 'spawn': the caller may already run JAX or PyTorch threads, which do not survive a fork.
-        with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = [pool.submit(_encode_part, *job) for job in arguments]
-            try:
-                for future in as_completed(futures):
-                    bar.update(future.result())
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        run_jobs(_encode_part, arguments, bar, in_processes=len(todo) > MAX_PARTS_IN_PROCESS)
 
 
 def _encode_part(raw: Path, parts: Path, split: str, start: int, stop: int, max_len: int) -> int:
@@ -193,10 +168,8 @@ def _encode_part(raw: Path, parts: Path, split: str, start: int, stop: int, max_
         arrays[f"{side}_lengths"] = np.fromiter(map(len, sentences), np.int64, len(sentences))
         total = int(arrays[f"{side}_lengths"].sum())
         arrays[f"{side}_tokens"] = np.fromiter((i for ids in sentences for i in ids), np.int32, total)
-    path = _part_path(parts, split, start)
-    temporary = path.with_suffix(".tmp.npz")
-    np.savez(temporary, **arrays)
-    os.replace(temporary, path)
+    with files.writing(_part_path(parts, split, start)) as file:
+        np.savez(file, **arrays)
     return stop - start
 
 
@@ -216,19 +189,16 @@ def _join_parts(parts: Path, folder: Path, split: str, size: int, dtype: np.dtyp
         offsets = np.zeros(counts["kept"] + 1, np.int64)
         lengths = [np.load(path)[f"{side}_lengths"] for path in paths]
         np.cumsum(np.concatenate(lengths), out=offsets[1:])
-        final = {part: array_path(folder, split, side, part) for part in ("tokens", "offsets")}
-        temporary = {part: path.with_suffix(".tmp") for part, path in final.items()}
-        tokens = np.lib.format.open_memmap(temporary["tokens"], "w+", dtype, (int(offsets[-1]),))
-        position = 0
-        for path in paths:
-            piece = np.load(path)[f"{side}_tokens"]
-            tokens[position : position + len(piece)] = piece
-            position += len(piece)
-        tokens.flush()
-        del tokens
-        with temporary["offsets"].open("wb") as file:
+        with files.replacing(array_path(folder, split, side, "tokens")) as temporary:
+            tokens = np.lib.format.open_memmap(temporary, "w+", dtype, (int(offsets[-1]),))
+            position = 0
+            for path in paths:
+                piece = np.load(path)[f"{side}_tokens"]
+                tokens[position : position + len(piece)] = piece
+                position += len(piece)
+            tokens.flush()
+            del tokens
+        with files.writing(array_path(folder, split, side, "offsets")) as file:
             np.save(file, offsets)
-        for part in final:
-            os.replace(temporary[part], final[part])
         counts[f"{side}_tokens"] = int(offsets[-1])
     return counts

@@ -16,6 +16,7 @@ import numpy as np
 from algoperf.jax_utils import Dropout
 from algoperf.workload import WorkloadSpec
 from workloads.wmt.beam_search_jax import beam_search
+from workloads.wmt.interface import call_args as call_args
 from workloads.wmt.position_encoding import position_table
 
 KeysValues = tuple[jax.Array, jax.Array]
@@ -374,21 +375,6 @@ def make_model(spec: WorkloadSpec) -> Transformer:
 def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
     tokens = np.ones((1, spec.model.max_len), np.int32)
     return {"inputs": tokens, "targets": tokens}
-
-
-CALL_KEYS = (
-    "inputs",
-    "targets",
-    "inputs_position",
-    "targets_position",
-    "inputs_segmentation",
-    "targets_segmentation",
-)
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train  # Packing shows in the keys that a batch has.
-    return {key: batch[key] for key in CALL_KEYS if key in batch}
 
 
 def eval_outputs(

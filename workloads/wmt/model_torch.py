@@ -5,7 +5,6 @@ D width, H heads, K width of one head, V vocabulary, G beams, P decoding positio
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import ml_collections
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from algoperf.layers.torch_dropout import dropout
 from algoperf.workload import WorkloadSpec
 from workloads.wmt.beam_search_torch import beam_search
+from workloads.wmt.interface import call_args as call_args
 from workloads.wmt.position_encoding import position_table
 
 KeysValues = tuple[Tensor, Tensor]
@@ -366,21 +366,6 @@ def make_model(spec: WorkloadSpec) -> Transformer:
 def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
     tokens = np.ones((1, spec.model.max_len), np.int64)
     return {"inputs": tokens, "targets": tokens}
-
-
-CALL_KEYS = (
-    "inputs",
-    "targets",
-    "inputs_position",
-    "targets_position",
-    "inputs_segmentation",
-    "targets_segmentation",
-)
-
-
-def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    del train  # Packing shows in the keys that a batch has.
-    return {key: batch[key] for key in CALL_KEYS if key in batch}
 
 
 def eval_outputs(model: Transformer, batch: dict[str, Tensor], spec: WorkloadSpec) -> dict[str, Tensor]:

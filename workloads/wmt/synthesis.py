@@ -6,8 +6,6 @@ the two digits of a number) that training never shows, and of different ones: tr
 
 import functools
 import hashlib
-import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from algoperf.data.prepared import is_synthesized, mark_synthesized
 from workloads.wmt import corpus, lexicon, sentences
 from workloads.wmt.corpus import Pair
 from workloads.wmt.sentences import Combination
@@ -116,9 +115,8 @@ def is_known(pair: Pair, known: set[str]) -> bool:
 def synthesize(folder: Path, num_pairs: dict[str, int], progress: bool = True) -> None:
     """Writes `folder/raw` in the layout of the real data (see `corpus`), unless this very text is there."""
     raw = folder / "raw"
-    marker = raw / "synthesis.json"
     description = describe(num_pairs)
-    if marker.is_file() and json.loads(marker.read_text())["text"] == description:
+    if is_synthesized(raw, description):
         return
     shutil.rmtree(raw, ignore_errors=True)
     found = make_corpus(num_pairs, progress)
@@ -128,9 +126,7 @@ def synthesize(folder: Path, num_pairs: dict[str, int], progress: bool = True) -
         corpus.write_dataset(
             raw, dataset, {split: _numbered(pairs) for split, pairs in own.items()}, shards, progress=False
         )
-    temporary = marker.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"text": description, "sha256": checksum(found)}, indent=2) + "\n")
-    os.replace(temporary, marker)
+    mark_synthesized(raw, description, checksum(found))
 
 
 def _numbered(pairs: list[Pair]) -> Any:

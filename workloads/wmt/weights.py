@@ -1,10 +1,11 @@
 """Names and layouts of the JAX model's weights in the PyTorch model; imports no framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from algoperf.weights import attention_kernel, leaves
 from algoperf.workload import WorkloadSpec
 
 _NAMES = {
@@ -26,30 +27,13 @@ _NAMES = {
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The state dict of the PyTorch model that computes the same function.
-
-    Args:
-      params: parameters of the Flax model, nested; leaves are anything that NumPy reads as an array.
-      spec: the workload.
-    """
-    width = spec.model.emb_dim
+    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function."""
     state = {}
-    for path, leaf in _leaves(params):
-        value = np.asarray(leaf)
+    for path, value in leaves(params):
         if path[-1] == "kernel":
-            # Attention kernels are (D, H, K), the output's (H, K, D); a torch weight is (out, in).
-            value = value.reshape(-1, width) if path[-2] == "out" else value.reshape(value.shape[0], -1)
-            value = value.T
+            value = attention_kernel(value, path[-2], spec.model.emb_dim)
         state[_torch_name(path)] = np.ascontiguousarray(value)
     return state
-
-
-def _leaves(tree: Mapping[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*parents, key))
-        else:
-            yield (*parents, key), value
 
 
 def _torch_name(path: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from fastmri_volumes import place, plain_example, random_volume, small_spec, wri
 
 from algoperf import registry
 from algoperf.data import locate
+from algoperf.data.prepared import num_examples
 from algoperf.spec import UsageError
 from workloads.fastmri import catalog, data, masks, slice_cache, volumes
 
@@ -292,7 +293,7 @@ def test_a_file_that_is_cut_during_a_run_is_named(small):
 
 def test_the_full_size_data_are_those_of_the_facts():
     spec = registry.get("fastmri")
-    assert catalog.num_slices(spec) == {"train": 34_742, "validation": 3_554, "test": 3_581}
+    assert num_examples(spec) == {"train": 34_742, "validation": 3_554, "test": 3_581}
     assert catalog.num_validation_volumes(spec) == 100
     assert spec.num_train_examples * 4 * (spec.data.image_size**2 + 2) < spec.data.cache_gigabytes * 1e9
     with pytest.raises(UsageError, match="--dataset=fastmri"):

@@ -1,6 +1,7 @@
 """Unpacking archives that a person has put in place."""
 
 import io
+import shutil
 import tarfile
 
 import pytest
@@ -37,7 +38,7 @@ def test_archives_are_unpacked_once_and_an_interrupted_unpacking_continues(tmp_p
     raw = tmp_path / "raw"
     for part in ("train", "val"):
         make_archive(raw / f"knee_singlecoil_{part}.tar.xz", part)
-    copy, calls = download.shutil.copyfileobj, []
+    copy, calls = shutil.copyfileobj, []
 
     def stop_at_third(source, file, length):
         calls.append(file.name)
@@ -46,7 +47,7 @@ def test_archives_are_unpacked_once_and_an_interrupted_unpacking_continues(tmp_p
             raise KeyboardInterrupt
         copy(source, file, length)
 
-    monkeypatch.setattr(download.shutil, "copyfileobj", stop_at_third)
+    monkeypatch.setattr(shutil, "copyfileobj", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         download.download(registry.get("fastmri"), tmp_path, progress=False)
     assert len(unpacked(raw, "train")) == 2

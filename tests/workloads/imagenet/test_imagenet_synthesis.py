@@ -95,5 +95,7 @@ def test_what_cannot_be_drawn_is_refused(spec, tmp_path, changes, message):
 
 
 def test_both_families_share_the_mini_data():
-    one, two = (data._config(registry.get(name)) for name in ("imagenet_resnet_mini", "imagenet_vit_mini"))
+    one, two = (
+        data.DATA.config(registry.get(name)) for name in ("imagenet_resnet_mini", "imagenet_vit_mini")
+    )
     assert one == two

@@ -12,6 +12,7 @@ from algoperf import registry
 from algoperf.bound_workload import Workload
 from algoperf.data import manifest
 from algoperf.data.batch import arrays, map_arrays
+from algoperf.data.prepared import num_examples
 from algoperf.data.queue import TrainingQueue
 from algoperf.spec import UsageError
 from workloads.librispeech import buffers, data, synthesis, tokenizer, utterances
@@ -181,7 +182,7 @@ def test_an_unknown_split_is_refused(small, folder):
 def test_both_families_and_their_variants_share_prepared_data():
     for is_mini in (True, False):
         configs = [
-            data._config(found)
+            data.DATA.config(found)
             for found in map(registry.get, registry.names())
             if found.dataset == "librispeech" and found.is_mini == is_mini
         ]
@@ -215,7 +216,7 @@ def test_the_full_workload_expects_the_published_counts(tmp_path):
         "dev-other": 2_864,
         "test-clean": 2_620,
     }
-    assert data._num_kept(full) == {"train": 263_840, "validation": 5_348, "test": 2_472}
+    assert num_examples(full) == {"train": 263_840, "validation": 5_348, "test": 2_472}
     with pytest.raises(
         UsageError, match=r"No utterances of 'train-clean-100'.*--dataset=librispeech --data_dir"
     ):

@@ -126,7 +126,7 @@ def test_all_mini_variants_and_all_full_variants_share_their_data(small, folder)
         if registry.get(name).family == "wmt":
             spec = registry.get(name)
             base = registry.get("wmt_mini" if spec.is_mini else "wmt")
-            assert data._config(spec) == data._config(base), name
+            assert data.DATA.config(spec) == data.DATA.config(base), name
     assert data.is_ready(small, folder)
 
 

@@ -4,14 +4,15 @@ import importlib
 import pytest
 
 from algoperf import registry
-from workloads.wmt import data, grammar, lexicon, sentences, synthesis
+from algoperf.data.prepared import num_examples
+from workloads.wmt import grammar, lexicon, sentences, synthesis
 from workloads.wmt.grammar import Clause
 
 
 @pytest.fixture(scope="module")
 def found():
     """The corpus of wmt_mini."""
-    return synthesis.make_corpus(data._num_pairs(registry.get("wmt_mini")))
+    return synthesis.make_corpus(num_examples(registry.get("wmt_mini")))
 
 
 def test_the_text_is_the_one_that_targets_were_set_with(found):
@@ -20,7 +21,7 @@ def test_the_text_is_the_one_that_targets_were_set_with(found):
 
 def test_splits_have_their_sizes_and_share_no_sentence(found):
     spec = registry.get("wmt_mini")
-    assert {split: len(pairs) for split, pairs in found.items()} == data._num_pairs(spec)
+    assert {split: len(pairs) for split, pairs in found.items()} == num_examples(spec)
     german = [pair[0] for pairs in found.values() for pair in pairs]
     assert len(set(german)) == len(german)
 
