@@ -236,13 +236,12 @@ def _torch_muon(workload: Workload, model: Any) -> list[Any]:
     """`torch.optim.Muon` for the matrices that ours orthogonalises, if they have two axes, and AdamW for the rest."""
     import torch
 
-    from reference_algorithms.muon.submission_torch import num_matrices
+    from reference_algorithms.muon.submission_torch import groups_of
 
     matrices, others = [], []
-    described = zip(workload.model_params_types.items(), model.parameters(), strict=True)
-    for (name, param_type), param in described:
-        is_matrix = param.ndim == 2 and num_matrices(name, param, param_type)
-        (matrices if is_matrix and not workload.is_output_params(name) else others).append(param)
+    for group in groups_of(workload, model):
+        for param in group["params"]:
+            (matrices if group["num_matrices"] and param.ndim == 2 else others).append(param)
     muon = torch.optim.Muon(matrices, lr=RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(others, lr=RATE, weight_decay=DECAY, fused=True)]
 

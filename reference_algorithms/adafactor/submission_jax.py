@@ -1,6 +1,6 @@
 """Adafactor in JAX; see README.md for the rule, its sources and the search spaces."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -8,37 +8,12 @@ import optax
 
 from algoperf import spec
 from reference_algorithms.adafactor.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import schedules, training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_jax import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_jax
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Adafactor with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    return training_jax.init_state(
-        make_optimizer(hyperparameters, workload.step_hint), model_params, hyperparameters
-    )
-
-
-def make_optimizer(hyperparameters: Any, step_hint: int) -> optax.GradientTransformation:
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
     """Momentum comes after the learning rate, and weight decay after the momentum."""
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=step_hint,
-        numbers=jnp,
-    )
+    schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     beta1 = 1 - hyperparameters.one_minus_beta1
     return optax.chain(
         scale_by_factored_rms(),
@@ -50,7 +25,7 @@ def make_optimizer(hyperparameters: Any, step_hint: int) -> optax.GradientTransf
 
 
 class FactoredState(NamedTuple):
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # as in optax, though it hides tuple.count
     rows: optax.Params
     columns: optax.Params
 
@@ -71,7 +46,9 @@ def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.
         )
         return FactoredState(jnp.zeros((), jnp.int32), rows, columns)
 
-    def update(grads: optax.Updates, state: FactoredState, params: optax.Params | None = None):
+    def update(
+        grads: optax.Updates, state: FactoredState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, FactoredState]:
         del params
         count = state.count + 1
         decay = beta2 * (1 - beta2 ** (count - 1)) / (1 - beta2**count)
@@ -94,15 +71,23 @@ def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.
     return optax.GradientTransformation(init, update)
 
 
-def add_scheduled_decay(weight_decay: float, schedule: Any) -> optax.GradientTransformation:
+def add_scheduled_decay(weight_decay: float, schedule: schedules.Schedule) -> optax.GradientTransformation:
     """Subtracts η λ w from updates that have been multiplied by η already."""
 
     def init(params: optax.Params) -> jax.Array:
         del params
         return jnp.zeros((), jnp.int32)
 
-    def update(updates: optax.Updates, step: jax.Array, params: optax.Params | None = None):
+    def update(
+        updates: optax.Updates, step: jax.Array, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, jax.Array]:
         scale = schedule(step) * weight_decay
         return jax.tree.map(lambda u, w: u - scale * w, updates, params), step + 1
 
     return optax.GradientTransformation(init, update)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_jax.update_params

@@ -1,44 +1,25 @@
 """Adafactor in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
 
 import torch
 
 from algoperf import spec
 from reference_algorithms.adafactor.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Adafactor with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """Adafactor and the schedule of its rate over `step_hint` updates."""
     optimizer = Adafactor(
-        model_params.parameters(),
+        params,
         lr=hyperparameters.learning_rate,
         beta1=1 - hyperparameters.one_minus_beta1,
         weight_decay=hyperparameters.weight_decay,
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Adafactor(ForeachOptimizer):
@@ -50,10 +31,10 @@ class Adafactor(ForeachOptimizer):
 
     buffers = ("momentum",)
 
-    def __init__(self, params: Iterable[Any], lr: float, beta1: float, weight_decay: float):
+    def __init__(self, params: Params, lr: float, beta1: float, weight_decay: float):
         super().__init__(params, lr, beta1=beta1, weight_decay=weight_decay, beta2=0.99)
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         (moments,) = buffers
         beta2, num_updates = group["beta2"], group["num_updates"]
         decay = beta2 * (1 - beta2 ** (num_updates - 1)) / (1 - beta2**num_updates)
@@ -79,3 +60,9 @@ class Adafactor(ForeachOptimizer):
         columns = state.setdefault("columns", torch.zeros_like(columns)).lerp_(columns, 1 - decay)
         rows = rows / rows.mean(-1, keepdim=True)
         return grad * rows.rsqrt()[..., None] * columns.rsqrt()[..., None, :]
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -4,36 +4,19 @@ import torch
 
 from algoperf import spec
 from reference_algorithms.adamw.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import adam_arguments
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """AdamW with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    # Exactly the rule of README.md. The fused kernel is 3 to 6 times faster than foreach, on CPU too.
-    optimizer = torch.optim.AdamW(
-        model_params.parameters(),
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=1e-8,
-        weight_decay=hyperparameters.weight_decay,
-        fused=True,
-    )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """`torch.optim.AdamW` is exactly the rule of README.md."""
+    # The fused kernel is 3 to 6 times faster than foreach, on CPU too.
+    optimizer = torch.optim.AdamW(params, **adam_arguments(hyperparameters), fused=True)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

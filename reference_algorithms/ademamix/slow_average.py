@@ -1,9 +1,10 @@
 """How much of AdEMAMix's slow average counts at a step, and how slow it is: the same in both frameworks."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from reference_algorithms.shared.schedules import PYTHON_NUMBERS
+from algoperf import spec
+from reference_algorithms.shared.schedules import PYTHON_NUMBERS, Number, Numbers
 
 
 class SlowAverage(NamedTuple):
@@ -18,7 +19,7 @@ class SlowAverage(NamedTuple):
     num_steps: int
 
     @classmethod
-    def of(cls, hyperparameters: Any, step_hint: int) -> "SlowAverage":
+    def of(cls, hyperparameters: spec.Hyperparameters, step_hint: int) -> "SlowAverage":
         """The rise takes as long as the schedule of the learning rate."""
         return cls(
             hyperparameters.alpha,
@@ -27,7 +28,7 @@ class SlowAverage(NamedTuple):
             int(step_hint),
         )
 
-    def alpha(self, step: Any, numbers: Any = PYTHON_NUMBERS) -> Any:
+    def alpha(self, step: Number, numbers: Numbers = PYTHON_NUMBERS) -> Number:
         """The weight at update number `step` (from 0): a straight line from 0.
 
         >>> SlowAverage(8.0, 0.9, 0.999, 100).alpha(25)
@@ -35,7 +36,7 @@ class SlowAverage(NamedTuple):
         """
         return self.final_alpha * self._progress(step, numbers)
 
-    def beta3(self, step: Any, numbers: Any = PYTHON_NUMBERS) -> Any:
+    def beta3(self, step: Number, numbers: Numbers = PYTHON_NUMBERS) -> Number:
         """β3 of the update number `step` (from 0): its half-life grows on a straight line.
 
         >>> slow = SlowAverage(8.0, 0.5, 0.5 ** (1 / 100), 100)
@@ -46,5 +47,5 @@ class SlowAverage(NamedTuple):
         # exp(1 / (half-life / ln 0.5)), which is 0.5 ** (1 / half-life).
         return numbers.exp(1 / (begin + (end - begin) * self._progress(step, numbers)))
 
-    def _progress(self, step: Any, numbers: Any) -> Any:
+    def _progress(self, step: Number, numbers: Numbers) -> Number:
         return numbers.minimum(step / max(self.num_steps, 1), 1.0)

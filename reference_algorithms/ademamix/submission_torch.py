@@ -1,6 +1,5 @@
 """AdEMAMix in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -8,39 +7,16 @@ import torch
 from algoperf import spec
 from reference_algorithms.ademamix.self_tuning import SELF_TUNING_POINT
 from reference_algorithms.ademamix.slow_average import SlowAverage
-from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, foreach_optimizer, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors, adam_arguments
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """AdEMAMix with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    optimizer = AdEMAMix(
-        model_params.parameters(),
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        slow=SlowAverage.of(hyperparameters, workload.step_hint),
-        eps=1e-8,
-        weight_decay=hyperparameters.weight_decay,
-    )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """AdEMAMix, whose slow average has schedules of its own, and the schedule of its rate."""
+    slow = SlowAverage.of(hyperparameters, step_hint)
+    optimizer = AdEMAMix(params, slow=slow, **adam_arguments(hyperparameters))
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class AdEMAMix(ForeachOptimizer):
@@ -55,11 +31,11 @@ class AdEMAMix(ForeachOptimizer):
 
     buffers = ("exp_avg", "exp_avg_sq", "exp_avg_slow")
 
-    def __init__(self, params: Iterable[Any], lr: float, slow: SlowAverage, **defaults: Any):
+    def __init__(self, params: Params, lr: float, slow: SlowAverage, **defaults: Any):
         super().__init__(params, lr, **defaults)
         self._slow = slow  # Not in a group: constants are no part of a checkpoint.
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second, slow = buffers
         step = group["num_updates"] - 1
         torch._foreach_lerp_(slow, grads, 1 - self._slow.beta3(step))
@@ -70,3 +46,9 @@ class AdEMAMix(ForeachOptimizer):
         combined = torch._foreach_add(first, slow, alpha=scale)
         torch._foreach_lerp_(first, grads, 1 - beta1)
         foreach_optimizer.adamw_kernel(group, params, grads, combined, second)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -1,43 +1,18 @@
 """Cautious NadamW in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from typing import Any
-
 import torch
 
 from algoperf import spec
 from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, foreach_optimizer, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors, adam_arguments
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Cautious NadamW with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    optimizer = CautiousNadamW(
-        model_params.parameters(),
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=1e-8,
-        weight_decay=hyperparameters.weight_decay,
-    )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """Cautious NadamW and the schedule of its rate over `step_hint` updates."""
+    optimizer = CautiousNadamW(params, **adam_arguments(hyperparameters))
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class CautiousNadamW(ForeachOptimizer):
@@ -54,7 +29,7 @@ class CautiousNadamW(ForeachOptimizer):
 
     buffers = ("exp_avg", "exp_avg_sq")
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second = buffers
         torch._foreach_lerp_(first, grads, 1 - group["betas"][0])
         look_ahead = [moment.clone() for moment in first]  # Updated once more, and not kept.
@@ -68,3 +43,9 @@ class CautiousNadamW(ForeachOptimizer):
         torch._foreach_mul_(steps, list((-group["lr"] / shares).unbind()))
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, steps)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -5,23 +5,22 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import optax
 
 from algoperf import spec
 from reference_algorithms.ema_nadamw.self_tuning import SELF_TUNING_POINT, weight_of_newest
 from reference_algorithms.nadamw.submission_jax import make_optimizer
-from reference_algorithms.shared import training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_jax import data_selection
+from reference_algorithms.shared import batch_sizes, input_queue, training_jax
 
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+Weights = tuple[spec.ParameterContainer, spec.ModelAuxiliaryState]
 
 
 class Arrays(NamedTuple):
     """Weights and the running statistics that belong to them are averaged, and put aside, together."""
 
-    optimizer: Any
-    average: tuple[spec.ParameterContainer, spec.ModelAuxiliaryState]
-    training: tuple[spec.ParameterContainer, spec.ModelAuxiliaryState] | None
+    optimizer: optax.OptState
+    average: Weights
+    training: Weights | None
     """What to go on with after an evaluation; None between updates."""
 
 
@@ -85,5 +84,10 @@ def prepare_for_eval(
 
 
 @functools.partial(jax.jit, donate_argnums=0)
-def _moved(average: Any, newest: Any, weight: jax.Array) -> Any:
+def _moved(average: Weights, newest: Weights, weight: np.float32) -> Weights:
+    """average + weight (newest - average); the old average is donated."""
     return jax.tree.map(lambda old, new: old + weight * (new - old), average, newest)
+
+
+get_batch_size = batch_sizes.get_batch_size
+data_selection = input_queue.next_batch

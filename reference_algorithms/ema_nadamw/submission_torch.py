@@ -7,11 +7,7 @@ import torch
 from algoperf import spec
 from reference_algorithms.ema_nadamw.self_tuning import SELF_TUNING_POINT, weight_of_newest
 from reference_algorithms.nadamw import submission_torch as nadamw
-from reference_algorithms.shared import training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_torch import data_selection
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, training_torch
 
 
 class Average:
@@ -99,3 +95,7 @@ def prepare_for_eval(
     del others
     optimizer_state["average"].use(current_param_container, is_average=True)
     return optimizer_state, current_param_container, model_state
+
+
+get_batch_size = batch_sizes.get_batch_size
+data_selection = input_queue.next_batch

@@ -1,15 +1,6 @@
 """The one point that heavy-ball momentum uses where nothing is tuned."""
 
-from types import SimpleNamespace
+# That of Nesterov momentum, whose search space is the same. Our choice: AlgoPerf has no self-tuning heavy ball.
+from reference_algorithms.nesterov.self_tuning import SELF_TUNING_POINT
 
-# Our choice (AlgoPerf has no self-tuning heavy ball): the textbook pair 0.1 and 0.9, which lies inside the
-# search space; every other value is the one of the space with fixed beta1, or its stronger end. No
-# dropout_rate: the workload's default applies.
-SELF_TUNING_POINT = SimpleNamespace(
-    learning_rate=0.1,
-    one_minus_beta1=0.1,
-    weight_decay=5e-5,
-    warmup_factor=0.05,
-    decay_steps_factor=0.9,
-    end_factor=0.001,
-)
+__all__ = ["SELF_TUNING_POINT"]

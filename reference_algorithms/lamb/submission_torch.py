@@ -1,43 +1,18 @@
 """LAMB in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from typing import Any
-
 import torch
 
 from algoperf import spec
 from reference_algorithms.lamb.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, foreach_optimizer, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors, adam_arguments
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """LAMB with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    optimizer = Lamb(
-        model_params.parameters(),
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=1e-8,
-        weight_decay=hyperparameters.weight_decay,
-    )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """LAMB and the schedule of its rate over `step_hint` updates."""
+    optimizer = Lamb(params, **adam_arguments(hyperparameters))
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Lamb(ForeachOptimizer):
@@ -52,7 +27,7 @@ class Lamb(ForeachOptimizer):
 
     buffers = ("exp_avg", "exp_avg_sq")
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second = buffers
         steps = foreach_optimizer.adam_directions(group, grads, first, second)
         torch._foreach_add_(steps, params, alpha=group["weight_decay"])
@@ -63,3 +38,9 @@ class Lamb(ForeachOptimizer):
         ratios = torch.where(is_usual, lengths / step_lengths, 1.0) * -group["lr"]
         torch._foreach_mul_(steps, list(ratios.unbind()))
         torch._foreach_add_(params, steps)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

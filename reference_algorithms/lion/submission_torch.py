@@ -1,42 +1,23 @@
 """Lion in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from typing import Any
-
 import torch
 
 from algoperf import spec
 from reference_algorithms.lion.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Lion with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """Lion and the schedule of its rate over `step_hint` updates."""
     optimizer = Lion(
-        model_params.parameters(),
+        params,
         lr=hyperparameters.learning_rate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
         weight_decay=hyperparameters.weight_decay,
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Lion(ForeachOptimizer):
@@ -51,7 +32,7 @@ class Lion(ForeachOptimizer):
 
     buffers = ("exp_avg",)
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         (moments,) = buffers
         beta1, beta2 = group["betas"]
         directions = torch._foreach_lerp(moments, grads, 1 - beta1)
@@ -59,3 +40,9 @@ class Lion(ForeachOptimizer):
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, directions, alpha=-group["lr"])
         torch._foreach_lerp_(moments, grads, 1 - beta2)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -10,58 +10,38 @@ import optax
 from algoperf import spec
 from reference_algorithms.muon.self_tuning import (
     EPSILON,
-    MATRIX_TYPES,
     NEWTON_SCHULZ,
     NUM_ITERATIONS,
     RMS_OF_ADAM,
     SELF_TUNING_POINT,
 )
-from reference_algorithms.shared import schedules, training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_jax import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
-
-PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_jax
+from reference_algorithms.shared.parameter_types import MATRIX_TYPES, PER_HEAD
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Muon with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    labels = {
+def labels_of(workload: spec.Workload, params: spec.ParameterContainer) -> dict[str, Any]:
+    """`label` of every parameter, in a tree like theirs; the whole output layer follows Adam."""
+    return {
         key: jax.tree.map(lambda *leaf: "adam", tree)
         if workload.is_output_params(key)
         else jax.tree.map(label, tree, workload.model_params_types[key])
-        for key, tree in model_params.items()
+        for key, tree in params.items()
     }
-    optimizer = make_optimizer(hyperparameters, workload.step_hint, labels)
-    return training_jax.init_state(optimizer, model_params, hyperparameters)
 
 
 def label(param: jax.Array, param_type: spec.ParameterType) -> str:
     """Which rule a parameter follows: 'adam', or Muon with the axis at which a matrix's columns begin."""
     if param.ndim < 2 or param_type not in MATRIX_TYPES:
         return "adam"
-    # Attention kernels are (model, heads, head) for queries, keys and values; all others end with the output.
+    # Columns of a kernel are what one output sees: in JAX all kernels but those of `PER_HEAD` end with the output.
     return "from first axis" if param_type in PER_HEAD else "from last axis"
 
 
-def make_optimizer(hyperparameters: Any, step_hint: int, labels: Any) -> optax.GradientTransformation:
+def make_optimizer(
+    hyperparameters: spec.Hyperparameters, step_hint: int, labels: dict[str, Any]
+) -> optax.GradientTransformation:
     """Orthogonalised momentum or Adam's step, then decay and rate, which both share."""
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=step_hint,
-        numbers=jnp,
-    )
+    schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     momentum = 1 - hyperparameters.one_minus_momentum
     rules = {
         "adam": optax.scale_by_adam(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2, eps=1e-8),
@@ -81,7 +61,9 @@ def scale_by_muon(momentum: float, columns_from: int) -> optax.GradientTransform
     def init(params: optax.Params) -> optax.Params:
         return optax.tree.zeros_like(params)
 
-    def update(grads: optax.Updates, state: optax.Params, params: optax.Params | None = None):
+    def update(
+        grads: optax.Updates, state: optax.Params, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.Params]:
         del params
         state = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state, grads)
         ahead = jax.tree.map(lambda m, g: momentum * m + (1 - momentum) * g, state, grads)
@@ -117,3 +99,9 @@ def newton_schulz(wide: jax.Array) -> jax.Array:
         gram = x @ x.swapaxes(1, 2)
         x = a * x + (b * gram + c * gram @ gram) @ x
     return x
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=labels_of)
+data_selection = input_queue.next_batch
+update_params = training_jax.update_params

@@ -8,69 +8,52 @@ import torch
 from algoperf import spec
 from reference_algorithms.muon.self_tuning import (
     EPSILON,
-    MATRIX_TYPES,
     NEWTON_SCHULZ,
     NUM_ITERATIONS,
     RMS_OF_ADAM,
     SELF_TUNING_POINT,
 )
-from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared import batch_sizes, foreach_optimizer, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors, adam_arguments
 from reference_algorithms.shared.layouts_torch import layouts_of
-from reference_algorithms.shared.training_torch import data_selection, update_params
+from reference_algorithms.shared.parameter_types import MATRIX_TYPES
+from reference_algorithms.shared.training_torch import Scheduled
 
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+Groups = list[Group]
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Muon with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
+    """Groups of parameters by how they are matrices; the group with `num_matrices` 0 is Adam's."""
     groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     types = workload.model_params_types
-    layouts = layouts_of(model_params, types)
+    layouts = layouts_of(model, types)
     # Wrappers put prefixes before names, but keep the order.
-    for (name, param_type), param, layout in zip(
-        types.items(), model_params.parameters(), layouts, strict=True
-    ):
+    for (name, param_type), param, layout in zip(types.items(), model.parameters(), layouts, strict=True):
         is_matrix = param.ndim > 1 and param_type in MATRIX_TYPES and not workload.is_output_params(name)
         # Kernels of transposed convolutions are (in, out, *space), all others begin with the output.
         key = (layout.num_tensors, bool(layout.turned)) if is_matrix else (0, False)
         groups.setdefault(key, []).append(param)
+    return [
+        {"params": params, "num_matrices": count, "inputs_first": inputs_first}
+        for (count, inputs_first), params in sorted(groups.items())
+    ]
+
+
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups: Groups) -> Scheduled:
+    """Muon for the groups of `groups_of`, and the schedule of the rate that they share."""
     optimizer = Muon(
-        [
-            {"params": params, "num_matrices": count, "inputs_first": inputs_first}
-            for (count, inputs_first), params in sorted(groups.items())
-        ],
-        lr=hyperparameters.learning_rate,
-        momentum=1 - hyperparameters.one_minus_momentum,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=1e-8,
-        weight_decay=hyperparameters.weight_decay,
+        groups, momentum=1 - hyperparameters.one_minus_momentum, **adam_arguments(hyperparameters)
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Muon(ForeachOptimizer):
     """Momentum made orthogonal; in the group with `num_matrices` 0, AdamW. README.md has the formulas."""
 
-    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def buffers_of(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg",) if group["num_matrices"] else ("exp_avg", "exp_avg_sq")
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         moments = buffers[0]
         if group["num_matrices"]:
             torch._foreach_lerp_(moments, grads, 1 - group["momentum"])
@@ -113,3 +96,9 @@ def newton_schulz(wide: torch.Tensor) -> torch.Tensor:
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT, describe=groups_of)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

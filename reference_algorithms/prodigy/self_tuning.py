@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT as NADAMW
+
 # The factor 1 and the moments of its authors; decay and warm-up are those of NadamW's self-tuning point. No
 # dropout_rate: the workload's default applies.
 SELF_TUNING_POINT = SimpleNamespace(
@@ -9,8 +11,8 @@ SELF_TUNING_POINT = SimpleNamespace(
     first_estimate=1e-6,
     one_minus_beta1=0.1,
     beta2=0.999,
-    weight_decay=0.08121616522670176,
-    warmup_factor=0.02,
+    weight_decay=NADAMW.weight_decay,
+    warmup_factor=NADAMW.warmup_factor,
 )
 
 EPSILON = 1e-8

@@ -1,43 +1,24 @@
 """Prodigy in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
-from typing import Any
-
 import torch
 
 from algoperf import spec
 from reference_algorithms.prodigy.self_tuning import EPSILON, SELF_TUNING_POINT
-from reference_algorithms.shared import schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors
+from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Prodigy with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """Prodigy and the schedule of its factor over `step_hint` updates."""
     optimizer = Prodigy(
-        model_params.parameters(),
+        params,
         lr=hyperparameters.learning_rate,
         first_estimate=hyperparameters.first_estimate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
         weight_decay=hyperparameters.weight_decay,
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Prodigy(ForeachOptimizer):
@@ -48,7 +29,7 @@ class Prodigy(ForeachOptimizer):
 
     buffers = ("exp_avg", "exp_avg_sq", "grad_sum")
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second, sums = buffers
         (beta1, beta2), num_updates = group["betas"], group["num_updates"]
         beta3 = beta2**0.5
@@ -78,3 +59,9 @@ class Prodigy(ForeachOptimizer):
         torch._foreach_add_(denominators, group["estimate"] * EPSILON)
         torch._foreach_mul_(params, 1 - rate * group["weight_decay"])
         torch._foreach_sub_(params, torch._foreach_mul(torch._foreach_div(first, denominators), rate))
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -1,7 +1,6 @@
 """Schedule-Free AdamW in JAX; see README.md for the rule, its sources and the search spaces."""
 
 import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -14,15 +13,14 @@ from reference_algorithms.schedule_free.self_tuning import (
     SELF_TUNING_POINT,
     STATISTICS_EVERY_STEPS,
 )
-from reference_algorithms.shared import training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.training_jax import data_selection
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, training_jax
+from reference_algorithms.shared.forward import train_logits
+from reference_algorithms.shared.step_options import StepOptions
+from reference_algorithms.shared.training_jax import LossAndState, MeanLoss
 
 
 class ScheduleFreeState(NamedTuple):
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # as in optax, though it hides tuple.count
     weight_sum: jax.Array
     x: optax.Params
     """The average, which evaluations see."""
@@ -49,14 +47,10 @@ def init_optimizer_state(
     return (arrays, False), (static, 1 - hyperparameters.one_minus_beta1)
 
 
-def make_optimizer(hyperparameters: Any, step_hint: int) -> optax.GradientTransformation:
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
     """Gradients at y -> steps from y to the next y; x and z are part of the state."""
-    rate, beta1, beta2 = (
-        hyperparameters.learning_rate,
-        1 - hyperparameters.one_minus_beta1,
-        hyperparameters.beta2,
-    )
-    weight_decay = hyperparameters.weight_decay
+    rate, weight_decay = hyperparameters.learning_rate, hyperparameters.weight_decay
+    beta1, beta2 = 1 - hyperparameters.one_minus_beta1, hyperparameters.beta2
     warmup_steps = max(int(hyperparameters.warmup_factor * step_hint), 1)
 
     def init(params: optax.Params) -> ScheduleFreeState:
@@ -64,7 +58,9 @@ def make_optimizer(hyperparameters: Any, step_hint: int) -> optax.GradientTransf
         zeros = optax.tree.zeros_like(params)
         return ScheduleFreeState(jnp.zeros((), jnp.int32), jnp.zeros(()), x, z, zeros)
 
-    def update(grads: optax.Updates, state: ScheduleFreeState, params: optax.Params | None = None):
+    def update(
+        grads: optax.Updates, state: ScheduleFreeState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ScheduleFreeState]:
         count = state.count + 1
         eta = rate * jnp.minimum(1.0, count / warmup_steps)
         alpha = eta * jnp.sqrt(1 - beta2**count)
@@ -88,7 +84,9 @@ def between(x: optax.Params, z: optax.Params, beta1: float) -> optax.Params:
     return jax.tree.map(lambda x, z: beta1 * x + (1 - beta1) * z, x, z)
 
 
-def gradient_with_frozen_statistics(mean_loss: Callable[..., Any], params: spec.ParameterContainer) -> Any:
+def gradient_with_frozen_statistics(
+    mean_loss: MeanLoss, params: spec.ParameterContainer
+) -> tuple[LossAndState, spec.ParameterContainer]:
     """The gradient at y, which leaves running statistics alone."""
     return training_jax.plain_gradient(functools.partial(mean_loss, update_batch_norm=False), params)
 
@@ -119,7 +117,7 @@ def update_params(
         **others,
     )
     if model_state and global_step % STATISTICS_EVERY_STEPS == 0:
-        model_state = _statistics(workload, static.options.dropout_rate, arrays.x, batch, model_state, rng)
+        model_state = _statistics(workload, static.options, arrays.x, batch, model_state, rng)
     return ((arrays, False), (static, beta1)), params, model_state
 
 
@@ -140,8 +138,18 @@ def prepare_for_eval(
 _between = jax.jit(between)
 
 
-@functools.partial(jax.jit, static_argnames=("workload", "dropout_rate"), donate_argnames="model_state")
-def _statistics(workload, dropout_rate, params, batch, model_state, rng):
-    dropout = {} if dropout_rate is None else {"dropout_rate": dropout_rate}
-    train = spec.ForwardPassMode.TRAIN
-    return workload.model_fn(params, batch, model_state, train, rng, update_batch_norm=True, **dropout)[1]
+@functools.partial(jax.jit, static_argnames=("workload", "options"), donate_argnames="model_state")
+def _statistics(
+    workload: spec.Workload,
+    options: StepOptions,
+    params: spec.ParameterContainer,
+    batch: spec.Batch,
+    model_state: spec.ModelAuxiliaryState,
+    rng: spec.RandomState,
+) -> spec.ModelAuxiliaryState:
+    """Running statistics, moved by the activations at `params`."""
+    return train_logits(workload, options, params, batch, model_state, rng)[1]
+
+
+get_batch_size = batch_sizes.get_batch_size
+data_selection = input_queue.next_batch

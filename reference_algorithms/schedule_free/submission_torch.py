@@ -1,5 +1,6 @@
 """Schedule-Free AdamW in PyTorch; see README.md for the rule, its sources and the search spaces."""
 
+import functools
 import math
 from typing import Any
 
@@ -8,16 +9,19 @@ import torch
 from algoperf import spec
 from algoperf.pytorch_utils import batch_norm_layers
 from reference_algorithms.schedule_free.self_tuning import (
-    EPSILON,
     SELF_TUNING_POINT,
     STATISTICS_EVERY_STEPS,
 )
-from reference_algorithms.shared import training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors, adamw_kernel
-from reference_algorithms.shared.training_torch import MeanLoss, data_selection
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "prepare_for_eval", "update_params"]
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import (
+    ForeachOptimizer,
+    Group,
+    Tensors,
+    adam_arguments,
+    adamw_kernel,
+)
+from reference_algorithms.shared.forward import train_logits
+from reference_algorithms.shared.training_torch import LossAndState, MeanLoss, Params, Scheduled
 
 
 class ScheduleFreeAdamW(ForeachOptimizer):
@@ -25,7 +29,7 @@ class ScheduleFreeAdamW(ForeachOptimizer):
 
     buffers = ("x", "z", "exp_avg_sq")
 
-    def __init__(self, params: Any, lr: float, **defaults: Any):
+    def __init__(self, params: Params, lr: float, **defaults: Any):
         super().__init__(params, lr, **defaults, weight_sum=0.0, is_average=False)
         for group in self.param_groups:
             for param in group["params"]:
@@ -33,7 +37,7 @@ class ScheduleFreeAdamW(ForeachOptimizer):
                 zeros = torch.zeros_like(start)
                 self.state[param] = {"x": start.clone(), "z": start.clone(), "exp_avg_sq": zeros}
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         x, z, second = buffers
         num_updates, beta2 = group["num_updates"], group["betas"][1]
         eta = group["lr"] * min(1.0, num_updates / group["warmup_steps"])
@@ -60,43 +64,21 @@ class ScheduleFreeAdamW(ForeachOptimizer):
                 self._put_between(group, params, x, z)
             group["is_average"] = is_average
 
-    def _put_between(self, group: dict[str, Any], params: Tensors, x: Tensors, z: Tensors) -> None:
+    def _put_between(self, group: Group, params: Tensors, x: Tensors, z: Tensors) -> None:
         torch._foreach_copy_(params, z)
         torch._foreach_lerp_(params, x, group["betas"][0])
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Schedule-Free AdamW; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    optimizer = ScheduleFreeAdamW(
-        model_params.parameters(),
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=EPSILON,
-        weight_decay=hyperparameters.weight_decay,
-        warmup_steps=max(int(hyperparameters.warmup_factor * workload.step_hint), 1),
-    )
-
-    def constant(step: int) -> float:
-        del step
-        return hyperparameters.learning_rate  # The warm-up is part of the rule.
-
-    return training_torch.init_state(optimizer, constant, hyperparameters, gradient_with_frozen_statistics)
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
+    """The warm-up is part of the rule, so the rate that the step sets is constant."""
+    warmup_steps = max(int(hyperparameters.warmup_factor * step_hint), 1)
+    optimizer = ScheduleFreeAdamW(params, **adam_arguments(hyperparameters), warmup_steps=warmup_steps)
+    return optimizer, schedules.constant(hyperparameters)
 
 
-def gradient_with_frozen_statistics(
-    mean_loss: MeanLoss, model: torch.nn.Module
-) -> tuple[torch.Tensor, spec.ModelAuxiliaryState]:
+def gradient_with_frozen_statistics(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
     """The gradient at y, which leaves running statistics alone."""
-    return training_torch.plain_gradient(lambda: mean_loss(update_batch_norm=False), model)
+    return training_torch.plain_gradient(functools.partial(mean_loss, update_batch_norm=False), model)
 
 
 def update_params(
@@ -125,11 +107,8 @@ def update_params(
     )
     if global_step % STATISTICS_EVERY_STEPS == 0 and batch_norm_layers(model):
         optimizer.use(is_average=True)
-        rate = optimizer_state["constants"].options.dropout_rate
-        dropout = {} if rate is None else {"dropout_rate": rate}
-        with torch.no_grad():
-            train = spec.ForwardPassMode.TRAIN
-            workload.model_fn(model, batch, model_state, train, rng, update_batch_norm=True, **dropout)
+        with torch.no_grad():  # For the statistics alone, which move in the forward pass.
+            train_logits(workload, optimizer_state["constants"].options, model, batch, model_state, rng)
         optimizer.use(is_average=False)
     return returned
 
@@ -145,3 +124,12 @@ def prepare_for_eval(
     del others
     optimizer_state["optimizer"].use(is_average=True)
     return optimizer_state, current_param_container, model_state
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(
+    make_optimizer,
+    SELF_TUNING_POINT,
+    make_gradient=lambda point: gradient_with_frozen_statistics,
+)
+data_selection = input_queue.next_batch

@@ -1,7 +1,7 @@
 """Distributed Shampoo in JAX; see README.md for the rule, its sources and the search spaces."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +19,9 @@ from reference_algorithms.shampoo.self_tuning import (
     settings_for,
     weight_of_new,
 )
-from reference_algorithms.shared import schedules, training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_jax
 from reference_algorithms.shared.decompositions_jax import of_each
-from reference_algorithms.shared.training_jax import data_selection, update_params
-
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
-
-PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
+from reference_algorithms.shared.parameter_types import PER_HEAD
 
 # GPUs would take inputs of 10 bits, coarser than the ridge under the roots.
 EXACT = jax.lax.Precision.HIGHEST
@@ -36,21 +31,9 @@ Stacks = list[tuple[jax.Array, ...]]
 """For every shape of block, in the order of `Layout.places`, and for every axis: (blocks, side, side)."""
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Shampoo with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    shapes = tensor_shapes(model_params, workload.model_params_types)
-    settings = settings_for(sum(math.prod(shape) for shape in shapes))
-    optimizer = make_optimizer(hyperparameters, workload.step_hint, shapes, settings)
-    return training_jax.init_state(optimizer, model_params, hyperparameters)
+def tensor_shapes_of(workload: spec.Workload, params: spec.ParameterContainer) -> list[Shape]:
+    """`tensor_shapes` with the workload's types."""
+    return tensor_shapes(params, workload.model_params_types)
 
 
 def tensor_shapes(params: spec.ParameterContainer, types: spec.ParameterTypeTree) -> list[Shape]:
@@ -65,15 +48,18 @@ def tensor_shapes(params: spec.ParameterContainer, types: spec.ParameterTypeTree
 
 
 def make_optimizer(
-    hyperparameters: Any, step_hint: int, shapes: list[Shape], settings: Settings = PAPER
+    hyperparameters: spec.Hyperparameters,
+    step_hint: int,
+    shapes: list[Shape],
+    settings: Settings | None = None,
 ) -> optax.GradientTransformation:
-    """The scheduled rate comes last, behind the momentum and the weight decay in it."""
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=step_hint,
-        numbers=jnp,
-    )
+    """The scheduled rate comes last, behind the momentum and the weight decay in it.
+
+    Without `settings` those for the size of the model are taken.
+    """
+    if settings is None:
+        settings = settings_for(sum(math.prod(shape) for shape in shapes))
+    schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     shampoo = scale_by_shampoo(
         1 - hyperparameters.one_minus_beta1,
         hyperparameters.beta2,
@@ -87,7 +73,7 @@ def make_optimizer(
 class ShampooState(NamedTuple):
     """Lists are in the order of the parameters' leaves."""
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # as in optax, though it hides tuple.count
     squares: Arrays
     grafting_momentum: Arrays
     momentum: Arrays
@@ -127,7 +113,9 @@ def scale_by_shampoo(
         statistics = multiples(settings.matrix_epsilon)
         return ShampooState(jnp.zeros((), jnp.int32), zeros(), zeros(), momentum, statistics, multiples(1.0))
 
-    def update(grads: optax.Updates, state: ShampooState, params: optax.Params | None = None):
+    def update(
+        grads: optax.Updates, state: ShampooState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, ShampooState]:
         leaves, structure = jax.tree.flatten(grads)
         decays = [weight_decay * w for w in jax.tree.leaves(params)]
 
@@ -256,3 +244,9 @@ def inverse_roots(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> 
     values = jnp.maximum(values, 0) + epsilon * jnp.maximum(values[:, -1:], SMALLEST_NORM)
     powers = values ** exponents[:, None]
     return jnp.matmul(vectors * powers[:, None, :], vectors.mT, precision=EXACT)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=tensor_shapes_of)
+data_selection = input_queue.next_batch
+update_params = training_jax.update_params

@@ -16,40 +16,30 @@ from reference_algorithms.shampoo.self_tuning import (
     settings_for,
     weight_of_new,
 )
-from reference_algorithms.shared import schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors
 from reference_algorithms.shared.layouts_torch import Layout, layouts_of
-from reference_algorithms.shared.training_torch import data_selection, update_params
+from reference_algorithms.shared.training_torch import Scheduled
 
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+Layouts = dict[torch.nn.Parameter, Layout]
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """Shampoo with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def layouts_by_param(workload: spec.Workload, model: torch.nn.Module) -> Layouts:
+    """How each parameter consists of tensors, in the order of the model."""
+    return dict(zip(model.parameters(), layouts_of(model, workload.model_params_types), strict=True))
+
+
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, layouts: Layouts) -> Scheduled:
+    """Shampoo and the schedule of its rate over `step_hint` updates."""
     optimizer = Shampoo(
-        model_params.parameters(),
-        layouts_of(model_params, workload.model_params_types),
+        layouts.keys(),
+        layouts.values(),
         lr=hyperparameters.learning_rate,
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
         weight_decay=hyperparameters.weight_decay,
-        settings=settings_for(sum(param.numel() for param in model_params.parameters())),
+        settings=settings_for(sum(param.numel() for param in layouts)),
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Part(NamedTuple):
@@ -85,9 +75,9 @@ class Shampoo(ForeachOptimizer):
         weight_decay: float,
         settings: Settings = PAPER,
     ):
-        self.layouts = dict(zip(params, layouts, strict=True))
+        self.layouts: dict[torch.Tensor, Layout] = dict(zip(params, layouts, strict=True))
         self.settings = settings
-        groups: dict[bool, Tensors] = {}
+        groups: dict[bool, list[torch.Tensor]] = {}
         for param, layout in self.layouts.items():
             chosen = is_preconditioned(layout.jax_shape(param.shape), settings)
             groups.setdefault(chosen, []).append(param)
@@ -98,12 +88,12 @@ class Shampoo(ForeachOptimizer):
             weight_decay=weight_decay,
         )
 
-    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def buffers_of(self, group: Group) -> tuple[str, ...]:
         # Of tensors that are not preconditioned, both momenta would be the same.
         own = ("momentum",) if group["is_preconditioned"] else ()
         return ("squares", "grafting_momentum", *own)
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         (beta1, beta2), step = group["betas"], group["num_updates"] - 1
         weights, grads, squares, momenta, *own_momenta = (
             self._tensors(params, values) for values in (params, grads, *buffers)
@@ -257,3 +247,11 @@ def eigh(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     except torch.linalg.LinAlgError:
         values, vectors = torch.linalg.eigh(matrices.double())
         return values.to(matrices.dtype), vectors.to(matrices.dtype)
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(
+    make_optimizer, SELF_TUNING_POINT, describe=layouts_by_param
+)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -1,11 +1,40 @@
 """PyTorch optimizers whose rule is written for lists of tensors: few large operations instead of many small ones."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 
-Tensors = list[torch.Tensor]
+from algoperf import spec
+
+Tensors = list[torch.Tensor] | tuple[torch.Tensor, ...]
+"""What `torch._foreach_*` take; they return tuples."""
+Group = dict[str, Any]
+"""Parameters and their settings, as `torch.optim.Optimizer` holds them."""
+
+
+class AdamArguments(TypedDict):
+    """What all optimizers of Adam's family are made with, under the names of `torch.optim`."""
+
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
+
+
+def adam_arguments(hyperparameters: spec.Hyperparameters) -> AdamArguments:
+    """The hyperparameters of AdamW, and ε = 1e-8 as in all sources of the algorithms here.
+
+    >>> from types import SimpleNamespace
+    >>> adam_arguments(SimpleNamespace(learning_rate=0.1, one_minus_beta1=0.5, beta2=0.9, weight_decay=0.0))
+    {'lr': 0.1, 'betas': (0.5, 0.9), 'eps': 1e-08, 'weight_decay': 0.0}
+    """
+    return {
+        "lr": hyperparameters.learning_rate,
+        "betas": (1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
+        "eps": 1e-8,
+        "weight_decay": hyperparameters.weight_decay,
+    }
 
 
 class ForeachOptimizer(torch.optim.Optimizer):
@@ -39,18 +68,18 @@ class ForeachOptimizer(torch.optim.Optimizer):
             self.update(group, params, [param.grad for param in params], *lists)
         return loss
 
-    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def buffers_of(self, group: Group) -> tuple[str, ...]:
         """`buffers`, unless groups follow different rules."""
         del group
         return self.buffers
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         """Changes parameters and buffers in place."""
         raise NotImplementedError
 
 
 def adamw_kernel(
-    group: dict[str, Any], params: Tensors, grads: Tensors, first: Tensors, second: Tensors, **changes: float
+    group: Group, params: Tensors, grads: Tensors, first: Tensors, second: Tensors, **changes: float
 ) -> None:
     """AdamW's update of parameters and moments, in place, in one pass over memory: 3 to 5 times faster than foreach.
 
@@ -79,7 +108,7 @@ def adamw_kernel(
     )
 
 
-def adam_directions(group: dict[str, Any], grads: Tensors, first: Tensors, second: Tensors) -> Tensors:
+def adam_directions(group: Group, grads: Tensors, first: Tensors, second: Tensors) -> Tensors:
     """m̂ / (√v̂ + ε) as new tensors, after m and v were updated in place; see `adamw_kernel`."""
     directions = [torch.zeros_like(moment) for moment in first]
     adamw_kernel(group, directions, grads, first, second, lr=-1.0, weight_decay=0.0)

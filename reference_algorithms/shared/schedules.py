@@ -5,26 +5,83 @@ one. It computes with `numbers`: any namespace with `where`, `minimum`, `maximum
 submissions pass Python integers and leave the default; JAX submissions pass `numbers=jax.numpy` and a traced
 step. Both start at exactly 0 if there is a warm-up, and neither depends on anything but the step, so a
 resumed run continues exactly.
+
+`cosine` and `linear` take their settings from hyperparameters under the names that all search spaces share.
 """
 
 import math
-import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-Schedule = Callable[[Any], Any]
+from algoperf import spec
 
-PYTHON_NUMBERS = types.SimpleNamespace(
-    where=lambda condition, if_true, if_false: if_true if condition else if_false,
-    minimum=min,
-    maximum=max,
-    cos=math.cos,
-    exp=math.exp,
-)
+Number = Any
+"""A Python number or a traced scalar of JAX, which this file must not import."""
+Schedule = Callable[[Number], Number]
+
+
+class Numbers(Protocol):
+    """The functions that a schedule computes with; `jax.numpy` has them too."""
+
+    def where(self, condition: Number, if_true: Number, if_false: Number, /) -> Number: ...
+    def minimum(self, a: Number, b: Number, /) -> Number: ...
+    def maximum(self, a: Number, b: Number, /) -> Number: ...
+    def cos(self, x: Number, /) -> Number: ...
+    def exp(self, x: Number, /) -> Number: ...
+
+
+class PythonNumbers:
+    """`Numbers` of Python's own: no array is made, and nothing is queued on a device."""
+
+    minimum, maximum = staticmethod(min), staticmethod(max)
+    cos, exp = staticmethod(math.cos), staticmethod(math.exp)
+
+    @staticmethod
+    def where(condition: bool, if_true: float, if_false: float, /) -> float:
+        return if_true if condition else if_false
+
+
+PYTHON_NUMBERS: Numbers = PythonNumbers()
+
+
+def cosine(
+    hyperparameters: spec.Hyperparameters, step_hint: int, numbers: Numbers = PYTHON_NUMBERS
+) -> Schedule:
+    """`warmup_then_cosine` with the hyperparameters `learning_rate` and `warmup_factor`."""
+    return warmup_then_cosine(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        step_hint=step_hint,
+        numbers=numbers,
+    )
+
+
+def constant(hyperparameters: spec.Hyperparameters) -> Schedule:
+    """`learning_rate` at every step, for rules that have a warm-up of their own or none.
+
+    >>> from types import SimpleNamespace
+    >>> constant(SimpleNamespace(learning_rate=0.1))(1000)
+    0.1
+    """
+    return lambda step: hyperparameters.learning_rate
+
+
+def linear(
+    hyperparameters: spec.Hyperparameters, step_hint: int, numbers: Numbers = PYTHON_NUMBERS
+) -> Schedule:
+    """`warmup_then_linear` with the hyperparameters of `cosine`, `decay_steps_factor` and `end_factor`."""
+    return warmup_then_linear(
+        hyperparameters.learning_rate,
+        warmup_factor=hyperparameters.warmup_factor,
+        decay_steps_factor=hyperparameters.decay_steps_factor,
+        end_factor=hyperparameters.end_factor,
+        step_hint=step_hint,
+        numbers=numbers,
+    )
 
 
 def warmup_then_cosine(
-    learning_rate: float, *, warmup_factor: float, step_hint: int, numbers: Any = PYTHON_NUMBERS
+    learning_rate: float, *, warmup_factor: float, step_hint: int, numbers: Numbers = PYTHON_NUMBERS
 ) -> Schedule:
     r"""Linear warm-up from 0, then half a cosine down to 0, then 0 for ever.
 
@@ -49,7 +106,7 @@ def warmup_then_cosine(
     """
     warmup_steps, remaining_steps = _phases(warmup_factor, step_hint)
 
-    def schedule(step: Any) -> Any:
+    def schedule(step: Number) -> Number:
         progress = _progress(step, warmup_steps, max(remaining_steps, 1), numbers)
         cosine = 0.5 * (1 + numbers.cos(math.pi * progress))
         return learning_rate * numbers.where(step < warmup_steps, step / max(warmup_steps, 1), cosine)
@@ -64,7 +121,7 @@ def warmup_then_linear(
     decay_steps_factor: float,
     end_factor: float,
     step_hint: int,
-    numbers: Any = PYTHON_NUMBERS,
+    numbers: Numbers = PYTHON_NUMBERS,
 ) -> Schedule:
     r"""Linear warm-up from 0, then a straight line down to a share of the peak, then constant.
 
@@ -93,7 +150,7 @@ def warmup_then_linear(
     warmup_steps, remaining_steps = _phases(warmup_factor, step_hint)
     decay_steps = int(remaining_steps * decay_steps_factor)
 
-    def schedule(step: Any) -> Any:
+    def schedule(step: Number) -> Number:
         # No decay steps at all: the constant begins right after the warm-up.
         progress = _progress(step, warmup_steps, decay_steps, numbers) if decay_steps > 0 else 1.0
         # Written so that the end is exact in float32; 1 - (1 - end_factor) is not.
@@ -111,6 +168,6 @@ def _phases(warmup_factor: float, step_hint: int) -> tuple[int, int]:
     return warmup_steps, int(step_hint) - warmup_steps
 
 
-def _progress(step: Any, begin: int, length: int, numbers: Any) -> Any:
+def _progress(step: Number, begin: int, length: int, numbers: Numbers) -> Number:
     """0 until `begin`, 1 from `begin + length` on."""
     return numbers.minimum(numbers.maximum(step - begin, 0) / length, 1.0)

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from algoperf import spec
+
 
 class StepOptions(NamedTuple):
     """Constants of a trial; hashable, so that JAX takes them as a static argument."""
@@ -14,16 +16,15 @@ class StepOptions(NamedTuple):
     """Largest global L2 norm of the gradient of the mean loss; None does not clip."""
 
     @classmethod
-    def from_hyperparameters(cls, hyperparameters: Any) -> "StepOptions":
+    def from_hyperparameters(cls, hyperparameters: spec.Hyperparameters) -> "StepOptions":
         """Every option that the search space lists; a missing one keeps its default.
 
         >>> from types import SimpleNamespace
         >>> StepOptions.from_hyperparameters(SimpleNamespace(learning_rate=0.1, dropout_rate=0.0))
         StepOptions(label_smoothing=0.0, dropout_rate=0.0, grad_clip=None)
         """
-        return cls(
-            **{name: getattr(hyperparameters, name, cls._field_defaults[name]) for name in cls._fields}
-        )
+        defaults: dict[str, Any] = cls._field_defaults
+        return cls(**{name: getattr(hyperparameters, name, default) for name, default in defaults.items()})
 
 
 LOG_EVERY_STEPS = 100

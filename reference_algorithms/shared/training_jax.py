@@ -1,46 +1,98 @@
 """The training step in JAX: one compiled function from batch to new parameters, for every algorithm.
 
-An algorithm builds an `optax.GradientTransformation` and hands it to `init_state`; `update_params` and
-`data_selection` are the functions that the harness calls. The optimizer state is the pair (arrays, static
-part). No step waits for the device, and all arithmetic of a step, the learning rate included, is compiled.
+An algorithm says how to build an `optax.GradientTransformation`, and `initializer` makes its `init_optimizer_state` of
+that; `update_params` is the function that the harness calls. The optimizer state is the pair (arrays, static part). No
+step waits for the device, and all arithmetic of a step, the learning rate included, is compiled.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from algoperf import jax_sharding_utils, spec
+from reference_algorithms.shared.forward import train_logits, train_loss
 from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
+
+LossAndState = tuple[jax.Array, spec.ModelAuxiliaryState]
+
+
+class MeanLoss(Protocol):
+    """The loss over all valid examples of the batch, and the model state after it."""
+
+    def __call__(self, params: spec.ParameterContainer, update_batch_norm: bool = True) -> LossAndState: ...
+
+
+Gradient = Callable[[MeanLoss, spec.ParameterContainer], tuple[LossAndState, spec.ParameterContainer]]
+"""Makes ((loss, new model state), gradient) of a loss and the parameters; see `plain_gradient`."""
 
 
 class StaticState(NamedTuple):
     """The half of the optimizer state that is compiled into the step instead of being saved."""
 
-    update: Callable[..., Any]
+    update: optax.TransformUpdateFn
     """`optax.GradientTransformation.update` of the algorithm."""
     options: StepOptions
-    gradient: Callable[..., Any]
-    """See `plain_gradient`."""
+    gradient: Gradient
 
 
-def plain_gradient(mean_loss: Callable[..., Any], params: spec.ParameterContainer) -> Any:
-    """((loss, new model state), gradient for `params`); what an algorithm may replace.
-
-    `mean_loss(params, update_batch_norm=True)` returns the loss over all valid examples and the new model state.
-    """
+def plain_gradient(
+    mean_loss: MeanLoss, params: spec.ParameterContainer
+) -> tuple[LossAndState, spec.ParameterContainer]:
+    """((loss, new model state), gradient) at `params`; what an algorithm may replace."""
     return jax.value_and_grad(mean_loss, has_aux=True)(params)
+
+
+def always_plain(hyperparameters: spec.Hyperparameters) -> Gradient:
+    """`plain_gradient` whatever the hyperparameters."""
+    del hyperparameters
+    return plain_gradient
+
+
+def initializer(
+    make_optimizer: Callable[..., optax.GradientTransformation],
+    self_tuning_point: SimpleNamespace,
+    *,
+    describe: Callable[[spec.Workload, spec.ParameterContainer], Any] | None = None,
+    make_gradient: Callable[[spec.Hyperparameters], Gradient] = always_plain,
+) -> spec.InitOptimizerFn:
+    """The `init_optimizer_state` of an algorithm: a function of the five arguments that the harness passes.
+
+    Args:
+      make_optimizer: called with the hyperparameters and the step hint; its schedule of the learning rate is part of
+        the transformation, which therefore counts updates.
+      self_tuning_point: stands in for the hyperparameters in the self-tuning ruleset, where there are none.
+      describe: what the rule has to know of the parameters (their kinds, their shapes), made of the workload and the
+        parameters themselves; `make_optimizer` gets it as a third argument.
+      make_gradient: for rules that take the gradient elsewhere than at the parameters.
+    """
+
+    def init_optimizer_state(
+        workload: spec.Workload,
+        model_params: spec.ParameterContainer,
+        model_state: spec.ModelAuxiliaryState,
+        hyperparameters: spec.Hyperparameters,
+        rng: spec.RandomState,
+    ) -> spec.OptimizerState:
+        del model_state, rng
+        point = self_tuning_point if hyperparameters is None else hyperparameters
+        described = () if describe is None else (describe(workload, model_params),)
+        optimizer = make_optimizer(point, workload.step_hint, *described)
+        return init_state(optimizer, model_params, point, make_gradient(point))
+
+    return init_optimizer_state
 
 
 def init_state(
     optimizer: optax.GradientTransformation,
     model_params: spec.ParameterContainer,
-    hyperparameters: Any,
-    gradient: Callable[..., Any] = plain_gradient,
-) -> spec.OptimizerState:
+    hyperparameters: spec.Hyperparameters,
+    gradient: Gradient = plain_gradient,
+) -> tuple[optax.OptState, StaticState]:
     """The optimizer state of a new trial; arrays are replicated over all devices."""
     # Compiled, because one eager operation per shape of parameter takes seconds for a large model.
     init = jax.jit(optimizer.init, out_shardings=jax_sharding_utils.get_replicate_sharding())
@@ -76,21 +128,6 @@ def update_params(
     return (arrays, static), params, model_state
 
 
-def data_selection(
-    workload: spec.Workload,
-    input_queue: Iterator[spec.Batch],
-    optimizer_state: spec.OptimizerState,
-    current_param_container: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    global_step: int,
-    rng: spec.RandomState,
-) -> spec.Batch:
-    """The next batch of the queue."""
-    del workload, optimizer_state, current_param_container, model_state, hyperparameters, global_step, rng
-    return next(input_queue)
-
-
 @functools.cache
 def _compiled_step() -> Callable[..., Any]:
     """The jitted step, one per process: made at the first call, when the devices are known."""
@@ -105,27 +142,30 @@ def _compiled_step() -> Callable[..., Any]:
     )
 
 
-def _step(workload, static, model_state, optimizer_arrays, params, batch, rng):
+def _step(
+    workload: spec.Workload,
+    static: StaticState,
+    model_state: spec.ModelAuxiliaryState,
+    optimizer_arrays: optax.OptState,
+    params: spec.ParameterContainer,
+    batch: spec.Batch,
+    rng: spec.RandomState,
+) -> tuple[optax.OptState, spec.ParameterContainer, spec.ModelAuxiliaryState, jax.Array, jax.Array]:
+    """Optimizer arrays, parameters and model state after the update; mean loss and norm of the gradient before it."""
     options = static.options
-    dropout = {} if options.dropout_rate is None else {"dropout_rate": options.dropout_rate}
 
-    def mean_loss(params, update_batch_norm=True):
-        train = spec.ForwardPassMode.TRAIN
-        logits, new_model_state = workload.model_fn(
-            params, batch, model_state, train, rng, update_batch_norm=update_batch_norm, **dropout
+    def mean_loss(params: spec.ParameterContainer, update_batch_norm: bool = True) -> LossAndState:
+        logits, new_model_state = train_logits(
+            workload, options, params, batch, model_state, rng, update_batch_norm
         )
-        loss = workload.loss_fn(
-            label_batch=batch["targets"],
-            logits_batch=logits,
-            mask_batch=batch.get("weights"),
-            label_smoothing=options.label_smoothing,
-        )
+        loss = train_loss(workload, options, batch, logits)
         # The batch is one array over all devices, so sum and count are global already.
         return loss["summed"] / loss["n_valid_examples"], new_model_state
 
     (loss, new_model_state), grads = static.gradient(mean_loss, params)
     grad_norm = optax.tree.norm(grads)  # before clipping
     if options.grad_clip is not None:
+        # As in PyTorch's clip_grad_norm_, whose small number keeps a gradient of zeros finite.
         scale = jnp.minimum(1.0, options.grad_clip / (grad_norm + 1e-6))
         grads = jax.tree.map(lambda grad: grad * scale, grads)
     updates, optimizer_arrays = static.update(grads, optimizer_arrays, params)

@@ -1,32 +1,42 @@
 """The training step in PyTorch: from batch to updated parameters, for every algorithm.
 
-An algorithm builds a `torch.optim.Optimizer` and a schedule and hands both to `init_state`; `update_params`
-and `data_selection` are the functions that the harness calls. No step waits for the device.
+An algorithm says how to build a `torch.optim.Optimizer` and its schedule, and `initializer` makes its
+`init_optimizer_state` of that; `update_params` is the function that the harness calls. No step waits for the device.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 
 from algoperf import spec
+from reference_algorithms.shared.forward import train_logits, train_loss
 from reference_algorithms.shared.schedules import Schedule
 from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
 
-MeanLoss = Callable[..., tuple[torch.Tensor, torch.Tensor, spec.ModelAuxiliaryState]]
-Gradient = Callable[[MeanLoss, torch.nn.Module], tuple[torch.Tensor, spec.ModelAuxiliaryState]]
+LossAndState = tuple[torch.Tensor, spec.ModelAuxiliaryState]
+Params = Iterable[torch.nn.Parameter]
+Scheduled = tuple[torch.optim.Optimizer, Schedule]
+"""An optimizer and the learning rate of its groups, which the step sets before every update."""
 
 
-def plain_gradient(
-    mean_loss: MeanLoss, model: torch.nn.Module
-) -> tuple[torch.Tensor, spec.ModelAuxiliaryState]:
-    """Leaves the gradient in the parameters and returns loss and model state; what an algorithm may replace.
+class MeanLoss(Protocol):
+    """This process's share of the loss, for `backward`; the loss over all valid examples; the model state after it."""
 
-    `mean_loss(update_batch_norm=True)` returns this process's share of the loss, for `backward`, the loss over all
-    valid examples, and the model state.
-    """
+    def __call__(
+        self, update_batch_norm: bool = True
+    ) -> tuple[torch.Tensor, torch.Tensor, spec.ModelAuxiliaryState]: ...
+
+
+Gradient = Callable[[MeanLoss, torch.nn.Module], LossAndState]
+"""Leaves a gradient in the parameters and returns loss and new model state; see `plain_gradient`."""
+
+
+def plain_gradient(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
+    """Leaves the gradient in the parameters and returns loss and model state; what an algorithm may replace."""
     model.zero_grad(set_to_none=True)
     share, loss, model_state = mean_loss()
     share.backward()
@@ -48,15 +58,50 @@ class Constants:
         del state_dict
 
 
-def init_state(
-    optimizer: torch.optim.Optimizer,
-    schedule: Schedule,
-    hyperparameters: Any,
-    gradient: Gradient = plain_gradient,
-) -> spec.OptimizerState:
-    """The optimizer state of a new trial."""
-    constants = Constants(schedule, StepOptions.from_hyperparameters(hyperparameters), gradient)
-    return {"optimizer": optimizer, "constants": constants}
+def always_plain(hyperparameters: spec.Hyperparameters) -> Gradient:
+    """`plain_gradient` whatever the hyperparameters."""
+    del hyperparameters
+    return plain_gradient
+
+
+def parameters_of(workload: spec.Workload, model: torch.nn.Module) -> Params:
+    """All parameters, for rules that treat them alike."""
+    del workload
+    return model.parameters()
+
+
+def initializer(
+    make_optimizer: Callable[[spec.Hyperparameters, int, Any], Scheduled],
+    self_tuning_point: SimpleNamespace,
+    *,
+    describe: Callable[[spec.Workload, torch.nn.Module], Any] = parameters_of,
+    make_gradient: Callable[[spec.Hyperparameters], Gradient] = always_plain,
+) -> spec.InitOptimizerFn:
+    """The `init_optimizer_state` of an algorithm: a function of the five arguments that the harness passes.
+
+    Args:
+      make_optimizer: called with the hyperparameters, the step hint and the parameters; returns the optimizer and the
+        schedule of its learning rate.
+      self_tuning_point: stands in for the hyperparameters in the self-tuning ruleset, where there are none.
+      describe: what `make_optimizer` gets as its third argument, made of the workload and the model, for rules that
+        have to know more of the parameters (their kinds, their layouts), such as groups of them.
+      make_gradient: for rules that take the gradient elsewhere than at the parameters.
+    """
+
+    def init_optimizer_state(
+        workload: spec.Workload,
+        model_params: spec.ParameterContainer,
+        model_state: spec.ModelAuxiliaryState,
+        hyperparameters: spec.Hyperparameters,
+        rng: spec.RandomState,
+    ) -> spec.OptimizerState:
+        del model_state, rng
+        point = self_tuning_point if hyperparameters is None else hyperparameters
+        optimizer, schedule = make_optimizer(point, workload.step_hint, describe(workload, model_params))
+        constants = Constants(schedule, StepOptions.from_hyperparameters(point), make_gradient(point))
+        return {"optimizer": optimizer, "constants": constants}
+
+    return init_optimizer_state
 
 
 def update_params(
@@ -101,39 +146,18 @@ def update_params(
     return optimizer_state, model, model_state
 
 
-def data_selection(
+def _mean_loss(
     workload: spec.Workload,
-    input_queue: Iterator[spec.Batch],
-    optimizer_state: spec.OptimizerState,
-    current_param_container: spec.ParameterContainer,
+    model: torch.nn.Module,
     model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    global_step: int,
+    batch: spec.Batch,
     rng: spec.RandomState,
-) -> spec.Batch:
-    """The next batch of the queue."""
-    del workload, optimizer_state, current_param_container, model_state, hyperparameters, global_step, rng
-    return next(input_queue)
-
-
-def _mean_loss(workload, model, model_state, batch, rng, options, update_batch_norm=True):
-    """This process's share of the loss, for the gradient; the loss over all; the new model state."""
-    dropout = {} if options.dropout_rate is None else {"dropout_rate": options.dropout_rate}
-    logits, model_state = workload.model_fn(
-        params=model,
-        augmented_and_preprocessed_input_batch=batch,
-        model_state=model_state,
-        mode=spec.ForwardPassMode.TRAIN,
-        rng=rng,
-        update_batch_norm=update_batch_norm,
-        **dropout,
-    )
-    loss = workload.loss_fn(
-        label_batch=batch["targets"],
-        logits_batch=logits,
-        mask_batch=batch.get("weights"),
-        label_smoothing=options.label_smoothing,
-    )
+    options: StepOptions,
+    update_batch_norm: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor, spec.ModelAuxiliaryState]:
+    """See `MeanLoss`."""
+    logits, model_state = train_logits(workload, options, model, batch, model_state, rng, update_batch_norm)
+    loss = train_loss(workload, options, batch, logits)
     summed, num_valid = loss["summed"], loss["n_valid_examples"]
     if not (dist.is_available() and dist.is_initialized()):
         mean = summed / num_valid

@@ -3,29 +3,21 @@
 from types import SimpleNamespace
 
 from algoperf.spec import ParameterType
+from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT as NADAMW
+from reference_algorithms.shared import parameter_types
 
 # Our choice: rate, decay and warm-up of NadamW's self-tuning point, whose steps have the same size; moments and
 # frequency of SOAP's authors. No dropout_rate: the workload's default applies.
 SELF_TUNING_POINT = SimpleNamespace(
-    learning_rate=0.0017486387539278373,
+    learning_rate=NADAMW.learning_rate,
     one_minus_beta1=0.05,
     beta2=0.95,
     precondition_frequency=10,
-    weight_decay=0.08121616522670176,
-    warmup_factor=0.02,
+    weight_decay=NADAMW.weight_decay,
+    warmup_factor=NADAMW.warmup_factor,
 )
 
-MATRIX_TYPES = {
-    ParameterType.WEIGHT,
-    ParameterType.CONV_WEIGHT,
-    ParameterType.EMBEDDING,
-    ParameterType.ATTENTION_Q,
-    ParameterType.ATTENTION_K,
-    ParameterType.ATTENTION_V,
-    ParameterType.ATTENTION_OUT,
-    ParameterType.ATTENTION_QKV,
-    ParameterType.ATTENTION_KV,
-}
+MATRIX_TYPES = {*parameter_types.MATRIX_TYPES, ParameterType.EMBEDDING}
 """Of these, what has two axes or more is rotated. A bias is a vector, in however many axes a framework stores it."""
 
 MAX_AXIS_SIZE = 4096

@@ -8,32 +8,15 @@ import jax.numpy as jnp
 import optax
 
 from algoperf import spec
-from reference_algorithms.shared import schedules, training_jax
-from reference_algorithms.shared.batch_sizes import get_batch_size
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_jax
 from reference_algorithms.shared.decompositions_jax import of_each
-from reference_algorithms.shared.training_jax import data_selection, update_params
+from reference_algorithms.shared.parameter_types import PER_HEAD
 from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
 
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
 
-PER_HEAD = {spec.ParameterType.ATTENTION_Q, spec.ParameterType.ATTENTION_K, spec.ParameterType.ATTENTION_V}
-
-
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """SOAP with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
-    views = jax.tree.map(view, model_params, workload.model_params_types)
-    return training_jax.init_state(
-        make_optimizer(hyperparameters, workload.step_hint, views), model_params, hyperparameters
-    )
+def views_of(workload: spec.Workload, params: spec.ParameterContainer) -> spec.ParameterShapeTree:
+    """`view` of every parameter, in a tree like theirs."""
+    return jax.tree.map(view, params, workload.model_params_types)
 
 
 def view(param: jax.Array, param_type: spec.ParameterType) -> spec.ShapeTuple:
@@ -48,14 +31,11 @@ def view(param: jax.Array, param_type: spec.ParameterType) -> spec.ShapeTuple:
     return spec.ShapeTuple(tuple(size for size in shape if size > 1))
 
 
-def make_optimizer(hyperparameters: Any, step_hint: int, views: Any) -> optax.GradientTransformation:
+def make_optimizer(
+    hyperparameters: spec.Hyperparameters, step_hint: int, views: spec.ParameterShapeTree
+) -> optax.GradientTransformation:
     """Adam's step, in a basis of its own for each matrix, then decay and rate, which all parameters share."""
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=step_hint,
-        numbers=jnp,
-    )
+    schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     betas = (1 - hyperparameters.one_minus_beta1, hyperparameters.beta2)
     shapes = [leaf.shape_tuple for leaf in jax.tree.leaves(views)]
     soap = scale_by_soap(
@@ -84,7 +64,7 @@ class Stack(NamedTuple):
 
 
 class SoapState(NamedTuple):
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # as in optax, though it hides tuple.count
     stacks: list[Stack]
 
 
@@ -114,7 +94,9 @@ def scale_by_soap(
             stacks.append(Stack(zeros, zeros, squares, squares))
         return SoapState(jnp.zeros((), jnp.int32), stacks)
 
-    def update(grads: optax.Updates, state: SoapState, params: optax.Params | None = None):
+    def update(
+        grads: optax.Updates, state: SoapState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, SoapState]:
         del params
         count = state.count  # of gradients before this one
         is_first = count == 0
@@ -207,3 +189,9 @@ def around(stack: jax.Array, axis: int) -> jax.Array:
     """(tensors, product of axes before, size of the axis, product of axes behind)."""
     shape = stack.shape[1:]
     return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=views_of)
+data_selection = input_queue.next_batch
+update_params = training_jax.update_params

@@ -7,46 +7,33 @@ import torch
 
 from algoperf import spec
 from algoperf.spec import ParameterType
-from reference_algorithms.shared import foreach_optimizer, schedules, training_torch
-from reference_algorithms.shared.batch_sizes import get_batch_size
-from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Tensors
-from reference_algorithms.shared.training_torch import data_selection, update_params
-from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
+from reference_algorithms.shared import batch_sizes, foreach_optimizer, input_queue, schedules, training_torch
+from reference_algorithms.shared.foreach_optimizer import ForeachOptimizer, Group, Tensors, adam_arguments
+from reference_algorithms.shared.training_torch import Scheduled
+from reference_algorithms.soap.self_tuning import MATRIX_TYPES, SELF_TUNING_POINT, rotated_axes
 
-__all__ = ["data_selection", "get_batch_size", "init_optimizer_state", "update_params"]
+Groups = list[Group]
 
 
-def init_optimizer_state(
-    workload: spec.Workload,
-    model_params: spec.ParameterContainer,
-    model_state: spec.ModelAuxiliaryState,
-    hyperparameters: spec.Hyperparameters,
-    rng: spec.RandomState,
-) -> spec.OptimizerState:
-    """SOAP with warm-up and cosine decay; hyperparameters are None in the self-tuning ruleset."""
-    del model_state, rng
-    if hyperparameters is None:
-        hyperparameters = SELF_TUNING_POINT
+def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
+    """Groups of parameters by their `view`; the group of shape () is Adam's."""
     groups: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
     # Wrappers put prefixes before names, but keep the order.
-    described = zip(workload.model_params_types.items(), model_params.parameters(), strict=True)
+    described = zip(workload.model_params_types.items(), model.parameters(), strict=True)
     for (name, param_type), param in described:
         shape = view(name, param, param_type)
         groups.setdefault(shape if rotated_axes(shape) else (), []).append(param)
+    return [{"params": params, "shape": shape} for shape, params in sorted(groups.items())]
+
+
+def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups: Groups) -> Scheduled:
+    """SOAP for the groups of `groups_of`, and the schedule of the rate that they share."""
     optimizer = Soap(
-        [{"params": params, "shape": shape} for shape, params in sorted(groups.items())],
-        lr=hyperparameters.learning_rate,
-        betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
-        eps=EPSILON,
+        groups,
         frequency=int(hyperparameters.precondition_frequency),
-        weight_decay=hyperparameters.weight_decay,
+        **adam_arguments(hyperparameters),
     )
-    schedule = schedules.warmup_then_cosine(
-        hyperparameters.learning_rate,
-        warmup_factor=hyperparameters.warmup_factor,
-        step_hint=workload.step_hint,
-    )
-    return training_torch.init_state(optimizer, schedule, hyperparameters)
+    return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 def view(name: str, param: torch.nn.Parameter, param_type: ParameterType) -> tuple[int, ...]:
@@ -72,10 +59,10 @@ class Soap(ForeachOptimizer):
     Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321.
     """
 
-    def buffers_of(self, group: dict[str, Any]) -> tuple[str, ...]:
+    def buffers_of(self, group: Group) -> tuple[str, ...]:
         return () if group["shape"] else ("exp_avg", "exp_avg_sq")
 
-    def update(self, group: dict[str, Any], params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
+    def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         if group["shape"]:
             directions = self._directions(group, params, grads)
         else:
@@ -84,7 +71,7 @@ class Soap(ForeachOptimizer):
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
         torch._foreach_add_(params, directions, alpha=-group["lr"])
 
-    def _directions(self, group: dict[str, Any], params: Tensors, grads: Tensors) -> Tensors:
+    def _directions(self, group: Group, params: Tensors, grads: Tensors) -> Tensors:
         shape, (beta1, beta2) = group["shape"], group["betas"]
         axes, state = rotated_axes(shape), self.state[params[0]]
         grad = torch.cat([tensor.reshape(-1, *shape) for tensor in grads])
@@ -142,3 +129,9 @@ def around(stack: torch.Tensor, axis: int) -> torch.Tensor:
     """(tensors, product of axes before, size of the axis, product of axes behind)."""
     shape = stack.shape[1:]
     return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+
+
+get_batch_size = batch_sizes.get_batch_size
+init_optimizer_state = training_torch.initializer(make_optimizer, SELF_TUNING_POINT, describe=groups_of)
+data_selection = input_queue.next_batch
+update_params = training_torch.update_params

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from algoperf import spec
+from reference_algorithms.shared import input_queue
 
 
 def get_batch_size(workload_name):
@@ -17,10 +18,7 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
     return jax.tree.map(jnp.zeros_like, model_params), None
 
 
-def data_selection(
-    workload, input_queue, optimizer_state, params, model_state, hyperparameters, global_step, rng
-):
-    return next(input_queue)
+data_selection = input_queue.next_batch
 
 
 def update_params(

@@ -4,6 +4,7 @@ import torch
 import torch.distributed as dist
 
 from algoperf import spec
+from reference_algorithms.shared import input_queue
 
 
 def get_batch_size(workload_name):
@@ -16,10 +17,7 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
     return {"optimizer": torch.optim.SGD(model_params.parameters(), hyperparameters.learning_rate, momentum)}
 
 
-def data_selection(
-    workload, input_queue, optimizer_state, params, model_state, hyperparameters, global_step, rng
-):
-    return next(input_queue)
+data_selection = input_queue.next_batch
 
 
 def update_params(

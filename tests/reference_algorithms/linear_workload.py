@@ -38,82 +38,35 @@ def point(**values):
     return namedtuple("Hyperparameters", values)(**values)
 
 
-# One point per algorithm, for a step hint of 12: warm-up of 3 steps.
+# For a step hint of 12: warm-up of 3 steps.
+COMMON = {"learning_rate": 0.01, "one_minus_beta1": 0.2, "weight_decay": 0.2, "warmup_factor": 0.25}
+ADAM = {**COMMON, "beta2": 0.9}
+SLOWER = {**ADAM, "one_minus_beta1": 0.1, "beta2": 0.99, "weight_decay": 0.3}
+MOMENTUM = {
+    **COMMON,
+    "learning_rate": 0.05,
+    "one_minus_beta1": 0.1,
+    "weight_decay": 0.01,
+    "decay_steps_factor": 0.7,
+    "end_factor": 0.01,
+}
 POINTS = {
-    "ademamix": point(
-        learning_rate=0.01,
-        one_minus_beta1=0.2,
-        beta2=0.95,
-        one_minus_beta3=0.03,
-        alpha=3.0,
-        weight_decay=0.2,
-        warmup_factor=0.25,
-    ),
-    "ema_nadamw": point(
-        learning_rate=0.01,
-        one_minus_beta1=0.2,
-        beta2=0.9,
-        weight_decay=0.2,
-        warmup_factor=0.25,
-        average_factor=0.3,
-    ),
-    "muon": point(
-        learning_rate=0.01,
-        one_minus_momentum=0.2,
-        one_minus_beta1=0.1,
-        beta2=0.9,
-        weight_decay=0.2,
-        warmup_factor=0.25,
-    ),
-    "prodigy": point(
-        learning_rate=1.0,
-        first_estimate=0.01,
-        one_minus_beta1=0.2,
-        beta2=0.9,
-        weight_decay=0.2,
-        warmup_factor=0.25,
-    ),
-    "schedule_free": point(
-        learning_rate=0.05, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
-    ),
-    "soap": point(
-        learning_rate=0.01,
-        one_minus_beta1=0.2,
-        beta2=0.9,
-        precondition_frequency=3,
-        weight_decay=0.2,
-        warmup_factor=0.25,
-    ),
-    "cautious_nadamw": point(
-        learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
-    ),
-    "heavy_ball": point(
-        learning_rate=0.05,
-        one_minus_beta1=0.1,
-        weight_decay=0.01,
-        warmup_factor=0.25,
-        decay_steps_factor=0.7,
-        end_factor=0.01,
-    ),
-    "lamb": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
-    "lion": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.8, weight_decay=0.3, warmup_factor=0.25),
-    "adafactor": point(learning_rate=0.01, one_minus_beta1=0.2, weight_decay=0.2, warmup_factor=0.25),
-    "sam": point(
-        learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25, rho=0.5
-    ),
-    "shampoo": point(
-        learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25
-    ),
-    "adamw": point(learning_rate=0.01, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.3, warmup_factor=0.25),
-    "nadamw": point(learning_rate=0.01, one_minus_beta1=0.2, beta2=0.9, weight_decay=0.2, warmup_factor=0.25),
-    "nesterov": point(
-        learning_rate=0.05,
-        one_minus_beta1=0.1,
-        weight_decay=0.01,
-        warmup_factor=0.25,
-        decay_steps_factor=0.7,
-        end_factor=0.01,
-    ),
+    "adafactor": point(**COMMON),
+    "adamw": point(**SLOWER),
+    "ademamix": point(**{**ADAM, "beta2": 0.95}, one_minus_beta3=0.03, alpha=3.0),
+    "cautious_nadamw": point(**ADAM),
+    "ema_nadamw": point(**ADAM, average_factor=0.3),
+    "heavy_ball": point(**MOMENTUM),
+    "lamb": point(**SLOWER),
+    "lion": point(**{**SLOWER, "beta2": 0.8}),
+    "muon": point(**{**ADAM, "one_minus_beta1": 0.1}, one_minus_momentum=0.2),
+    "nadamw": point(**ADAM),
+    "nesterov": point(**MOMENTUM),
+    "prodigy": point(**{**ADAM, "learning_rate": 1.0}, first_estimate=0.01),
+    "sam": point(**SLOWER, rho=0.5),
+    "schedule_free": point(**{**ADAM, "learning_rate": 0.05}),
+    "shampoo": point(**ADAM),
+    "soap": point(**ADAM, precondition_frequency=3),
 }
 
 
@@ -203,81 +156,66 @@ def numpy_batches(num_steps, batch_size=4, seed=0):
         }
 
 
-class JaxRun:
-    """Runs a JAX submission on the linear workload."""
+class Run:
+    """Runs a submission on the linear workload."""
 
     def __init__(self, module, hyperparameters, workload=None):
-        import jax
-        import jax.numpy as jnp
-
         self.module, self.hyperparameters = module, hyperparameters
         self.workload = workload or LinearWorkload()
-        self.workload.flatten = lambda params: jnp.concatenate([params[n].ravel() for n in sorted(params)])
-        self.params = jax.tree.map(jnp.asarray, initial_values())
-        self.rng = jax.random.PRNGKey(0)
+        self.params, self.rng = self.start()
         self.state = module.init_optimizer_state(self.workload, self.params, None, hyperparameters, self.rng)
         self.global_step = 0
 
+    def arguments(self):
+        """What `update_params` and `prepare_for_eval` both get."""
+        return {
+            "workload": self.workload,
+            "current_param_container": self.params,
+            "current_params_types": None,
+            "model_state": None,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": spec.LossType.MEAN_SQUARED_ERROR,
+            "optimizer_state": self.state,
+            "eval_results": [],
+            "global_step": self.global_step,
+            "rng": self.rng,
+        }
+
     def step(self, batch):
         batch = self.module.data_selection(
-            self.workload,
-            iter([batch]),
-            self.state,
-            self.params,
-            None,
-            self.hyperparameters,
-            self.global_step,
-            self.rng,
+            *(self.workload, iter([batch]), self.state, self.params, None, self.hyperparameters),
+            *(self.global_step, self.rng),
         )
-        self.state, self.params, _ = self.module.update_params(
-            workload=self.workload,
-            current_param_container=self.params,
-            current_params_types=None,
-            model_state=None,
-            hyperparameters=self.hyperparameters,
-            batch=batch,
-            loss_type=spec.LossType.MEAN_SQUARED_ERROR,
-            optimizer_state=self.state,
-            eval_results=[],
-            global_step=self.global_step,
-            rng=self.rng,
-        )
+        self.state, self.params, _ = self.module.update_params(**self.arguments(), batch=batch)
         self.global_step += 1
 
     def prepare(self):
         """What `prepare_for_eval` makes of the parameters, as one vector; training goes on from there."""
-        self.state, self.params, _ = self.module.prepare_for_eval(
-            workload=self.workload,
-            current_param_container=self.params,
-            current_params_types=None,
-            model_state=None,
-            hyperparameters=self.hyperparameters,
-            loss_type=spec.LossType.MEAN_SQUARED_ERROR,
-            optimizer_state=self.state,
-            eval_results=[],
-            global_step=self.global_step,
-            rng=self.rng,
-        )
+        self.state, self.params, _ = self.module.prepare_for_eval(**self.arguments())
         return self.vector()
+
+
+class JaxRun(Run):
+    def start(self):
+        """Parameters and random state; the workload learns how parameters become one vector."""
+        import jax
+        import jax.numpy as jnp
+
+        self.workload.flatten = lambda params: jnp.concatenate([params[n].ravel() for n in sorted(params)])
+        return jax.tree.map(jnp.asarray, initial_values()), jax.random.PRNGKey(0)
 
     def vector(self):
         return flat({name: np.array(value) for name, value in self.params.items()})
 
 
-class TorchRun(JaxRun):
-    """Runs a PyTorch submission on the linear workload."""
-
-    def __init__(self, module, hyperparameters, workload=None):
+class TorchRun(Run):
+    def start(self):
+        """The same in PyTorch."""
         import torch
 
-        self.module, self.hyperparameters = module, hyperparameters
-        self.workload = workload or LinearWorkload()
         self.workload.flatten = lambda model: torch.cat([p.reshape(-1) for _, p in sorted(model.items())])
         values = {name: torch.nn.Parameter(torch.tensor(v)) for name, v in initial_values().items()}
-        self.params = torch.nn.ParameterDict(values)
-        self.rng = np.array([0, 1], np.int32)
-        self.state = module.init_optimizer_state(self.workload, self.params, None, hyperparameters, self.rng)
-        self.global_step = 0
+        return torch.nn.ParameterDict(values), np.array([0, 1], np.int32)
 
     def step(self, batch):
         import torch

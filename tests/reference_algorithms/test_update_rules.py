@@ -43,18 +43,30 @@ def numpy_linear(s, h):
     return h.learning_rate * h.end_factor
 
 
+class Moments:
+    """Adam's averages of the gradients and of their squares."""
+
+    def __init__(self, h):
+        self.beta1, self.beta2 = 1 - h.one_minus_beta1, h.beta2
+        self.num_updates, self.m, self.v = 0, 0.0, 0.0
+
+    def take(self, g, is_nesterov=False):
+        """After one more gradient: the average without bias, and the root that it is divided by."""
+        beta1, beta2 = self.beta1, self.beta2
+        self.num_updates += 1
+        self.m = beta1 * self.m + (1 - beta1) * g
+        self.v = beta2 * self.v + (1 - beta2) * g * g
+        numerator = beta1 * self.m + (1 - beta1) * g if is_nesterov else self.m
+        t = self.num_updates
+        return numerator / (1 - beta1**t), np.sqrt(self.v / (1 - beta2**t)) + 1e-8
+
+
 def numpy_adam(h, is_nesterov):
-    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
-    m = v = 0.0
+    moments = Moments(h)
 
     def update(w, g, s):
-        nonlocal m, v
-        t = s + 1
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g * g
-        numerator = beta1 * m + (1 - beta1) * g if is_nesterov else m
-        direction = numerator / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
-        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+        m_hat, root = moments.take(g, is_nesterov)
+        return w - numpy_cosine(s, h) * (m_hat / root + h.weight_decay * w)
 
     return update
 
@@ -66,19 +78,13 @@ def by_tensor(vector):
 
 
 def numpy_cautious_nadamw(h):
-    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
-    m = v = 0.0
+    moments = Moments(h)
 
     def update(w, g, s):
-        nonlocal m, v
-        t = s + 1
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g * g
-        m_hat = (beta1 * m + (1 - beta1) * g) / (1 - beta1**t)
+        m_hat, root = moments.take(g, is_nesterov=True)
         masks = [((a * b) > 0).astype(float) for a, b in zip(by_tensor(m_hat), by_tensor(g), strict=True)]
         mask = np.concatenate([np.atleast_1d(mask / max(mask.mean(), 1e-3)) for mask in masks])
-        direction = mask * m_hat / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
-        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+        return w - numpy_cosine(s, h) * (mask * m_hat / root + h.weight_decay * w)
 
     return update
 
@@ -111,24 +117,20 @@ def numpy_adafactor(h):
 
 
 def numpy_ademamix(h):
-    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
-    m1 = m2 = v = 0.0
+    moments, m2 = Moments(h), 0.0
 
     def half_life(beta):
         return math.log(0.5) / math.log(beta)
 
     def update(w, g, s):
-        nonlocal m1, m2, v
-        t = s + 1
+        nonlocal m2
         rise = min(s / STEP_HINT, 1)
-        slow = half_life(beta1) + rise * (half_life(1 - h.one_minus_beta3) - half_life(beta1))
+        fast = half_life(moments.beta1)
+        slow = fast + rise * (half_life(1 - h.one_minus_beta3) - fast)
         beta3 = 0.5 ** (1 / slow)
-        m1 = beta1 * m1 + (1 - beta1) * g
         m2 = beta3 * m2 + (1 - beta3) * g
-        v = beta2 * v + (1 - beta2) * g * g
-        numerator = m1 / (1 - beta1**t) + rise * h.alpha * m2
-        direction = numerator / (np.sqrt(v / (1 - beta2**t)) + 1e-8)
-        return w - numpy_cosine(s, h) * (direction + h.weight_decay * w)
+        m_hat, root = moments.take(g)
+        return w - numpy_cosine(s, h) * ((m_hat + rise * h.alpha * m2) / root + h.weight_decay * w)
 
     return update
 
@@ -158,17 +160,12 @@ def numpy_schedule_free(h, averages=None):
 
 
 def numpy_lamb(h):
-    beta1, beta2 = 1 - h.one_minus_beta1, h.beta2
-    m = v = 0.0
+    moments = Moments(h)
 
     def update(w, g, s):
-        nonlocal m, v
-        t = s + 1
-        m = beta1 * m + (1 - beta1) * g
-        v = beta2 * v + (1 - beta2) * g * g
-        u = m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + 1e-8) + h.weight_decay * w
+        m_hat, root = moments.take(g)
         steps = []
-        for tensor, step in zip(by_tensor(w), by_tensor(u), strict=True):
+        for tensor, step in zip(by_tensor(w), by_tensor(m_hat / root + h.weight_decay * w), strict=True):
             norms = np.linalg.norm(tensor), np.linalg.norm(step)
             steps.append(step * (norms[0] / norms[1] if min(norms) > 0 else 1))
         return w - numpy_cosine(s, h) * np.concatenate(steps)
