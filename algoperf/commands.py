@@ -55,9 +55,13 @@ def print_error(error: Exception | str) -> None:
 
 
 def _checked(argv: Sequence[str], max_arguments: int) -> Sequence[str]:
-    if len(argv) > max_arguments + 1:
+    given = argv[1:]
+    if given and not max_arguments:
+        raise UsageError(f"Unexpected argument {given[0]!r}: settings are given as --name=value; see --help.")
+    if len(given) > max_arguments:
         raise UsageError(
-            f"Unexpected argument {argv[max_arguments + 1]!r}: settings are given as --name=value; see --help."
+            f"Give at most {max_arguments} argument{'s' * (max_arguments > 1)} beside flags, got {len(given)}: "
+            f"{', '.join(given)}."
         )
     return argv
 

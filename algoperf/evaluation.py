@@ -1,6 +1,6 @@
 """Off-the-clock evaluation: metrics of the three splits for given parameters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -10,13 +10,39 @@ from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import arrays, shard_options
 from algoperf.data.prefetch import prefetched
-from algoperf.metrics import averages
+from algoperf.spec import UsageError
+from algoperf.workload import WorkloadSpec
 
 SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
 """Split -> prefix of its metrics."""
 
 CACHE_LIMIT_BYTES = max(4 * 2**30, psutil.virtual_memory().total // 8)
 """Evaluation batches are kept in host memory up to this size, all splits and processes of the host together."""
+
+
+def numbers_of(spec: WorkloadSpec, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of a split as floats, the target metric among them; NaN is a value that training can lead to.
+
+    Raises:
+      UsageError: if the target metric is missing, so that no run could ever end well, or a metric is no number.
+    """
+    if spec.target_metric_name not in metrics:
+        raise UsageError(
+            f"The metrics of workload {spec.name!r} lack its target metric, {spec.target_metric_name!r}: its "
+            f"make_metrics and eval_outputs give {', '.join(map(repr, metrics)) or 'nothing'}."
+        )
+    numbers = {}
+    for name, value in metrics.items():
+        try:
+            if isinstance(value, str):  # float("0.5") is no error.
+                raise TypeError
+            numbers[name] = float(value)
+        except (TypeError, ValueError):
+            raise UsageError(
+                f"Metric {name!r} of workload {spec.name!r} must be a number, got {value!r} of type "
+                f"{type(value).__name__}: see make_metrics in workloads/README.md."
+            ) from None
+    return numbers
 
 
 class Evaluator:
@@ -39,8 +65,7 @@ class Evaluator:
         if cache_limit_bytes is None:
             cache_limit_bytes = CACHE_LIMIT_BYTES // workload.backend.processes_on_host()
         self._room = cache_limit_bytes
-        family = registry.metrics_module(workload.spec)
-        self._make_metrics = (family or averages).make_metrics
+        self._make_metrics = registry.metrics_module(workload.spec).make_metrics
 
     def _batches(self, split: str, batch_size: int) -> Iterator[dict[str, Any]]:
         key = (split, batch_size)
@@ -76,7 +101,7 @@ class Evaluator:
         for batch in self._batches(split, batch_size):
             outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
             metrics.update(batch, outputs)
-        return {name: float(value) for name, value in metrics.result().items()}
+        return numbers_of(self._spec, metrics.result())
 
     def evaluate(self, params: Any, model_state: Any, batch_size: int | None = None) -> dict[str, float]:
         """All splits: 'train/<m>', 'validation/<m>', 'test/<m>' and the numbers of examples."""

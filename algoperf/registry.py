@@ -1,13 +1,18 @@
-"""Workload names -> specs, found by looking for `workloads/<family>/workload.py`; imports no framework."""
+"""Workload names -> specs, found by looking for `workloads/<family>/workload.py`; imports no framework.
+
+A folder with a mistake is left out and remembered, with one line that says what is wrong; all others work.
+"""
 
 import contextlib
+import dataclasses
 import functools
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from algoperf import commands, frameworks
+from algoperf import commands, families, frameworks
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import Family, WorkloadSpec
 
@@ -15,46 +20,134 @@ HOW_TO_LIST = "`python -m algoperf.registry` lists them all"
 
 ROOT = Path(__file__).resolve().parent.parent / "workloads"
 
+MORE_ROOTS = "ALGOPERF_WORKLOADS"
+"""Environment variable with more folders of workload folders, separated as in $PATH; processes inherit it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Registry:
+    """What there is under some roots."""
+
+    folders: dict[str, Path] = dataclasses.field(default_factory=dict)
+    """Family -> folder, of those that can be used."""
+    specs: dict[str, WorkloadSpec] = dataclasses.field(default_factory=dict)
+    """Workload name -> spec."""
+    doubles: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Workload name that two folders give -> a line about it; it means neither."""
+    broken: dict[Path, str] = dataclasses.field(default_factory=dict)
+    """Folder that cannot be used -> a line about it."""
+
+
+def roots() -> tuple[Path, ...]:
+    """The folders in which families are looked for: ours, and those of $ALGOPERF_WORKLOADS."""
+    more = os.environ.get(MORE_ROOTS, "").split(os.pathsep)
+    return (ROOT, *(Path(root).expanduser().resolve() for root in more if root))
+
 
 def discover(root: Path = ROOT) -> dict[str, Path]:
     """Family name -> folder, for every folder under `root` that holds a workload.py."""
     return {path.parent.name: path.parent for path in sorted(root.glob("*/workload.py"))}
 
 
+def _registered() -> _Registry:
+    found = roots()
+    # Families of every root are imported as `workloads.<family>`, as their own imports say.
+    importlib.import_module("workloads").__path__[:] = [str(root) for root in found]
+    return _registered_in(found)
+
+
 @functools.cache
-def _specs() -> dict[str, WorkloadSpec]:
-    found: dict[str, WorkloadSpec] = {}
-    for family in discover():
-        declared: Family = importlib.import_module(f"workloads.{family}.workload").FAMILY
-        found.update(declared.specs())
+def _registered_in(all_roots: tuple[Path, ...]) -> _Registry:
+    importlib.invalidate_caches()  # Folders may be newer than Python's list of them.
+    found = _Registry()
+    for family, folder in ((family, path) for root in all_roots for family, path in discover(root).items()):
+        try:
+            if family in found.folders:
+                raise UsageError(f"{folder} has the name of {found.folders[family]}: rename one.")
+            declared = _declared(folder)
+            specs = declared.specs()
+        except UsageError as error:
+            found.broken[folder] = _line(error)
+            continue
+        found.folders[family] = folder
+        for name, workload_spec in specs.items():
+            if name in found.specs or name in found.doubles:
+                other = found.folders[found.specs[name].family] if name in found.specs else "others"
+                found.doubles[name] = (
+                    f"Two folders give a workload {name!r}, {other} and {folder}: rename one."
+                )
+                found.specs.pop(name, None)
+            else:
+                found.specs[name] = workload_spec
     return found
+
+
+def _declared(folder: Path) -> Family:
+    """`FAMILY` of a folder whose files are as they must be; UsageError otherwise."""
+    place = families.shown(folder)
+    try:
+        module = importlib.import_module(f"workloads.{folder.name}.workload")
+    except (Exception, SystemExit) as error:
+        text = f"{place}/workload.py cannot be imported: {type(error).__name__}: {error}"
+        raise UsageError(text) from error
+    declared = families.read(module, families.WorkloadFile).FAMILY
+    if not isinstance(declared, Family):
+        raise UsageError(f"{place}/workload.py: FAMILY must be a Family, got {declared!r}.")
+    if declared.base.family != folder.name:
+        raise UsageError(
+            f"{place}/workload.py says family={declared.base.family!r}; it must be the name of its folder."
+        )
+    reason = families.problem(folder, has_mini=declared.mini is not None)
+    if reason is not None:
+        raise UsageError(reason)
+    return declared
+
+
+def _line(error: UsageError) -> str:
+    return " ".join(str(error).split())
+
+
+def broken() -> dict[Path, str]:
+    """Workload folder that cannot be used -> one line that says why, for all that were found."""
+    return dict(_registered().broken)
 
 
 def names(mini: bool | None = None) -> list[str]:
     """All workload names, sorted; `mini` True or False keeps only one kind."""
-    return sorted(name for name, found in _specs().items() if mini is None or found.is_mini == mini)
+    specs = _registered().specs
+    return sorted(name for name, found in specs.items() if mini is None or found.is_mini == mini)
 
 
 def get(name: str) -> WorkloadSpec:
     """The spec of a workload.
 
     Raises:
-      UsageError: if there is none of that name.
+      UsageError: if there is none of that name, or its folder has a mistake.
     """
-    specs = _specs()
-    if name not in specs:
-        raise no_such("workload", name, list(specs), HOW_TO_LIST)
-    return specs[name]
+    found = _registered()
+    if name in found.specs:
+        return found.specs[name]
+    if name in found.doubles:
+        raise UsageError(found.doubles[name])
+    reasons = {folder.name: reason for folder, reason in found.broken.items()}
+    own = [reason for family, reason in reasons.items() if name == family or name.startswith(f"{family}_")]
+    if own:
+        raise UsageError(" ".join(own))
+    left_out = f" Left out: {' '.join(reasons.values())}" if reasons else ""
+    raise UsageError(f"{no_such('workload', name, list(found.specs), HOW_TO_LIST)}{left_out}")
 
 
-def data_module(workload_spec: WorkloadSpec) -> ModuleType:
+# ---- the files of a family -------------------------------------------------------------------------------------------
+
+
+def data_module(workload_spec: WorkloadSpec) -> families.DataFile:
     """`workloads/<family>/data.py`: raw files -> prepared files -> numpy batches.
 
     Raises:
       UsageError: if a package that it needs is not installed.
     """
     with data_packages(workload_spec):
-        return importlib.import_module(f"workloads.{workload_spec.family}.data")
+        return families.read(_module(workload_spec.family, "data"), families.DataFile)
 
 
 @contextlib.contextmanager
@@ -71,28 +164,47 @@ def data_packages(workload_spec: WorkloadSpec) -> Iterator[None]:
         ) from error
 
 
-def model_module(workload_spec: WorkloadSpec, framework: str) -> ModuleType:
+def download_module(workload_spec: WorkloadSpec) -> families.DownloadFile | None:
+    """`workloads/<data set>/download.py`, or None where the raw files are not fetched by us."""
+    if not _has(workload_spec.dataset, "download"):
+        return None
+    return families.read(_module(workload_spec.dataset, "download"), families.DownloadFile)
+
+
+def model_module(workload_spec: WorkloadSpec, framework: str) -> families.ModelFile:
     """`workloads/<family>/model_<suffix>.py`, with the suffix of the framework of that name ('torch' will do).
 
     Raises:
       UsageError: if the workload has no model in this framework.
     """
-    name = f"workloads.{workload_spec.family}.model_{frameworks.get(framework).suffix}"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
+    suffix = frameworks.get(framework).suffix
+    family, stem = workload_spec.family, f"model_{suffix}"
+    if not _has(family, stem):
         raise UsageError(
-            f"Workload {workload_spec.name!r} has no model in {framework}: {name.replace('.', '/')}.py is missing."
-        ) from None
+            f"Workload {workload_spec.name!r} has no model in {framework}: workloads/{family}/{stem}.py is missing."
+        )
+    return families.read(_module(family, stem), families.MODEL_FILES.get(suffix, families.ModelFile))
 
 
-def metrics_module(workload_spec: WorkloadSpec) -> ModuleType | None:
-    """`workloads/<family>/metrics.py`, or None where the default averages do."""
-    if not (ROOT / workload_spec.family / "metrics.py").exists():
-        return None
-    return importlib.import_module(f"workloads.{workload_spec.family}.metrics")
+def metrics_module(workload_spec: WorkloadSpec) -> families.MetricsFile:
+    """`workloads/<family>/metrics.py`, or the default averages."""
+    if not _has(workload_spec.family, "metrics"):
+        return families.MetricsFile()
+    return families.read(_module(workload_spec.family, "metrics"), families.MetricsFile)
+
+
+def weights_module(workload_spec: WorkloadSpec) -> families.WeightsFile:
+    """`workloads/<family>/weights.py`: one framework's weights in the layouts of the other."""
+    return families.read(_module(workload_spec.family, "weights"), families.WeightsFile)
+
+
+def _has(folder: str, stem: str) -> bool:
+    return any((root / folder / f"{stem}.py").exists() for root in roots())
+
+
+def _module(folder: str, stem: str) -> ModuleType:
+    _registered()  # The folders of every root can be imported from here on.
+    return importlib.import_module(f"workloads.{folder}.{stem}")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -56,6 +56,7 @@ class WorkloadTargets:
     metric_name: str
     """Metric that is compared; the logs call it `validation/<metric_name>` and `test/<metric_name>`."""
     higher_is_better: bool
+    """Whether the target is a floor (accuracy) or a ceiling (error rate, loss)."""
     validation_target: float
     """To be reached on the validation split; equality counts."""
     test_target: float | None
@@ -93,7 +94,9 @@ class Suite:
     """A named set of workloads and the rules by which submissions are compared on them."""
 
     name: str
+    """The file's name without '.json'."""
     description: str
+    """A sentence for listings and reports."""
     workloads: tuple[str, ...]
     """Fixed workloads; each has the same weight in the score."""
     held_out: Mapping[str, str]

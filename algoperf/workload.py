@@ -47,20 +47,29 @@ class WorkloadSpec:
     base_name: str = ""
     """Name that a submission is asked about when it does not know `name`; the family by default."""
     variant: str | None = None
+    """Suffix of the variant; None for a base. Set by `Family`."""
     is_mini: bool = False
+    """Whether this is a small twin, whose data are made on first use. Set by `Family`."""
 
     target_metric_name: str
     """Key of the metric without split prefix, as in 'validation/bleu'."""
     higher_is_better: bool
+    """Whether the target is a floor (accuracy) or a ceiling (error rate, loss)."""
     validation_target_value: float
+    """To be reached on the validation split, which is what is scored; equality counts."""
     test_target_value: float
+    """To be reached on the test split; it ends runs."""
     loss_type: spec.LossType
+    """Chooses the loss, unless the model files define `loss`, and the activation of the output."""
 
     num_train_examples: int
+    """Examples in an epoch."""
     num_eval_train_examples: int
     """Size of the fixed training subset that is evaluated as 'train/...'."""
     num_validation_examples: int
+    """Recorded with each evaluation, as is the next."""
     num_test_examples: int
+    """Size of the test split."""
     eval_batch_size: int
     """Global evaluation batch size; metrics do not depend on it."""
 
@@ -73,13 +82,16 @@ class WorkloadSpec:
     default_batch_size: int
     """Global batch size for a submission that does not know this workload."""
     default_dropout_rate: float = 0.0
+    """For submissions that leave the rate to the workload; in [0, 1)."""
     has_dropout: bool = True
     """Whether the model has dropout layers; without, a dropout rate changes nothing."""
 
     output_params: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """Framework -> parameter keys of the output layer (JAX: top-level names, PyTorch: dotted names)."""
     train_mean: float | tuple[float, ...] | None = None
+    """Of the raw inputs, per channel; None where it means nothing."""
     train_stddev: float | tuple[float, ...] | None = None
+    """The same for the standard deviation."""
     model: ml_collections.ConfigDict = dataclasses.field(default_factory=ml_collections.ConfigDict)
     """Locked model configuration; its entries are also attributes of the bound workload."""
     data: ml_collections.ConfigDict = dataclasses.field(default_factory=ml_collections.ConfigDict)
@@ -165,6 +177,7 @@ class Family:
     """A base workload with its variants and, by composition, their mini twins."""
 
     base: WorkloadSpec
+    """The workload that variants and twins derive from."""
     variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
     """Suffix ('post_ln') -> overrides."""
     mini: Variant | None = None

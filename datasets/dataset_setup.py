@@ -7,8 +7,6 @@ The same command continues after an interruption, and does nothing where everyth
 written in `download.py` and `data.py` of `workloads/<data set>/`.
 """
 
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,14 +49,14 @@ def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bo
     spec = spec_of(dataset)
     data = registry.data_module(spec)
     folder = locate.folder_of(spec, data_dir)
-    if not getattr(data, "NEEDS_FILES", True):
+    if not data.NEEDS_FILES:
         print(f"{dataset} needs no files.")
         return folder
     if not data.is_ready(spec, folder):
         if not spec.is_mini:
             _download_and_prepare(spec, folder, progress)
         locate.ready_folder(spec, data_dir, progress)
-    if verify and hasattr(data, "verify"):
+    if verify:
         for split, counts in data.verify(spec, folder, progress).items():
             print(f"{split:>12}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))
     print(f"{dataset} is ready in {folder}.")
@@ -68,9 +66,9 @@ def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bo
 def _download_and_prepare(spec: WorkloadSpec, folder: Path, progress: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with locate.one_at_a_time(folder):
-        name = f"workloads.{spec.dataset}.download"
-        if importlib.util.find_spec(name):
-            importlib.import_module(name).download(spec, folder, progress)
+        source = registry.download_module(spec)
+        if source is not None:
+            source.download(spec, folder, progress)
         registry.data_module(spec).prepare(spec, folder, progress)
 
 

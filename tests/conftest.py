@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("bound_workloads", "conformance")
+
 # They hold no doctests, and modules of one name cannot all be collected.
-collect_ignore_glob = ["*conftest.py", "helpers/*"]
+collect_ignore_glob = ["*conftest.py", "helpers/*", "workloads/mistakes/*"]
 
 # Examples are a function of the test, so that a run fails for what was changed and not by the draw of the day.
 settings.register_profile("repeatable", derandomize=True)

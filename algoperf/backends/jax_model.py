@@ -10,8 +10,10 @@ import numpy as np
 from algoperf import jax_sharding_utils, param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.data.batch import map_arrays
+from algoperf.families import JaxModelFile
 from algoperf.jax_utils import dropout_key
 from algoperf.losses import jax_losses
+from algoperf.metrics import averages
 
 
 class JaxModel:
@@ -24,9 +26,10 @@ class JaxModel:
     def __init__(self, workload: BoundWorkload):
         self.spec = workload.spec
         self._to_device = workload.backend.to_device
-        self._family = registry.model_module(self.spec, "jax")
-        self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
-        self.loss = getattr(self._family, "loss", jax_losses.LOSSES.get(self.spec.loss_type))
+        family = registry.model_module(self.spec, "jax")
+        assert isinstance(family, JaxModelFile)
+        self._family, self._call_args = family, family.call_args
+        self.loss = family.loss or jax_losses.LOSSES[self.spec.loss_type]
         self._abstract_params: Any = None
         self._eval_step = jax.jit(self._eval_outputs)
 
@@ -97,12 +100,12 @@ class JaxModel:
         return self.eval_forward(params, batch, model_state)
 
     def _eval_outputs(self, params: Any, model_state: Any, batch: Any) -> dict[str, jax.Array]:
-        own = getattr(self._family, "eval_outputs", None)
-        if own is not None:
-            return own(self.module, {"params": params, **(model_state or {})}, batch, self.spec)
+        if self._family.eval_outputs is not None:
+            variables = {"params": params, **(model_state or {})}
+            return self._family.eval_outputs(self.module, variables, batch, self.spec)
         logits = self.eval_forward(params, batch, model_state)
         outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
-        if self.spec.target_metric_name in ("accuracy", "error_rate"):
+        if averages.wants_correct(self.spec):
             outputs["correct"] = jnp.argmax(logits, axis=-1) == batch["targets"]
         return outputs
 

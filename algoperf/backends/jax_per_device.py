@@ -44,9 +44,8 @@ class PerDeviceModel(JaxModel):
     def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
         assert not is_local  # This layout is for one process.
         copies = jax.local_device_count()
-        own = getattr(self._family, "split_over_devices", None)
-        if own is not None:
-            return own(batch, copies)
+        if self._family.split_over_devices is not None:
+            return self._family.split_over_devices(batch, copies)
         return map_arrays(lambda array: array.reshape(copies, -1, *array.shape[1:]), batch)
 
     def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:

@@ -10,7 +10,9 @@ import torch.distributed as dist
 from algoperf import param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.backends.torch_processes import MaskGenerator
+from algoperf.families import TorchModelFile
 from algoperf.losses import torch_losses
+from algoperf.metrics import averages
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
 
 
@@ -41,10 +43,10 @@ class TorchModel:
         self.spec = workload.spec
         self._backend = backend
         self._torch_compile = torch_compile
-        self._family = registry.model_module(self.spec, "pytorch")
-        self._call_args = getattr(self._family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
-        self._arrange = getattr(self._family, "arrange", lambda batch: batch)
-        self.loss = getattr(self._family, "loss", torch_losses.LOSSES.get(self.spec.loss_type))
+        family = registry.model_module(self.spec, "pytorch")
+        assert isinstance(family, TorchModelFile)
+        self._family, self._call_args, self._arrange = family, family.call_args, family.arrange
+        self.loss = family.loss or torch_losses.LOSSES[self.spec.loss_type]
         self._shapes: dict[str, Any] | None = None
         self._types: dict[str, Any] | None = None
 
@@ -109,12 +111,11 @@ class TorchModel:
         )
 
     def _eval_outputs(self, params: Any, batch: Any) -> dict[str, torch.Tensor]:
-        own = getattr(self._family, "eval_outputs", None)
-        if own is not None:
-            return own(unwrap(params), batch, self.spec)
+        if self._family.eval_outputs is not None:
+            return self._family.eval_outputs(unwrap(params), batch, self.spec)
         logits = self.eval_forward(params, batch, None)
         outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
-        if self.spec.target_metric_name in ("accuracy", "error_rate"):
+        if averages.wants_correct(self.spec):
             outputs["correct"] = logits.argmax(dim=-1) == batch["targets"]
         return outputs
 

@@ -1,8 +1,9 @@
 """Batches whose values are arrays, or tuples, named tuples and dictionaries of arrays."""
 
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
+
+from algoperf.families import DataFile
 
 
 def map_arrays(function: Callable[[Any], Any], tree: Any) -> Any:
@@ -28,10 +29,10 @@ def arrays(tree: Any) -> Iterator[Any]:
         yield tree
 
 
-def shard_options(data_module: ModuleType, num_devices: int) -> dict[str, int]:
+def shard_options(data_module: DataFile, num_devices: int) -> dict[str, int]:
     """Keywords for `train_stream` and `eval_batches` of a family whose batches are cut into whole parts by itself.
 
     Examples of different sizes (graphs) cannot be dealt out by rows. A family with `SHARDED = True` makes each array
     of a batch as `num_shards` parts of one size, one after the other, so that a part is what one device gets.
     """
-    return {"num_shards": num_devices} if getattr(data_module, "SHARDED", False) else {}
+    return {"num_shards": num_devices} if data_module.SHARDED else {}

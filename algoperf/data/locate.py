@@ -37,7 +37,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
     """
     module = registry.data_module(spec)
     folder = folder_of(spec, data_dir)
-    if not getattr(module, "NEEDS_FILES", True) or module.is_ready(spec, folder):
+    if not module.NEEDS_FILES or module.is_ready(spec, folder):
         return folder
     if not spec.is_mini:
         raise UsageError(

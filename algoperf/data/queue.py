@@ -11,8 +11,6 @@ from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import shard_options
 
-DEFAULT_PREFETCH = 3  # Batches that wait on the device.
-
 
 class TrainingQueue:
     """Endless iterator over device batches with an exact position.
@@ -54,7 +52,7 @@ class TrainingQueue:
         self._closed = threading.Event()
         self._error: BaseException | None = None
         self._ahead: queue.Queue[Any] | None = None
-        depth = getattr(workload.data_module, "PREFETCH", DEFAULT_PREFETCH)
+        depth = workload.data_module.PREFETCH
         if depth:
             self._ahead = queue.Queue(depth)
             self._thread = threading.Thread(target=self._fill, name="training-queue", daemon=True)

@@ -1,9 +1,15 @@
-"""Losses in JAX: `summed`, `n_valid_examples` and `per_example`, by `LossType`."""
+"""Losses in JAX: `summed`, `n_valid_examples` and `per_example`, by `LossType`.
+
+Shapes that do not go together are a UsageError (`algoperf.losses.shapes`), never broadcast.
+"""
+
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from algoperf.losses import shapes
 from algoperf.spec import LossType
 
 LossDict = dict[str, jax.Array]
@@ -22,7 +28,11 @@ def softmax_cross_entropy(
       logits_batch: (..., classes).
       mask_batch: (...,) 1 for valid items, 0 for padding.
       label_smoothing: mass spread evenly over all classes; may be traced.
+
+    Returns:
+      `per_example` is (...,).
     """
+    shapes.classes("softmax_cross_entropy", label_batch.shape, logits_batch.shape)
     num_classes = logits_batch.shape[-1]
     log_probs = jax.nn.log_softmax(logits_batch)
     if label_batch.ndim == logits_batch.ndim:
@@ -43,7 +53,7 @@ def sigmoid_cross_entropy(
     """Binary cross entropy in nats, per label.
 
     Args:
-      label_batch: 0 or 1 (or probabilities), of the shape of the logits or of (batch,) if there is one logit each.
+      label_batch: 0 or 1 (or probabilities), of the shape of the logits, or (batch,) if there is one logit each.
       logits_batch: (batch, labels).
       mask_batch: of the shape of the result.
       label_smoothing: mass spread evenly over several labels, as AlgoPerf defines it; one label alone has none.
@@ -51,6 +61,7 @@ def sigmoid_cross_entropy(
     Returns:
       `per_example` is (batch, labels), or (batch,) with one label.
     """
+    shapes.independent_labels("sigmoid_cross_entropy", label_batch.shape, logits_batch.shape)
     num_labels = logits_batch.shape[-1]
     labels = label_batch.reshape(logits_batch.shape)
     if num_labels > 1:
@@ -65,8 +76,19 @@ def mean_squared_error(
     mask_batch: jax.Array | None = None,
     label_smoothing: float | jax.Array = 0.0,
 ) -> LossDict:
-    """Squared error, averaged over all axes but the first."""
+    """Squared error, averaged over all axes but the first.
+
+    Args:
+      label_batch: (batch, ...).
+      logits_batch: of the same shape.
+      mask_batch: (batch,) 1 for valid items, 0 for padding.
+      label_smoothing: ignored.
+
+    Returns:
+      `per_example` is (batch,).
+    """
     del label_smoothing
+    shapes.same("mean_squared_error", label_batch.shape, logits_batch.shape)
     error = jnp.square(logits_batch - label_batch)
     return reduce(error.reshape(error.shape[0], -1).mean(axis=1), mask_batch)
 
@@ -77,8 +99,9 @@ def mean_absolute_error(
     mask_batch: jax.Array | None = None,
     label_smoothing: float | jax.Array = 0.0,
 ) -> LossDict:
-    """Absolute error, averaged over all axes but the first."""
+    """Absolute error, averaged over all axes but the first; shapes as for `mean_squared_error`."""
     del label_smoothing
+    shapes.same("mean_absolute_error", label_batch.shape, logits_batch.shape)
     error = jnp.abs(logits_batch - label_batch)
     return reduce(error.reshape(error.shape[0], -1).mean(axis=1), mask_batch)
 
@@ -106,6 +129,7 @@ def ctc_loss(
     """
     del label_smoothing
     (tokens, token_paddings), (logits, frame_paddings) = label_batch, logits_batch
+    shapes.sequences("ctc_loss", tokens.shape, token_paddings.shape, logits.shape, frame_paddings.shape)
     tokens = tokens.astype(jnp.int32)
     per_row = optax.ctc_loss(logits, frame_paddings, tokens, token_paddings, blank_id=0)
     num_tokens = jnp.sum(1 - token_paddings, axis=1)
@@ -131,7 +155,7 @@ def reduce(per_example: jax.Array, mask_batch: jax.Array | None) -> LossDict:
     return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
 
 
-LOSSES = {
+LOSSES: Mapping[LossType, Callable[..., LossDict]] = {
     LossType.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: sigmoid_cross_entropy,
     LossType.CTC_LOSS: ctc_loss,

@@ -1,8 +1,14 @@
-"""Losses in PyTorch: `summed`, `n_valid_examples` and `per_example`, by `LossType`."""
+"""Losses in PyTorch: `summed`, `n_valid_examples` and `per_example`, by `LossType`.
+
+Shapes are those of the losses in JAX; others are a UsageError (`algoperf.losses.shapes`), never broadcast.
+"""
+
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
 
+from algoperf.losses import shapes
 from algoperf.spec import LossType
 
 LossDict = dict[str, torch.Tensor]
@@ -15,6 +21,7 @@ def softmax_cross_entropy(
     label_smoothing: float = 0.0,
 ) -> LossDict:
     """Cross entropy in nats against smoothed targets; see `jax_losses.softmax_cross_entropy`."""
+    shapes.classes("softmax_cross_entropy", label_batch.shape, logits_batch.shape)
     flat = logits_batch.reshape(-1, logits_batch.shape[-1])
     if label_batch.ndim == logits_batch.ndim:
         per_example = F.cross_entropy(flat, label_batch.reshape(flat.shape), reduction="none")
@@ -34,6 +41,7 @@ def sigmoid_cross_entropy(
     label_smoothing: float = 0.0,
 ) -> LossDict:
     """Binary cross entropy in nats, per label; see `jax_losses.sigmoid_cross_entropy`."""
+    shapes.independent_labels("sigmoid_cross_entropy", label_batch.shape, logits_batch.shape)
     num_labels = logits_batch.shape[-1]
     labels = label_batch.reshape(logits_batch.shape)
     if num_labels > 1:
@@ -48,9 +56,11 @@ def mean_squared_error(
     mask_batch: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> LossDict:
-    """Squared error, averaged over all axes but the first."""
+    """Squared error, averaged over all axes but the first; see `jax_losses.mean_squared_error`."""
     del label_smoothing
-    return reduce((logits_batch - label_batch).square().flatten(1).mean(1), mask_batch)
+    shapes.same("mean_squared_error", label_batch.shape, logits_batch.shape)
+    error = (logits_batch - label_batch).square()
+    return reduce(error.reshape(len(error), -1).mean(1), mask_batch)
 
 
 def mean_absolute_error(
@@ -59,9 +69,11 @@ def mean_absolute_error(
     mask_batch: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
 ) -> LossDict:
-    """Absolute error, averaged over all axes but the first."""
+    """Absolute error, averaged over all axes but the first; see `jax_losses.mean_absolute_error`."""
     del label_smoothing
-    return reduce((logits_batch - label_batch).abs().flatten(1).mean(1), mask_batch)
+    shapes.same("mean_absolute_error", label_batch.shape, logits_batch.shape)
+    error = (logits_batch - label_batch).abs()
+    return reduce(error.reshape(len(error), -1).mean(1), mask_batch)
 
 
 def ctc_loss(
@@ -73,6 +85,7 @@ def ctc_loss(
     """Connectionist temporal classification; see `jax_losses.ctc_loss`."""
     del label_smoothing
     (tokens, token_paddings), (logits, frame_paddings) = label_batch, logits_batch
+    shapes.sequences("ctc_loss", tokens.shape, token_paddings.shape, logits.shape, frame_paddings.shape)
     num_tokens = (1 - token_paddings).sum(dim=1)
     per_row = F.ctc_loss(
         F.log_softmax(logits, dim=-1).transpose(0, 1),
@@ -102,7 +115,7 @@ def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDi
     return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}
 
 
-LOSSES = {
+LOSSES: Mapping[LossType, Callable[..., LossDict]] = {
     LossType.SOFTMAX_CROSS_ENTROPY: softmax_cross_entropy,
     LossType.SIGMOID_CROSS_ENTROPY: sigmoid_cross_entropy,
     LossType.CTC_LOSS: ctc_loss,

@@ -1,10 +1,29 @@
 """The default metrics of a split: averages of per-example outputs over real examples."""
 
 import math
+from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
+from algoperf.workload import WorkloadSpec
+
 Outputs = dict[str, np.ndarray]
+
+
+class DefaultOutputs(TypedDict, total=False):
+    """What an evaluation step gives without `eval_outputs`; each is averaged over the examples of weight 1."""
+
+    loss: np.ndarray
+    """(batch,): the loss of each example, without label smoothing; its average is the metric `loss`."""
+    correct: np.ndarray
+    """(batch,): whether the largest logit is that of the target, for a target metric `accuracy` or `error_rate`, which
+    is what becomes of it. Only then."""
+
+
+def wants_correct(spec: WorkloadSpec) -> bool:
+    """Whether the default outputs of a workload have `correct`."""
+    return spec.target_metric_name in ("accuracy", "error_rate")
 
 
 class AverageMetrics:
@@ -49,7 +68,7 @@ class AverageMetrics:
         return averages
 
 
-def make_metrics(spec, folder) -> AverageMetrics:
+def make_metrics(spec: WorkloadSpec, folder: Path) -> AverageMetrics:
     """See workloads/README.md."""
     del folder
     return AverageMetrics("error_rate" if spec.target_metric_name == "error_rate" else "accuracy")

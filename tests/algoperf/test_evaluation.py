@@ -10,6 +10,7 @@ from harness import digits, run_trial, shared_workload
 from algoperf import evaluation, registry
 from algoperf.evaluation import Evaluator
 from algoperf.metrics.averages import AverageMetrics
+from algoperf.spec import UsageError
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,49 @@ def test_a_nan_metric_is_recorded_and_training_goes_on_while_the_parameters_are_
     assert summary["global_step"] == 10
     assert summary["num_evaluations"] == 3
     assert summary["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (
+            {"loss": 1.0, "wer": 0.5},
+            r"workload 'digits' lack its target metric, 'error_rate': .* give 'loss', 'wer'\.",
+        ),
+        ({}, r"lack its target metric, 'error_rate': .* give nothing\."),
+        (
+            {"error_rate": "high"},
+            r"'error_rate' of workload 'digits' must be a number, got 'high' of type str",
+        ),
+        ({"error_rate": "0.5"}, "must be a number, got '0.5' of type str"),
+        ({"error_rate": 0.5, "loss": None}, "Metric 'loss' .* must be a number, got None of type NoneType"),
+        ({"error_rate": np.ones(2)}, r"must be a number, got array\(\[1., 1.\]\) of type ndarray"),
+    ],
+)
+def test_a_missing_target_metric_and_a_metric_that_is_no_number_end_the_first_evaluation(
+    trained, framework, monkeypatch, result, message
+):
+    workload, params, model_state = trained(framework)
+    monkeypatch.setattr(AverageMetrics, "result", lambda self: result)
+    with pytest.raises(UsageError, match=message):
+        Evaluator(workload).evaluate_split("validation", params, model_state)
+
+
+def test_numbers_of_any_type_are_metrics():
+    values = {"error_rate": np.float32(0.5), "loss": np.array(0.25), "count": 3, "worst": math.nan}
+    found = evaluation.numbers_of(digits(), values)
+    assert [type(value) for value in found.values()] == [float] * 4
+    assert (found["error_rate"], found["loss"], found["count"]) == (0.5, 0.25, 3.0)
+
+
+def test_a_run_with_a_target_metric_that_nobody_computes_ends_at_its_first_evaluation(
+    tmp_path, framework, monkeypatch
+):
+    monkeypatch.setattr(AverageMetrics, "result", lambda self: {"loss": 1.0})
+    summary = run_trial(tmp_path, framework)
+    assert summary["status"] == "failed"
+    assert "The metrics of workload 'digits' lack its target metric, 'error_rate'" in summary["error"]
+    assert summary["num_evaluations"] == 0
 
 
 def test_averages_of_nothing_are_nan():

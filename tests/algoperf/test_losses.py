@@ -5,7 +5,7 @@ import pytest
 from harness import shared_workload
 
 from algoperf import registry
-from algoperf.spec import LossType
+from algoperf.spec import LossType, UsageError
 
 RNG = np.random.default_rng(0)
 
@@ -107,6 +107,8 @@ CASES = {
     ),
     "squared": (LossType.MEAN_SQUARED_ERROR, mean_squared_error, floats(6, 3, 3), floats(6, 3, 3)),
     "absolute": (LossType.MEAN_ABSOLUTE_ERROR, mean_absolute_error, floats(6, 3, 3), floats(6, 3, 3)),
+    "squared_numbers": (LossType.MEAN_SQUARED_ERROR, mean_squared_error, floats(6), floats(6)),
+    "absolute_numbers": (LossType.MEAN_ABSOLUTE_ERROR, mean_absolute_error, floats(6), floats(6)),
 }
 
 
@@ -153,6 +155,45 @@ def test_an_item_with_mask_zero_counts_as_nothing_even_if_its_loss_is_not_finite
     broken[2] = np.nan
     assert np.isfinite(summed(broken))
     assert summed(broken) == summed(logits)
+
+
+WRONG_SHAPES = {
+    "squared_error_of_pairs": (LossType.MEAN_SQUARED_ERROR, (6,), (6, 1)),
+    "absolute_error_of_pairs": (LossType.MEAN_ABSOLUTE_ERROR, (6, 1), (6,)),
+    "one_column_of_labels": (LossType.MEAN_SQUARED_ERROR, (6, 1), (6, 3)),
+    "column_of_classes": (LossType.SOFTMAX_CROSS_ENTROPY, (6, 1), (6, 7)),
+    "other_rows": (LossType.SOFTMAX_CROSS_ENTROPY, (5,), (6, 7)),
+    "flattened_tokens": (LossType.SOFTMAX_CROSS_ENTROPY, (20,), (4, 5, 7)),
+    "no_axis_of_labels": (LossType.SIGMOID_CROSS_ENTROPY, (6,), (6,)),
+    "one_label_for_many_logits": (LossType.SIGMOID_CROSS_ENTROPY, (6, 1), (6, 9)),
+    "one_label_of_many": (LossType.SIGMOID_CROSS_ENTROPY, (6,), (6, 9)),
+    "transposed_labels": (LossType.SIGMOID_CROSS_ENTROPY, (9, 6), (6, 9)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SHAPES)
+def test_shapes_that_would_broadcast_are_refused_with_one_message_in_both_frameworks(framework, case):
+    loss_type, of_labels, of_logits = WRONG_SHAPES[case]
+    labels, logits = (
+        to_framework(np.zeros(shape, np.float32), framework) for shape in (of_labels, of_logits)
+    )
+    with pytest.raises(UsageError) as refused:
+        loss_function(loss_type, framework)(labels, logits)
+    text = str(refused.value)
+    assert text.startswith(f"{loss_type.name.lower()} takes ")
+    assert text.endswith(f", got labels {of_labels} and logits {of_logits}.")
+
+
+def test_sequences_whose_paddings_have_another_shape_are_refused(framework):
+    good = [(4, 3), (4, 3), (4, 9, 5), (4, 9)]
+    wrong = [
+        [*good[:index], shape, *good[index + 1 :]]
+        for index, shape in enumerate([(4, 2), (4,), (4, 9), (4, 8)])
+    ]
+    for shapes in (*wrong, [*good[:2], (3, 9, 5), (3, 9)]):  # The last: logits of other rows.
+        arrays = [to_framework(np.zeros(shape, np.float32), framework) for shape in shapes]
+        with pytest.raises(UsageError, match=r"ctc_loss takes tokens and their paddings of one shape"):
+            loss_function(LossType.CTC_LOSS, framework)(tuple(arrays[:2]), tuple(arrays[2:]))
 
 
 def test_smoothing_and_masks_work_under_jit_with_traced_values():

@@ -467,7 +467,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, unin
 
 
 def test_a_checkpoint_of_a_later_version_is_refused_in_one_line(tmp_path):
-    run_trial(tmp_path, "pytorch", max_steps=5, keep_all_checkpoints=True)
+    run_trial(tmp_path, "pytorch", max_steps=5, save_intermediate_checkpoints=True)
     (tmp_path / "trial_1" / "checkpoint_6").write_bytes(pickle.dumps({"version": checkpoint.VERSION + 1}))
     with pytest.raises(
         UsageError, match=r"checkpoint_6 has version 2, and this program reads version 1: [^\n]*$"

@@ -121,6 +121,7 @@ class ThreadedData:
     """A data module whose queue is filled by a thread, with a stream that can fail."""
 
     NEEDS_FILES = False
+    SHARDED = False
     PREFETCH = 3
 
     def __init__(self, fails_at=None):

@@ -105,6 +105,16 @@ def test_variants_and_mini_twins_compose():
     assert len({each.config_hash() for each in found.values()}) == len(names)
 
 
+def test_the_data_settings_of_a_variant_stay_its_own_in_its_twin():
+    family = Family(
+        base=WorkloadSpec(**BASE),
+        variants={"long": Variant(data={"length": 99})},
+        mini=Variant(data={"length": 2}),
+    )
+    lengths = {name: found.data.length for name, found in family.specs().items()}
+    assert lengths == {"toy": 16, "toy_mini": 2, "toy_long": 99, "toy_long_mini": 99}
+
+
 def test_an_override_of_something_that_does_not_exist_is_refused():
     for overrides in ({"model": {"widht": 2}}, {"data": {"lenght": 2}}, {"facts": {"step_hints": 2}}):
         family = Family(base=WorkloadSpec(**BASE), variants={"x": Variant(**overrides)})

@@ -322,7 +322,7 @@ def test_failed_trials_start_afresh_where_that_is_asked_for(tmp_path, capsys):
 
 def test_the_summary_of_a_trial_that_is_given_up_has_the_keys_of_every_summary(tmp_path):
     found = campaign(tmp_path)
-    job, store = job_plan.make_jobs(found)[0], Store(found)
+    job, store = job_plan.make_jobs(found)[0], Store(tmp_path)
     store.end(job, store.claim(job), Outcome.REFUSED, "no data", exit_code=2)
     content = records.read_json(job.folder / records.SUMMARY)
     assert (

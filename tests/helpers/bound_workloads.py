@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+import hashlib
+from pathlib import Path
 
 import numpy as np
 
-from algoperf import registry, spec
+from algoperf import evaluation, registry, spec
 from algoperf.bound_workload import Workload
+from algoperf.data.batch import arrays
 
 FEW = {
     "num_train_examples": 1_000,
@@ -27,7 +30,7 @@ def names():
 
 
 def is_small(found):
-    return found.is_mini or not getattr(registry.data_module(found), "NEEDS_FILES", True)
+    return found.is_mini or not registry.data_module(found).NEEDS_FILES
 
 
 def few(name):
@@ -38,6 +41,22 @@ def few(name):
     if "use_specaug" in found.model:  # Random masks in every training pass would hide all else.
         changes["model"] = found.model.as_configdict().to_dict() | {"use_specaug": False}
     return dataclasses.replace(found, **changes)
+
+
+def digest_of_batches(name, place):
+    """A hash over the evaluation batches of all splits and the first training batches of a seed."""
+    found = few(name)
+    data = registry.data_module(found)
+    digest = hashlib.sha256()
+    for split in evaluation.SPLITS:
+        for batch in data.eval_batches(found, Path(place), split, 32):
+            for array in arrays(batch):
+                digest.update(array.tobytes())
+    stream = data.train_stream(found, Path(place), 5, 8)
+    for _ in range(2):
+        for array in arrays(next(stream)):
+            digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def woken(params):
@@ -72,6 +91,23 @@ class Bound:
         stream = self.workload.data_module.train_stream(self.spec, folder, 0, 8)
         self.host_batch = next(stream)
         self.batch = self.workload.model.to_device(self.host_batch)
+        self._folder = folder
+
+    @functools.cached_property
+    def eval_batch(self):
+        """All validation examples, at least 32."""
+        return next(iter(self.workload.data_module.eval_batches(self.spec, self._folder, "validation", 32)))
+
+    def evaluate(self, params, model_state):
+        """Outputs of the evaluation batch, as NumPy."""
+        batch = self.workload.backend.to_device(self.eval_batch)
+        return self.workload.model.eval_step(params, model_state, batch)
+
+    def metrics_of(self, outputs):
+        """What the family's metrics make of these outputs, as the evaluator checks them."""
+        metrics = registry.metrics_module(self.spec).make_metrics(self.spec, self._folder)
+        metrics.update(self.eval_batch, outputs)
+        return evaluation.numbers_of(self.spec, metrics.result())
 
     def mean_loss(self, params, dropout_rate=0.0, seed=0):
         """Loss per valid example on the batch and its gradient, in training mode."""
@@ -106,3 +142,28 @@ class Bound:
         loss = self._loss(self.params, self.batch, None, dropout_rate)
         loss.backward()
         return loss.detach(), {name: parameter.grad for name, parameter in self.params.named_parameters()}
+
+
+def leaves(tree):
+    """All parameters (or gradients) as NumPy arrays."""
+    if hasattr(tree, "parameters"):
+        return [parameter.detach().numpy().copy() for parameter in tree.parameters()]
+    found = []
+    for value in tree.values():
+        found += leaves(value) if isinstance(value, dict) else [np.asarray(value)]
+    return found
+
+
+def moved(params, grads, step):
+    """params + step * grads; PyTorch modules are changed in place."""
+    if hasattr(params, "named_parameters"):
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in params.named_parameters():
+                parameter.add_(grads[name].clone(), alpha=step)
+        return params
+    return {
+        key: moved(value, grads[key], step) if isinstance(value, dict) else value + step * grads[key]
+        for key, value in params.items()
+    }

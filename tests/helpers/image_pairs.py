@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 from typing import Any, NamedTuple
 
 import jax
@@ -79,7 +78,7 @@ def make_pair(
 
     variables = jax.tree_util.tree_map_with_path(leaf_of, abstract_variables(spec))
     params = variables.pop("params")
-    weights = importlib.import_module(f"workloads.{spec.family}.weights")
+    weights = registry.weights_module(spec)
     module = meta_module(spec)
     state = weights.jax_to_torch(params, spec)
     if variables:
@@ -127,7 +126,7 @@ def jax_step(pair: Pair, batch: dict[str, np.ndarray]) -> Step:
 
     step = jax.jit(jax.value_and_grad(loss_fn, has_aux=True))
     (loss, (logits, state)), grads = step(pair.params, pair.model_state, batch)
-    weights = importlib.import_module(f"workloads.{pair.spec.family}.weights")
+    weights = registry.weights_module(pair.spec)
     return Step(
         np.asarray(logits),
         np.asarray(loss),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 from typing import Any, NamedTuple
 
 import jax
@@ -65,7 +64,7 @@ def make_pair(spec: WorkloadSpec, dtype: type = np.float32, seed: int = 0) -> Pa
         lambda path, leaf: random_leaf(path, leaf.shape, rng).astype(dtype), abstract_variables(spec)
     )
     params = variables.pop("params")
-    weights = importlib.import_module(f"workloads.{spec.family}.weights")
+    weights = registry.weights_module(spec)
     state = weights.jax_to_torch(params, spec)
     if variables:
         state |= weights.batch_stats_to_torch(variables["batch_stats"], spec)
@@ -116,7 +115,7 @@ def jax_step(pair: Pair, batch: dict[str, Any]) -> Step:
     # Quick to compile: the program runs once.
     compiled = step.lower(pair.params, pair.model_state, batch).compile({"xla_backend_optimization_level": 0})
     (loss, (outputs, state)), grads = compiled(pair.params, pair.model_state, batch)
-    weights = importlib.import_module(f"workloads.{pair.spec.family}.weights")
+    weights = registry.weights_module(pair.spec)
     return Step(
         *map(np.asarray, outputs),
         np.asarray(loss),

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import importlib
 import itertools
 import types
 
@@ -92,7 +91,7 @@ def weights_and_gradients(name):
 
 def in_torch(name, tree):
     """The same values under the names and in the layouts of PyTorch."""
-    weights = importlib.import_module(f"workloads.{registry.get(name).family}.weights")
+    weights = registry.weights_module(registry.get(name))
     return weights.jax_to_torch(tree, bound(name, "jax").spec)
 
 

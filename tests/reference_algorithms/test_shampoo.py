@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import functools
-import importlib
 import itertools
 import math
 
@@ -293,9 +292,10 @@ def abstract_params(spec):
     batch = jax.tree.map(
         lambda array: jax.ShapeDtypeStruct(np.shape(array), array.dtype), family.example_batch(spec)
     )
-    call_args = getattr(family, "call_args", lambda batch, train: {"inputs": batch["inputs"]})
     module = family.make_model(spec)
-    init = functools.partial(module.lazy_init, **call_args(batch, train=False), train=False, dropout_rate=0.0)
+    init = functools.partial(
+        module.lazy_init, **family.call_args(batch, train=False), train=False, dropout_rate=0.0
+    )
     return jax.eval_shape(init, jax.random.PRNGKey(0))["params"]
 
 
@@ -323,7 +323,7 @@ def test_both_frameworks_merge_the_same_tensors(name):
     spec = registry.get(name)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: rng.random(leaf.shape, np.float32), abstract_params(spec))
-    weights = importlib.import_module(f"workloads.{spec.family}.weights").jax_to_torch(params, spec)
+    weights = registry.weights_module(spec).jax_to_torch(params, spec)
     model, types = torch_model(spec)
     model.load_state_dict({key: torch.tensor(value) for key, value in weights.items()}, strict=False)
     settings = Settings(merge_up_to=512)

@@ -6,7 +6,6 @@ Shapes: B batch, H height, W width, C channels, D features
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -153,11 +152,6 @@ class ResNet(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> ResNet:
     return ResNet(**model_arguments(spec.model))
-
-
-def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    side = spec.data.crop_size
-    return {"inputs": np.zeros((1, 3, side, side), np.float32)}
 
 
 def arrange(batch: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ M width of the hidden layer
 from typing import Any
 
 import ml_collections
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -196,11 +195,6 @@ class VisionTransformer(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> VisionTransformer:
     return VisionTransformer(spec.model, spec.data.crop_size)
-
-
-def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    side = spec.data.crop_size
-    return {"inputs": np.zeros((1, 3, side, side), np.float32)}
 
 
 def arrange(batch: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ D width, H heads, K width of one head, V vocabulary, G beams, P decoding positio
 from collections.abc import Callable
 
 import ml_collections
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -361,11 +360,6 @@ class Transformer(nn.Module):
 
 def make_model(spec: WorkloadSpec) -> Transformer:
     return Transformer(spec.model)
-
-
-def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    tokens = np.ones((1, spec.model.max_len), np.int64)
-    return {"inputs": tokens, "targets": tokens}
 
 
 def eval_outputs(model: Transformer, batch: dict[str, Tensor], spec: WorkloadSpec) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from raw_molecules import MINI, SMALL, plain_graphs, unpack
 
 from algoperf import spec
 from workloads.ogbg import data
+from workloads.ogbg.batching import Batcher, Budget
 from workloads.ogbg.graphs import GraphsTuple
 
 
@@ -92,6 +94,21 @@ def test_a_shard_takes_molecules_as_long_as_they_fit(small_folder, plain, num_sh
             assert [graph.key() for graph in shard] == [graph.key() for graph in wanted]
             remaining = remaining[len(shard) :]
     assert not remaining
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"),
+    [
+        (Budget(9, 12, 99), 3),  # 3 + 4 + 5 atoms are just enough room.
+        (Budget(9, 11, 99), 2),
+        (Budget(9, 99, 12), 3),  # Twice 1 + 2 + 3 bonds.
+        (Budget(9, 99, 11), 2),
+        (Budget(2, 99, 99), 2),
+    ],
+)
+def test_a_shard_that_is_just_full_has_its_last_molecule(budget, count):
+    sizes = types.SimpleNamespace(node_counts=np.array([3, 4, 5, 6]), bond_counts=np.array([1, 2, 3, 4]))
+    assert Batcher(sizes, budget, 1).count_that_fit(np.arange(4)) == count
 
 
 def test_every_budget_binds_somewhere(small_folder):

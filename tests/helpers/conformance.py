@@ -1,0 +1,365 @@
+"""What every workload must do, in both frameworks: the checks, for workloads of ours and for mistakes alike.
+
+A check returns where all is well, raises AssertionError or UsageError where it is not, and skips where it says nothing.
+There are three kinds, by what they look at: data, one framework's model, and the two models together.
+"""
+
+import contextlib
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from bound_workloads import Bound, digest_of_batches, few, leaves, moved
+
+from algoperf import registry, spec
+from algoperf.data import locate
+from algoperf.data.batch import arrays
+from algoperf.workload import METRIC_RANGES
+
+HELPERS = os.path.dirname(__file__)
+ROOT = os.path.dirname(os.path.dirname(HELPERS))
+
+DATA_CHECKS: list[Callable] = []
+"""check(spec, data module, data folder)."""
+MODEL_CHECKS: list[Callable] = []
+"""check(Bound)."""
+PAIR_CHECKS: list[Callable] = []
+"""check(Bound in JAX, Bound in PyTorch); for bases and variants."""
+BASE_PAIR_CHECKS: list[Callable] = []
+"""The same, but a JAX training step takes seconds to compile: for bases alone."""
+
+
+def one_of(checks):
+    return lambda check: checks.append(check) or check
+
+
+def first_refusal(name, data_dir):
+    """(name of the check, error) of the first check that a workload does not pass; None if it passes them all."""
+    found = few(name)
+    data, folder = registry.data_module(found), locate.ready_folder(found, data_dir, progress=False)
+    bound = functools.cache(lambda framework: Bound(name, framework, data_dir))
+    is_base = found.variant is None
+    # What a check takes is made when its turn comes: mistakes in data are found without a model.
+    todo = [(check, lambda: (found, data, folder)) for check in DATA_CHECKS]
+    todo += [(check, lambda: (bound("pytorch"),)) for check in MODEL_CHECKS]
+    todo += [(check, lambda: (bound("jax"),)) for check in MODEL_CHECKS if is_base]
+    todo += [(check, lambda: (bound("jax"), bound("pytorch"))) for check in PAIR_CHECKS]
+    todo += [(check, lambda: (bound("jax"), bound("pytorch"))) for check in BASE_PAIR_CHECKS if is_base]
+    for check, arguments in todo:
+        try:
+            check(*arguments())
+        except pytest.skip.Exception:
+            continue
+        except (AssertionError, spec.UsageError) as error:
+            return check.__name__, error
+    return None
+
+
+def assert_same(first, second):
+    for one, two in zip(arrays(first), arrays(second), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+# ---- data ------------------------------------------------------------------------------------------------------------
+
+
+@one_of(DATA_CHECKS)
+def training_batches_are_full_and_the_same_for_the_same_seed(found, data, place):
+    streams = [data.train_stream(found, place, seed, 8) for seed in (1, 1, 2)]
+    differs = False
+    for _ in range(5):
+        first, second, other = (next(stream) for stream in streams)
+        assert set(first) >= {"inputs", "targets"}
+        assert all(isinstance(value, np.ndarray) for value in arrays(first))
+        assert data.SHARDED or all(len(value) == 8 for value in arrays(first))
+        assert all(value.flags.c_contiguous for value in arrays(first))
+        assert all(np.isfinite(value).all() for value in arrays(first))
+        assert_same(first, second)
+        assert [value.shape for value in arrays(first)] == [value.shape for value in arrays(other)]
+        differs |= any(
+            not np.array_equal(one, two) for one, two in zip(arrays(first), arrays(other), strict=True)
+        )
+    assert differs, "another seed gives other batches"
+
+
+@one_of(DATA_CHECKS)
+def a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too(found, data, place):
+    batch_size = 64
+    num_batches = 2 * found.num_train_examples // batch_size + 3  # Packed rows hold more than one example.
+    whole = data.train_stream(found, place, 0, batch_size)
+    kept = {}
+    for index in range(num_batches):
+        state = json.loads(json.dumps(whole.state()))
+        batch = next(whole)
+        if index in (0, 1, num_batches // 2, num_batches - 1):
+            kept[index] = state, batch
+    for state, batch in kept.values():
+        again = data.train_stream(found, place, 0, batch_size)
+        again.set_state(state)
+        assert_same(next(again), batch)
+
+
+@one_of(DATA_CHECKS)
+def processes_that_make_their_own_rows_make_the_whole_batch_together(found, data, place):
+    streams = [data.train_stream(found, place, 3, 8) for _ in range(3)]
+    if not hasattr(streams[0], "keep_rows"):
+        pytest.skip("every process makes whole batches")
+    whole, *shares = streams
+    for index, share in enumerate(shares):
+        share.keep_rows(slice(4 * index, 4 * index + 4))
+    for _ in range(3):
+        batch, parts = next(whole), [next(share) for share in shares]
+        for value, *shares_of_it in zip(*map(arrays, (batch, *parts)), strict=True):
+            np.testing.assert_array_equal(np.concatenate(shares_of_it), value)
+
+
+@one_of(DATA_CHECKS)
+def evaluation_batches_have_one_size_and_weights_for_what_is_real(found, data, place, batch_size=5):
+    sizes = {
+        "eval_train": found.num_eval_train_examples,
+        "validation": found.num_validation_examples,
+        "test": found.num_test_examples,
+    }
+    for split, size in sizes.items():
+        batches = list(data.eval_batches(found, place, split, batch_size))
+        if data.SHARDED:
+            shapes = {tuple(value.shape for value in arrays(batch)) for batch in batches}
+            assert len(shapes) == 1
+        else:
+            assert len(batches) == math.ceil(size / batch_size)
+            assert all(len(value) == batch_size for batch in batches for value in arrays(batch))
+        weights = np.concatenate([batch["weights"].reshape(len(batch["weights"]), -1) for batch in batches])
+        assert set(np.unique(weights)) <= {0.0, 1.0}
+        assert (weights.max(axis=1) > 0).sum() == size, "a row without weight is padding"
+        again = next(iter(data.eval_batches(found, place, split, batch_size)))
+        assert_same(again, batches[0])
+    with pytest.raises(spec.UsageError, match="split"):
+        next(iter(data.eval_batches(found, place, "training", batch_size)))
+
+
+@one_of(DATA_CHECKS)
+def another_process_makes_the_same_batches(found, data, place):
+    """A split that is drawn without a seed is the same for as long as a process lives, and then another one."""
+    code = f"import sys; sys.path[:0] = [{ROOT!r}, {HELPERS!r}]; import bound_workloads; "
+    code += f"print(bound_workloads.digest_of_batches({found.name!r}, {str(place)!r}))"
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found_there = done.stdout.strip()
+    assert found_there == digest_of_batches(found.name, place), f"{found.name}: are all draws seeded?"
+
+
+# ---- models ----------------------------------------------------------------------------------------------------------
+
+
+@one_of(MODEL_CHECKS)
+def a_gradient_step_lowers_the_loss_on_its_own_batch(run):
+    before, grads = run.mean_loss(run.params)
+    flat = leaves(grads)
+    assert all(np.isfinite(grad).all() for grad in flat)
+    assert all(np.abs(grad).max() > 0 for grad in flat), "every parameter has a part in the loss"
+    size = math.sqrt(sum(float((grad.astype(np.float64) ** 2).sum()) for grad in flat))
+    after, _ = run.mean_loss(moved(run.params, grads, -0.05 / size))
+    moved(run.params, grads, 0.05 / size)  # PyTorch moves in place: there and back.
+    assert float(after) < float(before), run.spec.name
+
+
+@one_of(MODEL_CHECKS)
+def the_loss_of_new_weights_is_that_of_guessing(run):
+    if run.spec.loss_type is not spec.LossType.SOFTMAX_CROSS_ENTROPY:
+        pytest.skip("only classes can be guessed evenly")
+    classes = next(run.spec.model[key] for key in ("num_classes", "vocab_size") if key in run.spec.model)
+    loss, _ = run.mean_loss(run.params)
+    assert 0.5 * math.log(classes) < float(loss) < 2.0 * math.log(classes)
+
+
+@one_of(MODEL_CHECKS)
+def dropout_is_an_argument_of_the_call(run):
+    without, _ = run.mean_loss(run.params, 0.0, 1)
+    again, _ = run.mean_loss(run.params, 0.0, 2)
+    assert float(without) == float(again), "a rate of exactly 0 leaves no trace of the random key"
+    losses = {float(run.mean_loss(run.params, 0.5, seed)[0]) for seed in range(3)}
+    assert len(losses) == (3 if run.spec.has_dropout else 1)
+    assert all(map(math.isfinite, losses))
+    if run.framework == "jax":
+        assert run._compiled._cache_size() == 1, "the rate is traced: one compiled step serves them all"
+
+
+@one_of(MODEL_CHECKS)
+def shapes_and_types_line_up_with_the_parameters(run):
+    shapes, types = run.workload.param_shapes, run.workload.model_params_types
+    if run.framework == "jax":
+        import jax
+
+        structure = jax.tree.structure(run.params)
+        assert jax.tree.structure(shapes) == jax.tree.structure(types) == structure
+        pairs = zip(jax.tree.leaves(shapes), jax.tree.leaves(run.params), strict=True)
+        kinds = jax.tree.leaves(types)
+        keys = list(run.params)
+    else:
+        named = dict(run.params.named_parameters())
+        assert list(shapes) == list(types) == list(named)
+        pairs = zip(shapes.values(), named.values(), strict=True)
+        kinds, keys = list(types.values()), list(named)
+    assert all(shape.shape_tuple == tuple(parameter.shape) for shape, parameter in pairs)
+    assert all(isinstance(kind, spec.ParameterType) for kind in kinds)
+    assert any(run.workload.is_output_params(key) for key in keys)
+    assert all(key in keys for key in run.spec.output_params[run.framework])
+
+
+@one_of(MODEL_CHECKS)
+def update_batch_norm_without_training_is_an_error(run):
+    with pytest.raises(ValueError, match=r"ForwardPassMode.TRAIN only"):
+        run.workload.model_fn(
+            run.params, run.batch, run.model_state, spec.ForwardPassMode.EVAL, None, update_batch_norm=True
+        )
+
+
+@one_of(MODEL_CHECKS)
+def the_same_key_gives_the_same_initial_weights_and_another_key_others(run):
+    if run.framework == "jax":
+        # What `bound` made stays; only the compiled function is shared.
+        first = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])
+        wanted = leaves(run.initial_params)
+    else:
+        first = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])
+        wanted = leaves(run.workload.init_model_fn(run.workload.backend.root_key(0))[0])
+    other = leaves(run.workload.init_model_fn(run.workload.backend.root_key(1))[0])
+    for one, two in zip(first, wanted, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any(not np.array_equal(one, two) for one, two in zip(first, other, strict=True))
+
+
+@one_of(MODEL_CHECKS)
+def untrained_weights_do_not_meet_the_target(run):
+    """Where they do, the metric is taken for better in the wrong direction, or the target is no target."""
+    params, model_state = run.workload.init_model_fn(run.workload.backend.root_key(0))
+    value = run.metrics_of(run.evaluate(params, model_state))[run.spec.target_metric_name]
+    for split in ("validation", "test"):
+        target = getattr(run.spec, f"{split}_target_value")
+        assert not run.spec.meets(value, target), (
+            f"{run.spec.name}: {run.spec.target_metric_name} of untrained weights is {value:.4g}, which meets the "
+            f"{split} target of {target:.4g} already: is higher_is_better={run.spec.higher_is_better} right?"
+        )
+
+
+# ---- both models -----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def carried_over(in_jax, in_torch):
+    """Within this context, the PyTorch module has the weights of the JAX model."""
+    import jax
+    import torch
+
+    convert = registry.weights_module(in_jax.spec).jax_to_torch
+    weights = convert(jax.tree.map(np.asarray, in_jax.params), in_jax.spec)
+    own = {key: value.clone() for key, value in in_torch.params.state_dict().items()}
+    try:
+        missing = in_torch.params.load_state_dict(
+            {key: torch.tensor(value) for key, value in weights.items()}, strict=False
+        )
+        assert not missing.unexpected_keys
+        assert not set(missing.missing_keys) & set(dict(in_torch.params.named_parameters()))
+        yield
+    finally:
+        in_torch.params.load_state_dict(own)
+
+
+@functools.cache
+def outputs_of(in_jax, in_torch):
+    """Outputs of one evaluation batch with the same weights, in JAX and in PyTorch."""
+    with carried_over(in_jax, in_torch):
+        found = in_torch.evaluate(in_torch.params, None)
+    return in_jax.evaluate(in_jax.params, in_jax.model_state), found
+
+
+@one_of(PAIR_CHECKS)
+def frameworks_agree_on_the_outputs_of_an_evaluation_with_the_same_weights(in_jax, in_torch):
+    wanted, found = outputs_of(in_jax, in_torch)
+    assert set(found) == set(wanted), (
+        f"{in_jax.spec.name}: eval_outputs must give the same in every framework"
+    )
+    weights = in_jax.eval_batch["weights"]
+    is_real = weights.reshape(len(weights), -1).max(axis=1) > 0
+    for key, value in wanted.items():
+        assert found[key].shape == value.shape, key
+        one, two = found[key][is_real], value[is_real]
+        if np.issubdtype(value.dtype, np.floating):
+            # They agree to 5e-6 of the mean; another activation changes the losses of new weights by 2e-2 and more.
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-4 * np.abs(two).mean(), err_msg=key)
+        else:  # The largest of two that are nearly the same may be either.
+            assert (one == two).mean() > 0.98, f"{in_jax.spec.name}: {key} differ between the frameworks"
+
+
+@one_of(PAIR_CHECKS)
+def metrics_hold_the_target_metric_and_are_floats_in_range(in_jax, in_torch):
+    wanted, found = (
+        run.metrics_of(outputs) for run, outputs in zip((in_jax, in_torch), outputs_of(in_jax, in_torch))
+    )
+    target = in_jax.spec.target_metric_name
+    for metrics in (wanted, found):
+        low, high = METRIC_RANGES.get(target, (0.0, math.inf))
+        assert math.isfinite(metrics[target]), metrics
+        assert low <= metrics[target] <= high, metrics
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=2e-2, atol=1e-3, err_msg=name)
+
+
+@one_of(PAIR_CHECKS)
+def frameworks_hold_the_same_numbers_of_parameters_of_every_type(in_jax, in_torch):
+    import jax
+
+    sizes = [int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(in_jax.params)]
+    assert sum(sizes) == sum(parameter.numel() for parameter in in_torch.params.parameters())
+    output = sum(
+        leaf.size for key in in_jax.spec.output_params["jax"] for leaf in jax.tree.leaves(in_jax.params[key])
+    )
+    named = dict(in_torch.params.named_parameters())
+    assert output == sum(named[key].numel() for key in in_torch.spec.output_params["pytorch"])
+
+
+@one_of(PAIR_CHECKS)
+def frameworks_draw_new_weights_from_the_same_distributions(in_jax, in_torch):
+    import jax
+
+    convert = registry.weights_module(in_jax.spec).jax_to_torch
+    wanted = convert(jax.tree.map(np.asarray, in_jax.initial_params), in_jax.spec)
+    module, _ = in_torch.workload.init_model_fn(in_torch.workload.backend.root_key(0))
+    for name, parameter in module.named_parameters():
+        one, two = parameter.detach().numpy(), wanted[name]
+        assert one.shape == two.shape, name
+        if two.std() == 0:
+            np.testing.assert_array_equal(one, two, err_msg=name)
+        elif one.size >= 200:  # The standard deviation of 200 draws is off by 5 %.
+            np.testing.assert_allclose(one.std(), two.std(), rtol=0.25, err_msg=name)
+            np.testing.assert_allclose(one.mean(), two.mean(), atol=0.25 * two.std(), err_msg=name)
+
+
+@one_of(BASE_PAIR_CHECKS)
+def frameworks_agree_on_loss_and_gradients_with_the_same_weights(in_jax, in_torch):
+    import jax
+
+    assert_same(in_jax.host_batch, in_torch.host_batch)
+    with carried_over(in_jax, in_torch):
+        found, found_grads = in_torch.mean_loss(in_torch.params)
+    wanted, wanted_grads = in_jax.mean_loss(in_jax.params)
+    np.testing.assert_allclose(float(found), float(wanted), rtol=1e-5)
+    convert = registry.weights_module(in_jax.spec).jax_to_torch
+    carried_grads = convert(jax.tree.map(np.asarray, wanted_grads), in_jax.spec)
+    for key, grad in carried_grads.items():
+        if key in found_grads:
+            # A key's bias shifts all logits of a softmax alike: its gradient is zero but for rounding.
+            scale = np.linalg.norm(carried_grads[key.replace("key.bias", "query.bias")])
+            # Coarse, because one ReLU that rounding puts on its other side moves gradients by up to 1e-2: the tests
+            # of each family compare to 1e-4, where need be in float64.
+            assert np.linalg.norm(found_grads[key].numpy() - grad) <= 2e-2 * scale, key
