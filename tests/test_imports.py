@@ -90,37 +90,3 @@ def _strings_of_code(path: Path):
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
-
-
-def test_arrows_point_one_way():
-    """algoperf imports nothing of ours; workloads import algoperf; scoring imports records and registry data only."""
-    import ast
-
-    ours = {
-        "algoperf",
-        "campaign",
-        "workloads",
-        "scoring",
-        "target_setting",
-        "reference_algorithms",
-        "submissions",
-        "datasets",
-    }
-    allowed = {
-        "algoperf": {"algoperf"},
-        "workloads": {"algoperf", "workloads"},
-        "scoring": {"algoperf", "scoring"},
-        "target_setting": {"algoperf", "campaign", "scoring", "target_setting"},
-        "campaign": {"algoperf", "campaign", "scoring"},
-        "reference_algorithms": {"algoperf", "reference_algorithms"},
-    }
-    for folder, may in allowed.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.Import):
-                    names = {alias.name.split(".")[0] for alias in node.names}
-                elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                    names = {node.module.split(".")[0]}
-                else:
-                    continue
-                assert not (names & ours) - may, f"{path.relative_to(ROOT)} imports {names & ours - may}"
