@@ -1,12 +1,14 @@
-# Two commands do everything, set-up included:
+# Three commands do everything, set-up included:
 #   make demo    trains a workload with two algorithms, scores them and prints the comparison
 #   make test    runs every test that needs no GPU
+#   make quick   runs those that need neither a framework nor a process of their own: for while you edit
 # FRAMEWORK=<name>, jax or pytorch, chooses what the demo runs on; only that framework is installed for it.
 
 PYTHON ?= python3
 FRAMEWORK ?= jax
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 # The extra of FRAMEWORK and those of all frameworks, from where they are described; needs no package.
 EXTRAS := $(shell $(PYTHON) -c 'from algoperf import frameworks as f; \
   print(f.get("$(FRAMEWORK)").extra, ",".join(one.extra for one in f.FRAMEWORKS))')
@@ -18,7 +20,7 @@ EVERYTHING := $(word 2,$(EXTRAS)),data,plot,dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_ALGORITHMS := nadamw nesterov
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test quick lint bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,7 +40,11 @@ demo: $(VENV)/.installed-$(EXTRA)
 	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results
 
 test: $(VENV)/.installed-$(EVERYTHING)
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	$(PYTEST)
+
+# What it lists as slowest wants `@pytest.mark.slow`.
+quick: $(VENV)/.installed-$(EVERYTHING)
+	$(PYTEST) --quick --durations=10 --durations-min=2
 
 lint: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/ruff check .

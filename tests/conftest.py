@@ -37,6 +37,22 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick", action="store_true", help="Leave out what needs a framework, a process or seconds."
+    )
+
+
+def pytest_configure(config):
+    """Hooks for all that is collected; hooks in this file would not see the doctests beside `tests/`."""
+    import collecting
+    import quick
+
+    config.pluginmanager.register(collecting)
+    if config.getoption("quick"):
+        config.pluginmanager.register(quick.Quick(config))
+
+
 @pytest.fixture(autouse=True)
 def _machine_counts_as_free(monkeypatch):
     """Tests that run trials do not look whether the machine is busy: it may be, and looking takes 0.3 s each time."""

@@ -1,5 +1,6 @@
 """What imports what: the core and scoring no framework, arrows one way. (For runs: test_submission_runner.py.)"""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -7,10 +8,9 @@ from pathlib import Path
 
 import pytest
 from harness import ROOT
+from quick import FRAMEWORK_PACKAGES
 
 from algoperf import frameworks, suites, tuning
-
-FRAMEWORK_PACKAGES = ("jax", "flax", "optax", "torch", "tensorflow")
 
 
 def imported_by(code):
@@ -40,6 +40,16 @@ def test_core_and_scoring_import_no_framework():
     assert imported_by("import score_submissions") == []
     assert imported_by("import set_targets") == []
     assert imported_by("import run_benchmark") == []
+
+
+@pytest.mark.parametrize(
+    "package", ["algoperf", "campaign", "reference_algorithms", "scoring", "target_setting", "workloads"]
+)
+def test_every_module_can_be_imported(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        importlib.import_module(
+            ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        )
 
 
 @pytest.mark.parametrize("name", suites.names())

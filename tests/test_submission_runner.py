@@ -9,7 +9,17 @@ import sys
 import time
 
 import pytest
-from harness import FRAMEWORKS, ROOT, SGD_FILES, assert_equal_params, command, finish, process
+from harness import (
+    FRAMEWORKS,
+    HOURS_SEC,
+    ROOT,
+    SGD_FILES,
+    assert_equal_params,
+    command,
+    finish,
+    patient_suite,
+    process,
+)
 
 from algoperf import backends, frameworks, records, suites
 from algoperf.run import runner
@@ -113,7 +123,7 @@ def test_a_wrong_flag_is_one_clear_line(tmp_path, capsys, changes, words):
 def test_a_run_stops_at_the_targets_of_a_file_and_its_records_name_the_file(tmp_path, capsys):
     path = tmp_path / "targets.json"
     entry = dataclasses.asdict(suites.targets_from_registry("digits"))
-    entry.update(validation_target=0.999, test_target=0.998)
+    entry.update(validation_target=0.999, test_target=0.998, runtime_budget_sec=HOURS_SEC)
     path.write_text(json.dumps({"targets": {"digits": entry}}))
     given = {**GOOD, "max_global_steps": 3, "eval_every_steps": 1}
     assert command(tmp_path, **given, suite=str(path)) == 0
@@ -383,6 +393,7 @@ def start_sgd(experiments, framework, *more, **environment):
         "--workload=digits",
         f"--submission={SGD_FILES[framework]}",
         f"--experiment_dir={experiments}",
+        f"--suite={patient_suite(experiments.parent, 'digits')}",
         "--eval_every_steps=50",
         "--max_steps=400",
         "--quiet",

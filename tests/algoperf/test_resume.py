@@ -12,6 +12,7 @@ from harness import (
     PretendedTime,
     assert_equal_params,
     digits,
+    patient,
     run_trial,
     sgd,
     stored_params,
@@ -215,7 +216,7 @@ def test_a_submission_that_draws_several_batches_a_step_resumes_exactly(tmp_path
 
 
 def test_running_statistics_of_batch_norm_are_restored(tmp_path, framework):
-    settings = {"workload": registry.get("digits_batch_norm"), "max_steps": 6, "eval_every_steps": 3}
+    settings = {"workload": patient(registry.get("digits_batch_norm")), "max_steps": 6, "eval_every_steps": 3}
     run_trial(tmp_path / "whole", framework, **settings)
     with pytest.raises(Interrupted):
         run_trial(tmp_path / "parts", framework, stopping(framework, 3), **settings)

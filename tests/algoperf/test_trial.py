@@ -6,7 +6,7 @@ import types
 
 import numpy as np
 import pytest
-from harness import POINT, PretendedTime, digits, run_trial, sgd, submission, trial_config
+from harness import HOURS_SEC, POINT, PretendedTime, digits, run_trial, sgd, submission, trial_config
 
 from algoperf import evaluation, records, spec
 from algoperf.run import clock, session, trial
@@ -426,7 +426,7 @@ def test_self_tuning_submissions_get_no_hyperparameters(tmp_path, framework):
     summary = run_trial(tmp_path, framework, run, point=None, ruleset="self", budget_factor=1.5)
     assert summary["status"] == "max_steps"
     assert set(seen) == {None}
-    assert summary["budget_sec"] == 45.0
+    assert summary["budget_sec"] == 1.5 * HOURS_SEC
     assert not (tmp_path / "trial_1" / records.HPARAMS).exists()
 
 
@@ -571,7 +571,7 @@ def test_evaluations_by_time_come_after_the_first_step_and_then_by_the_period(tm
         tmp_path,
         warm_framework,
         submission(warm_framework, data_selection=slow),
-        workload=digits(eval_period_time_sec=0.5, max_allowed_runtime_sec=30),
+        workload=digits(eval_period_time_sec=0.5),
         eval_every_steps=None,
         max_steps=12,
     )

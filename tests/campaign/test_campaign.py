@@ -480,6 +480,7 @@ def test_trials_wait_for_cores_that_another_command_has(tmp_path, capsys):
     assert num_lines(tmp_path, "end ") == 4
 
 
+@pytest.mark.slow
 def test_sigterm_ends_all_and_says_that_the_command_goes_on(tmp_path):
     scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.1]] * 100, "sleep": 0.1}])
     found = campaign(tmp_path)
@@ -585,6 +586,7 @@ def test_a_trial_that_goes_on_is_no_reason_any_more_to_stop_others(tmp_path):
 # ---- the command -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_real_trials_from_plan_to_scores(tmp_path, capsys):
     found = campaign(tmp_path, framework="pytorch", max_steps=3, num_trials=1)
     assert benchmark.run(found, benchmark.Config(plan=True)) == 0

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from unittest import mock
 
 import numpy as np
 
-from algoperf import backends, commands, frameworks, registry
+from algoperf import backends, commands, frameworks, registry, suites
 from algoperf import submission as submissions
 from algoperf.bound_workload import Workload
 from algoperf.run import checkpoint, clock, runner, session, trial
@@ -22,6 +23,8 @@ from algoperf.settings import RunSettings, given
 
 ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS = frameworks.names()
+# On a busy machine the 30 s of `digits` run out in any test: only those of budgets have real ones.
+HOURS_SEC = 100 * 3600.0
 POINT = {"learning_rate": 0.1, "momentum": 0.9, "dropout_rate": 0.3}
 SGD_FILES = {one.name: ROOT / "tests" / "helpers" / f"sgd_{one.suffix}.py" for one in frameworks.FRAMEWORKS}
 
@@ -60,9 +63,24 @@ def shared_workload(spec, *args, **options):
     return workload
 
 
+def patient(spec, **facts):
+    """A workload with a budget of hours, and other facts (targets, another budget)."""
+    return dataclasses.replace(spec, **{"max_allowed_runtime_sec": HOURS_SEC, **facts})
+
+
 def digits(**facts):
-    """The digits workload with other facts (budget, targets)."""
-    return dataclasses.replace(registry.get("digits"), **facts)
+    """The digits workload with a budget of hours, and other facts (targets, another budget)."""
+    return patient(registry.get("digits"), **facts)
+
+
+def patient_suite(folder, *workloads):
+    """The path of a suite in which the workloads have their own targets and budgets of hours: for --suite."""
+    path = Path(folder) / "patient.json"
+    targets = {name: dataclasses.asdict(suites.targets_from_registry(name)) for name in workloads}
+    for entry in targets.values():
+        entry["runtime_budget_sec"] = HOURS_SEC
+    path.write_text(json.dumps({"targets": targets}))
+    return str(path)
 
 
 def trial_config(folder, framework, run=None, workload=None, **changes):
@@ -142,13 +160,20 @@ def assert_equal_params(folder, other):
 
 
 def command(tmp_path, **changes):
-    """Exit code of the command with these settings, in process; errors as the command prints them."""
+    """Exit code of the command with these settings, in process; errors as the command prints them.
+
+    Workloads have budgets of hours, unless the suite that is given says otherwise.
+    """
 
     def run():
         own = {"experiment_dir": str(tmp_path / "experiments"), "quiet": True, **changes}
         return runner.run(RunSettings(**own), clock.Ledger())
 
-    with mock.patch.object(session, "Workload", shared_workload):
+    get = registry.get
+    with (
+        mock.patch.object(session, "Workload", shared_workload),
+        mock.patch.object(registry, "get", lambda name: patient(get(name))),
+    ):
         return commands.exit_code_of(run)
 
 

@@ -37,6 +37,7 @@ def boards(ruleset):
     return {axis: score_field.run(Config(axis=axis, **given)).board for axis in AXES}
 
 
+@pytest.mark.slow
 def test_all_that_the_suite_asks_was_run(ruleset):
     suite = suites.load(SUITES[ruleset])
     asked = suite.ruleset(ruleset)
@@ -47,6 +48,7 @@ def test_all_that_the_suite_asks_was_run(ruleset):
     assert f"mini/{published.REFERENCES['mini']}" in results.submissions
 
 
+@pytest.mark.slow
 def test_the_document_shows_scores_and_ranks_with_their_intervals(ruleset, boards):
     """Rows are | submission | score by time | rank | score by updates | rank | workloads reached, by time |."""
     row = re.compile(
@@ -75,6 +77,7 @@ def _scores_and_ranks(board):
     return cells
 
 
+@pytest.mark.slow
 def test_early_stops_changed_neither_scores_nor_intervals(ruleset, boards):
     """A stopped trial could have reached its target right after the stop, or never; both give the same."""
     stops = {}
@@ -111,6 +114,7 @@ def test_early_stops_changed_neither_scores_nor_intervals(ruleset, boards):
             np.testing.assert_array_equal((one.low, one.high), (two.low, two.high))
 
 
+@pytest.mark.slow
 def test_the_document_shows_the_times(ruleset, boards):
     """Rows of the last table are | submission | seconds, updates | seconds, updates | ...; a dash is a miss."""
     rows = re.findall(r"^\| (\w+)((?: \| (?:[\d,]+ s, [\d,]+|-))+) \|$", _section(ruleset), re.MULTILINE)

@@ -48,6 +48,7 @@ def test_targets_are_those_of_the_reruns(reruns):
         assert found == [spec.validation_target_value, spec.test_target_value], name
 
 
+@pytest.mark.slow
 def test_the_document_has_the_tables_of_the_sweep(reruns, tmp_path):
     text = (DOCS / "mini_calibration.md").read_text()
     bases, variants = [], []
@@ -87,6 +88,7 @@ def summarized(folder: Path, workload: str, framework: str) -> tuple[str, str]:
     return f"{len(steps)} of {len(found)}: {times}", f"{pace * registry.get(workload).step_hint:.0f} s"
 
 
+@pytest.mark.slow
 def test_the_document_says_what_the_reference_does_in_both_frameworks():
     rows = {name: [] for name in suites.load("mini").scored_names()}
     for framework, path in REFERENCE.items():

@@ -1,6 +1,7 @@
 """Fixtures for tests of workloads."""
 
 import pytest
+import quick
 from harness import FRAMEWORKS
 
 
@@ -10,6 +11,8 @@ def framework(request):
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
+def data_dir(request, tmp_path_factory):
     """Root of the data of mini workloads, which are made here once."""
+    if request.config.getoption("quick"):
+        quick.refuse("makes data of whole workloads")
     return tmp_path_factory.mktemp("data")

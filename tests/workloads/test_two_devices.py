@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import two_devices
 from bound_workloads import few
-from harness import POINT, ROOT, trial_config
+from harness import POINT, ROOT, patient, trial_config
 
 from algoperf.run import clock, trial
 
@@ -43,7 +43,7 @@ def metrics(name, framework, folder, data_dir):
     changed = {
         part: getattr(spec, part).as_configdict().to_dict() | values for part, values in CHANGES[name].items()
     }
-    workload = dataclasses.replace(spec, eval_batch_size=32, **changed)
+    workload = patient(spec, eval_batch_size=32, **changed)
     config = trial_config(folder, framework, workload=workload, data_dir=str(data_dir), **SETTINGS)
     summary = dataclasses.asdict(trial.run(config, clock.Ledger()))
     assert summary["error"] is None, summary["error"]

@@ -152,7 +152,6 @@ def good_training(tmp_path_factory):
                 point=point,
                 eval_every_steps=100,
                 max_steps=2000,
-                budget_factor=10.0,
             )
         return done[framework]
 

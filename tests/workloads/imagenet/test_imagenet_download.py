@@ -43,7 +43,7 @@ def server(folder, monkeypatch):
         starts = []
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Local) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()  # polls for the end
         url = f"http://127.0.0.1:{running.server_address[1]}/{sources.ARCHIVES['test']}"
         digest = hashlib.sha256(Local.content).hexdigest()
         local = shared_download.Archive(url, len(Local.content), digest)

@@ -58,7 +58,7 @@ def server(archives, monkeypatch):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Local) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()  # polls for the end
         base = f"http://127.0.0.1:{running.server_address[1]}"
         table = {
             subset: Archive(f"{base}/{subset}.tar.gz", len(content), hashlib.sha256(content).hexdigest())

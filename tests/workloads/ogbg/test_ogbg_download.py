@@ -42,7 +42,7 @@ def server(release, monkeypatch):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()  # polls for the end
         content = (release / "pcba.zip").read_bytes()
         archive = Archive(
             f"http://127.0.0.1:{httpd.server_port}/pcba.zip",

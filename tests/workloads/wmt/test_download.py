@@ -72,7 +72,7 @@ def server():
         starts = []
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Local) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()  # polls for the end
         Local.url = f"http://127.0.0.1:{running.server_address[1]}"
         yield Local
         running.shutdown()

@@ -15,10 +15,12 @@ def found():
     return synthesis.make_corpus(num_examples(registry.get("wmt_mini")))
 
 
+@pytest.mark.slow
 def test_the_text_is_the_one_that_targets_were_set_with(found):
     assert synthesis.checksum(found) == "4143cc76a198d35d96cb67f5e12a88e8ffbac636f7e74df6c820e0b38c2afe93"
 
 
+@pytest.mark.slow
 def test_splits_have_their_sizes_and_share_no_sentence(found):
     spec = registry.get("wmt_mini")
     assert {split: len(pairs) for split, pairs in found.items()} == num_examples(spec)
@@ -26,6 +28,7 @@ def test_splits_have_their_sizes_and_share_no_sentence(found):
     assert len(set(german)) == len(german)
 
 
+@pytest.mark.slow
 def test_held_out_words_or_their_parts_are_known_from_training(found):
     known = set()
     for pair in found["train"]:
@@ -37,6 +40,7 @@ def test_held_out_words_or_their_parts_are_known_from_training(found):
     assert all(map(synthesis.parts, new))
 
 
+@pytest.mark.slow
 def test_held_out_combinations_are_split_between_validation_and_test():
     sampler = sentences.Sampler(seed=1)
     owners = {"train": set(), "validation": set(), "test": set()}
@@ -53,6 +57,7 @@ def test_held_out_combinations_are_split_between_validation_and_test():
         assert not own & owners[other]
 
 
+@pytest.mark.slow
 def test_every_german_sentence_has_one_translation():
     sampler, translations = sentences.Sampler(seed=2), {}
     for _ in range(30_000):
