@@ -49,6 +49,7 @@ quick: $(VENV)/.installed-$(EVERYTHING)
 lint: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python benchmarks/run_all.py

@@ -1,7 +1,6 @@
 """A workload in one framework: the object that submissions receive, and what the harness trains and evaluates."""
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +155,7 @@ class Workload(spec.Workload):
         cache: bool | None = None,
         repeat_final_dataset: bool | None = None,
         num_batches: int | None = None,
-    ) -> Iterator[spec.Batch]:
+    ) -> queue.TrainingQueue:
         """AlgoPerf's name for the training queue; `algoperf.data.queue` is what the harness itself uses."""
         del cache, repeat_final_dataset, num_batches
         if split != "train":

@@ -10,7 +10,7 @@ from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import arrays, shard_options
 from algoperf.data.prefetch import prefetched
-from algoperf.spec import UsageError
+from algoperf.spec import ModelAuxiliaryState, ParameterContainer, UsageError
 from algoperf.workload import WorkloadSpec
 
 SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
@@ -90,7 +90,11 @@ class Evaluator:
             self._cache[key] = kept
 
     def evaluate_split(
-        self, split: str, params: Any, model_state: Any, batch_size: int | None = None
+        self,
+        split: str,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        batch_size: int | None = None,
     ) -> dict[str, float]:
         """Metric name -> value on 'eval_train', 'validation' or 'test'."""
         model = self._workload.model
@@ -103,7 +107,9 @@ class Evaluator:
             metrics.update(batch, outputs)
         return numbers_of(self._spec, metrics.result())
 
-    def evaluate(self, params: Any, model_state: Any, batch_size: int | None = None) -> dict[str, float]:
+    def evaluate(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch_size: int | None = None
+    ) -> dict[str, float]:
         """All splits: 'train/<m>', 'validation/<m>', 'test/<m>' and the numbers of examples."""
         results: dict[str, float] = {}
         for split in SPLITS:

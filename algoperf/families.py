@@ -16,7 +16,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from algoperf.spec import UsageError
 
@@ -129,7 +129,10 @@ class DownloadFile:
 
 @dataclasses.dataclass(kw_only=True)
 class ModelFile:
-    """`model_<framework>.py`: what the model file of every framework defines."""
+    """`model_<suffix>.py`: what the model file of every framework defines."""
+
+    SUFFIX: ClassVar[str]
+    """`Framework.suffix` of the framework whose files define this."""
 
     make_model: Callable[[WorkloadSpec], Any]
     """`(spec)`: the module. It is called with what `call_args` gives, with `dropout_rate` and, in JAX, `train`; it
@@ -148,6 +151,8 @@ class ModelFile:
 class JaxModelFile(ModelFile):
     """`model_jax.py`: what is added in JAX."""
 
+    SUFFIX = "jax"
+
     example_batch: Callable[[WorkloadSpec], Batch]
     """`(spec)`: a batch with the shapes that the module is initialised with; one row is enough."""
     split_over_devices: Callable[[Batch, int], Batch] | None = None
@@ -158,6 +163,8 @@ class JaxModelFile(ModelFile):
 @dataclasses.dataclass(kw_only=True)
 class TorchModelFile(ModelFile):
     """`model_torch.py`: what is added in PyTorch."""
+
+    SUFFIX = "torch"
 
     arrange: Callable[[Batch], Batch] = as_it_is
     """`(batch)`: the batch as submissions see it (NCHW views)."""
@@ -181,7 +188,7 @@ class WeightsFile:
     """`(batch_stats, spec)`: the same for running statistics."""
 
 
-MODEL_FILES: Mapping[str, type[ModelFile]] = {"jax": JaxModelFile, "torch": TorchModelFile}
+MODEL_FILES: Mapping[str, type[ModelFile]] = {one.SUFFIX: one for one in (JaxModelFile, TorchModelFile)}
 """Suffix of a framework's model file -> what it defines."""
 
 FILES: Mapping[str, type] = {

@@ -1,10 +1,12 @@
 """Shardings over all devices along one mesh axis, 'batch': the names that public JAX submissions import."""
 
 import functools
-from typing import Any
+from typing import TypeVar
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+Tree = TypeVar("Tree")
 
 
 @functools.cache
@@ -25,12 +27,12 @@ def get_batch_dim_sharding() -> NamedSharding:
     return NamedSharding(get_mesh(), PartitionSpec("batch"))
 
 
-def shard_along_batch_dim(tree: Any) -> Any:
+def shard_along_batch_dim(tree: Tree) -> Tree:
     """`tree` with the first axis of every leaf split over the devices; sizes must divide."""
     return jax.device_put(tree, get_batch_dim_sharding())
 
 
-def replicate(tree: Any) -> Any:
+def replicate(tree: Tree) -> Tree:
     """`tree` with a full copy of every leaf on every device."""
     return jax.device_put(tree, get_replicate_sharding())
 

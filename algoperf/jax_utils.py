@@ -50,7 +50,7 @@ def _split(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
     return _hash(key, _flat_index((*shape, 2)))
 
 
-def _fold_in(key: jax.Array, word: jax.Array) -> jax.Array:
+def _fold_in(key: jax.Array, word: int | jax.Array) -> jax.Array:
     # The complement keeps derived keys apart from the bits that the same key gives.
     return _hash(~key[::-1], _mix(jnp.uint32(word)) + _flat_index((2,)))
 

@@ -33,6 +33,7 @@ def package_versions() -> dict[str, str]:
 def _git(*arguments: str) -> str | None:
     folder = Path(__file__).resolve().parent.parent
     try:
+        # A timeout, because a repository on a slow network drive must not hold up a run.
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -60,6 +61,7 @@ def _cpu_model() -> str:
 
 
 def _gpu_facts() -> dict[str, Any]:
+    # Asked of the driver, because this module knows no framework.
     query = "name,driver_version,memory.total"
     try:
         command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
@@ -112,6 +114,7 @@ def describe() -> dict[str, Any]:
 
 def num_cores() -> int:
     """Processors that this process may use."""
+    # os.cpu_count() would count the machine's, and a trial of a campaign may use a share of them.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -133,7 +136,7 @@ def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str 
 def peak_host_memory_bytes() -> int:
     """Largest resident size of this process so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB, macOS in bytes.
 
 
 def keep_freed_memory() -> bool:

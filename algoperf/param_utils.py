@@ -4,28 +4,47 @@ Source of the rules: AlgoPerf 0.6. Type trees keep the keys of the parameter tre
 lower-cased, so that they do not line up).
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from algoperf.spec import ParameterShapeTree, ParameterType, ParameterTypeTree, ShapeTuple
 
 
-def pytorch_param_shapes(model: Any) -> dict[str, ShapeTuple]:
+class HasShape(Protocol):
+    """An array, or what stands for one."""
+
+    @property
+    def shape(self) -> Iterable[int]: ...
+
+
+class HasParameters(Protocol):
+    """What is asked of a `torch.nn.Module`."""
+
+    def named_parameters(self) -> Iterable[tuple[str, HasShape]]: ...
+
+
+ArrayTree = Mapping[str, "HasShape | ArrayTree"]
+ShapeTree = Mapping[str, "ShapeTuple | ShapeTree"]
+
+
+def pytorch_param_shapes(model: HasParameters) -> dict[str, ShapeTuple]:
     """Dotted parameter name -> shape, for a `torch.nn.Module` that is not wrapped."""
     return {name: ShapeTuple(tuple(param.shape)) for name, param in model.named_parameters()}
 
 
-def jax_param_shapes(params: Mapping[str, Any]) -> ParameterShapeTree:
+def jax_param_shapes(params: ArrayTree) -> ParameterShapeTree:
     """Nested dict of shapes with the structure of `params` (arrays or abstract arrays)."""
-    if isinstance(params, Mapping):
-        return {key: jax_param_shapes(value) for key, value in params.items()}
-    return ShapeTuple(tuple(params.shape))
+    return {
+        key: jax_param_shapes(value) if isinstance(value, Mapping) else ShapeTuple(tuple(value.shape))
+        for key, value in params.items()
+    }
 
 
 def _scale_or_bias(name: str, scale: ParameterType, bias: ParameterType) -> ParameterType:
     return bias if "bias" in name else scale
 
 
+# In this order, because 'qkv_proj' contains 'kv_proj', and that contains 'v_proj'.
 _ATTENTION_PROJECTIONS = (
     (("in_proj", "qkv_proj"), ParameterType.ATTENTION_QKV),
     (("kv_proj",), ParameterType.ATTENTION_KV),
@@ -68,7 +87,7 @@ def pytorch_param_types(shapes: Mapping[str, ShapeTuple]) -> dict[str, Parameter
     return types
 
 
-def jax_param_types(shapes: ParameterShapeTree, parents: str = "") -> ParameterTypeTree:
+def jax_param_types(shapes: ShapeTree, parents: str = "") -> ParameterTypeTree:
     """Nested dict of types with the structure of `shapes`; `parents` is the lower-cased path so far."""
     types: ParameterTypeTree = {}
     for key, value in shapes.items():

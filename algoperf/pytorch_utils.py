@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -63,18 +64,19 @@ def update_batch_norm_fn(module: nn.Module, update_batch_norm: bool) -> None:
     """For `module.apply`: freezes (momentum 0) or releases the running statistics of one layer."""
     if not (hasattr(module, "running_mean") and hasattr(module, "momentum")):
         return
+    layer: Any = module  # `nn.Module` declares none of these attributes.
     if not update_batch_norm and not hasattr(module, "momentum_backup"):
-        module.momentum_backup, module.momentum = module.momentum, 0.0
+        layer.momentum_backup, layer.momentum = layer.momentum, 0.0
     elif update_batch_norm and hasattr(module, "momentum_backup"):
-        module.momentum = module.momentum_backup
-        del module.momentum_backup
+        layer.momentum = layer.momentum_backup
+        del layer.momentum_backup
 
 
 class FrozenRunningStatistics:
     """Within this context, training-mode passes normalise by the batch and leave running statistics alone."""
 
     def __init__(self, layers: Iterable[nn.Module]):
-        self._layers = list(layers)
+        self._layers: list[Any] = list(layers)  # `nn.Module` declares no momentum.
 
     def __enter__(self) -> None:
         self._momenta = [layer.momentum for layer in self._layers]
@@ -103,7 +105,8 @@ class CustomDropout2d(nn.Module):
 class SequentialWithDropout(nn.Sequential):
     """`nn.Sequential` that hands the rate `p` to its dropout layers."""
 
-    def forward(self, inputs: torch.Tensor, p: float) -> torch.Tensor:
+    # AlgoPerf's signature, which submissions know; nothing calls it as an `nn.Sequential` without a rate.
+    def forward(self, inputs: torch.Tensor, p: float) -> torch.Tensor:  # type: ignore[override]
         for module in self:
             is_dropout = isinstance(module, (CustomDropout, CustomDropout2d))
             inputs = module(inputs, p) if is_dropout else module(inputs)

@@ -1,7 +1,8 @@
-"""Random keys for PyTorch runs, and seeds split by purpose; NumPy only.
+"""Random keys of the steps of a run, in either framework, and seeds split by purpose; NumPy only.
 
-A key is an int32 array of shape (2,), as in AlgoPerf. JAX runs use `jax.random` keys instead (see
-`algoperf.backends.jax_backend`). Functions are pure: the same arguments give the same keys.
+`PRNGKey`, `split` and `fold_in` make the keys of PyTorch runs: int32 arrays of shape (2,), as in AlgoPerf. Those of
+JAX runs are the keys of `jax.random`; `jax_step_keys` computes them without JAX. All but `seed_global_generators` are
+pure: the same arguments give the same keys.
 """
 
 import random
@@ -16,6 +17,7 @@ SEED_PURPOSES = ("data", "init", "submission", "evaluation")
 
 def PRNGKey(seed: int) -> np.ndarray:  # noqa: N802 - as in jax.random
     """The key of an integer seed."""
+    # Split once, so that neighbouring seeds do not give neighbouring keys.
     return split(np.array([seed % _LIMIT, seed // _LIMIT % _LIMIT], np.int32))[0]
 
 
@@ -32,6 +34,7 @@ def fold_in(key: np.ndarray, data: int) -> np.ndarray:
 
 
 KEY_BLOCK = 4096  # Steps whose keys are drawn at once: an eager split each step would cost 0.1 ms in JAX.
+Words = np.ndarray | np.uint32
 StepKeys = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """global_step -> keys for data selection, update and prepare_for_eval, each an array of shape (2,)."""
 
@@ -71,7 +74,7 @@ def _in_blocks(draw: Callable[[int], np.ndarray]) -> StepKeys:
         number, offset = divmod(global_step, KEY_BLOCK)
         block = blocks.get(number)
         if block is None:
-            blocks.clear()
+            blocks.clear()  # Steps only go up: an old block would never be asked for again.
             blocks[number] = block = draw(number)
         row = block[offset]
         return row[0], row[1], row[2]
@@ -80,7 +83,7 @@ def _in_blocks(draw: Callable[[int], np.ndarray]) -> StepKeys:
 
 
 def threefry2x32(
-    key: tuple[np.ndarray, np.ndarray], counts: tuple[np.ndarray, np.ndarray]
+    key: tuple[Words, Words], counts: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two words of random bits for each pair of counts; all arguments are uint32 and broadcast.
 
@@ -111,6 +114,7 @@ def seeds(rng_seed: int, study: int, trial: int) -> dict[str, int]:
     """
     found = {}
     for index, purpose in enumerate(SEED_PURPOSES):
+        # By spawn key, not by seed + trial: such sums of different studies would coincide.
         sequence = np.random.SeedSequence(rng_seed, spawn_key=(study, trial, index))
         found[purpose] = int(sequence.generate_state(1)[0] >> 1)  # 31 bits: valid for every library.
     return found

@@ -18,7 +18,7 @@ from typing import Any
 
 from algoperf import files
 from algoperf.files import read_json
-from algoperf.spec import UsageError
+from algoperf.spec import Tensor, UsageError
 
 MEASUREMENTS = "measurements.csv"
 EVAL_MEASUREMENTS = "eval_measurements.csv"
@@ -176,7 +176,7 @@ class CsvLog:
             writer.writerow(self._header)
             writer.writerows([*row, *[""] * (len(self._header) - len(row))] for row in rows)
 
-    def append(self, row: Mapping[str, Any]) -> None:
+    def append(self, row: Mapping[str, object]) -> None:
         """Adds one row; columns start as the sorted keys of the first, new ones come on the right."""
         new = sorted(key for key in row if key not in self._header)
         if new:
@@ -208,7 +208,13 @@ class MetricsLogger:
 
     PENDING_LIMIT = 256
 
-    def __init__(self, folder: Path, to_float: Any, preemption_count: int = 0, last_step: float = math.inf):
+    def __init__(
+        self,
+        folder: Path,
+        to_float: Callable[[Tensor], float],
+        preemption_count: int = 0,
+        last_step: float = math.inf,
+    ):
         self._measurements = CsvLog(folder / MEASUREMENTS, last_step)
         self._evaluations = CsvLog(folder / EVAL_MEASUREMENTS, last_step)
         self._to_float = to_float
@@ -217,7 +223,7 @@ class MetricsLogger:
 
     def append_scalar_metrics(
         self,
-        metrics: Mapping[str, Any],
+        metrics: Mapping[str, float | Tensor],
         global_step: int,
         preemption_count: int | None = None,
         is_eval: bool = False,
@@ -232,10 +238,10 @@ class MetricsLogger:
         if len(self._pending) > self.PENDING_LIMIT:
             self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest were computed long ago.
 
-    def _read(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _read(self, row: Mapping[str, object]) -> dict[str, float | str]:
         return {key: self._scalar(key, value) for key, value in row.items()}
 
-    def _scalar(self, key: str, value: Any) -> Any:
+    def _scalar(self, key: str, value: object) -> float | str:
         if isinstance(value, (int, float, str)):
             return value
         try:

@@ -8,7 +8,7 @@ of a trial, what the processes of a run compare and what `--reproduce` takes ove
 import dataclasses
 import types
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from absl import flags
@@ -46,7 +46,7 @@ class Mark:
     """Whether a trial in a process of its own is given it; the choice among trials is made before."""
 
 
-def setting(default: Any, **mark: Any) -> Any:
+def setting(default: object, **mark: Any) -> Any:
     """A field of `RunSettings`; `mark` holds the fields of `Mark`."""
     return dataclasses.field(default=default, metadata={"mark": Mark(**mark)})
 
@@ -208,13 +208,13 @@ class RunSettings:
         passed_on = self.values(name for name, mark in marks().items() if mark.is_passed_on)
         return [f"--{name}={value}" for name, value in passed_on.items() if value is not None]
 
-    def reproduced_from(self, stored: Mapping[str, Any]) -> "RunSettings":
+    def reproduced_from(self, stored: Mapping[str, object]) -> "RunSettings":
         """The settings of a stored trial, with this command's own where those belong to the machine or the command.
 
         Args:
           stored: content of the trial's flags file, of this version or an older one.
         """
-        taken = {
+        taken: dict[str, Any] = {
             name: stored[name] for name, mark in marks().items() if mark.is_reproduced and name in stored
         }
         return dataclasses.replace(self, **taken)
@@ -230,14 +230,15 @@ SHARED = tuple(name for name, mark in marks().items() if mark.is_shared)
 OF_CAMPAIGNS = tuple(name for name, mark in marks().items() if mark.is_of_campaign)
 
 
-def given(values: Mapping[str, Any]) -> RunSettings:
+def given(values: Mapping[str, object]) -> RunSettings:
     """Settings from values by name, aliases included; the others have their defaults.
 
     >>> given({"max_steps": 5}).max_global_steps
     5
     """
     names = {alias: name for name, mark in marks().items() for alias in mark.aliases}
-    return RunSettings(**{names.get(name, name): value for name, value in values.items()})
+    named: dict[str, Any] = {names.get(name, name): value for name, value in values.items()}
+    return RunSettings(**named)
 
 
 # ---- flags -------------------------------------------------------------------------------------------------------
@@ -260,10 +261,14 @@ def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
                 flags.DEFINE_alias(alias, field.name)
 
 
-_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer, bool: flags.DEFINE_bool}
+_DEFINE: dict[type, Callable[..., object]] = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    bool: flags.DEFINE_bool,
+}
 
 
-def _plain_type(hint: Any) -> type:
+def _plain_type(hint: type | types.UnionType) -> type:
     """The type beside None.
 
     >>> _plain_type(int | None)
@@ -271,10 +276,12 @@ def _plain_type(hint: Any) -> type:
     """
     if isinstance(hint, types.UnionType):
         (hint,) = set(typing.get_args(hint)) - {types.NoneType}
+    assert isinstance(hint, type)
     return hint
 
 
 def from_flags(names: Collection[str] | None = None) -> RunSettings:
     """The settings that the flags of this process say, of `define_flags` with the same names."""
     wanted = [name for name in marks() if names is None or name in names]
-    return RunSettings(**{name: flags.FLAGS[name].value for name in wanted})
+    values: dict[str, Any] = {name: flags.FLAGS[name].value for name in wanted}
+    return RunSettings(**values)

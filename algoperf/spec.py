@@ -7,8 +7,8 @@ This module imports no framework.
 import abc
 import difflib
 import enum
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Protocol
 
 
 class UsageError(ValueError):
@@ -123,6 +123,13 @@ PrepareForEvalFn = Callable[..., UpdateReturn]
 DataSelectionFn = Callable[..., Any]
 
 
+class MetricsLogger(Protocol):
+    """Where a submission writes numbers of its own while it trains."""
+
+    def append_scalar_metrics(self, metrics: Mapping[str, float | Tensor], global_step: int) -> None:
+        """Writes numbers, or tensors of one element, under their names."""
+
+
 class Workload(abc.ABC):
     """The object that every function of a submission receives.
 
@@ -131,8 +138,8 @@ class Workload(abc.ABC):
     `algoperf.workload.WorkloadSpec` for their units and sources.
     """
 
-    metrics_logger: Any = None
-    """Object with `append_scalar_metrics(metrics, global_step)`, or None where nothing is logged."""
+    metrics_logger: MetricsLogger | None = None
+    """None where nothing is logged."""
 
     target_metric_name: str
     validation_target_value: float
@@ -213,6 +220,6 @@ class Workload(abc.ABC):
     def _build_input_queue(self, *args: Any, **kwargs: Any) -> Iterator[Batch]:
         """The endless training batches. Submissions must not call it."""
 
-    def attach_metrics_logger(self, metrics_logger: Any) -> None:
+    def attach_metrics_logger(self, metrics_logger: MetricsLogger | None) -> None:
         """Sets `metrics_logger`."""
         self.metrics_logger = metrics_logger

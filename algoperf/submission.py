@@ -85,6 +85,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
     if framework is not None:
         framework = frameworks.get(framework).name
     if not path.exists():
+        # A mistyped path is most often one of those that are here.
         near = sorted(
             p.parent.relative_to(Path.cwd()) for p in Path.cwd().glob("*_algorithms/*/submission*.py")
         )
@@ -101,6 +102,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
             for file in one.submission_files:
                 if (path / file).is_file():
                     offered.setdefault(one.name, path / file)
+        # A file for one framework goes before the one for all.
         if (path / ANY_FRAMEWORK).is_file():
             for name in frameworks_of(path / ANY_FRAMEWORK):
                 offered.setdefault(name, path / ANY_FRAMEWORK)
@@ -159,6 +161,7 @@ def _add_import_roots(path: Path) -> None:
     Public submissions import their siblings by absolute names such as `submissions.self_tuning.<folder>.muon`,
     whatever folder they were copied to: the ancestor that holds the first component joins `sys.path`.
     """
+    # As with `python -m`: public submissions take for granted that they are started from the folder above them.
     cwd = str(Path.cwd())
     if cwd not in sys.path and "" not in sys.path:
         sys.path.insert(0, cwd)
@@ -166,15 +169,16 @@ def _add_import_roots(path: Path) -> None:
     for file in [path, *path.parent.glob("*.py")]:
         try:
             wanted |= _imported_names(file)
-        except UsageError:
+        except UsageError:  # A sibling that is never imported may be broken.
             if file == path:
                 raise
     for name in sorted(wanted):
+        # What can be imported already stays what it is: a folder of that name must not shadow an installed package.
         if name in sys.modules or importlib.util.find_spec(name) is not None:
             continue
         for ancestor in path.parents:
             if (ancestor / name).is_dir() or (ancestor / f"{name}.py").is_file():
-                sys.path.append(str(ancestor))
+                sys.path.append(str(ancestor))  # At the end, for the same reason.
                 break
 
 
@@ -214,6 +218,7 @@ def import_file(path: Path) -> ModuleType:
     except UsageError:
         raise
     except Exception as error:
+        # Frames of the import system say nothing about the submission.
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
         where = f" (line {line})" if line else ""
@@ -247,7 +252,7 @@ def _import_as(path: Path, name: str) -> ModuleType:
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module
+    sys.modules[name] = module  # Before it runs: dataclasses and pickle look their module up by name.
     module_spec.loader.exec_module(module)
     return module
 
@@ -269,7 +274,7 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
     """
     file, framework = find(path, framework)
     record = frameworks.get(framework)
-    record.check_installed()
+    record.check_installed()  # Else the import below would fail with a message about the submission.
     uses_pmap = _uses_any(file, record.per_device_names)
     module = import_file(file)
     for name, (num_positional, keywords) in {**REQUIRED, **OPTIONAL}.items():
@@ -292,7 +297,7 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
 
 
 def _check_function(
-    file: Path, name: str, function: Any, num_positional: int, keywords: Iterable[str]
+    file: Path, name: str, function: object, num_positional: int, keywords: Iterable[str]
 ) -> None:
     if not callable(function):
         raise UsageError(
@@ -302,6 +307,7 @@ def _check_function(
     if name == "update_params" and "train_state" in signature.parameters:
         keywords = (*keywords, "train_state")  # Passed where it is asked for.
     try:
+        # Binding calls nothing, and accepts whatever names positional arguments have, as the calls do.
         signature.bind(*[None] * num_positional, **dict.fromkeys(keywords))
     except TypeError as error:
         how = (
@@ -339,6 +345,7 @@ def source_hash(file: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(file.parent.rglob("*")) if has_own_folder(file) else [file]:
+        # Checkpoints, logs and caches that lie in the folder change nothing about the method.
         is_source = path.suffix == ".py" or (path.suffix == ".json" and not path.match(SEARCH_SPACES))
         if is_source and path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -346,7 +353,7 @@ def source_hash(file: Path) -> str:
 
 
 def has_own_folder(file: Path) -> bool:
-    """Whether a submission's file has one of the names that leave it to the folder to say whose it is."""
+    """Whether a submission's file is called as all are (`submission.py`), so that its folder's name tells it apart."""
     return file.name in (ANY_FRAMEWORK, *frameworks.submission_files())
 
 
@@ -370,6 +377,7 @@ def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int)
         if not workload.is_mini and workload.base_name != workload.name:
             with contextlib.suppress(ValueError):
                 answer = ask(workload.base_name)
+    # `__index__`, because NumPy's integers are welcome and floats are not; True is an integer to Python alone.
     if isinstance(answer, bool) or not hasattr(answer, "__index__") or int(answer) <= 0:
         raise UsageError(
             f"get_batch_size({workload.name!r}) of submission {submission.name!r} must return a positive integer, "

@@ -10,15 +10,17 @@ A suite is one file, `algoperf/suites/<name>.json`, or any other whose path is g
     suite = suites.load("results/targets.json")
 
 A file that holds `targets` alone, as `set_targets.py` writes it, takes its rules from `mini`, or from `algoperf_v06` if
-it has a workload of full size. This module imports the standard library only, so that the harness, the scoring and
-`--help` can use it at no cost.
+it has a workload of full size.
+
+Importing this takes no more than the standard library, so that `--help` can list suites at no cost. Modules of
+workloads are imported when a suite is asked for targets that are not frozen with it.
 """
 
 import dataclasses
 import functools
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,21 @@ from algoperf import direction, files
 from algoperf.spec import UsageError, no_such
 
 SUITES_DIR = Path(__file__).parent / "suites"
+
+NAME_IN_WORKLOAD = {
+    "metric_name": "target_metric_name",
+    "higher_is_better": "higher_is_better",
+    "validation_target": "validation_target_value",
+    "test_target": "test_target_value",
+    "runtime_budget_sec": "max_allowed_runtime_sec",
+    "step_hint": "step_hint",
+    "eval_period_sec": "eval_period_time_sec",
+}
+"""Field of `WorkloadTargets` -> what `algoperf.workload.WorkloadSpec` calls it.
+
+Both sets of names are fixed from outside: submissions read AlgoPerf's on the workload, and files of targets that people
+have hold ours. Only this table translates.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,18 +199,9 @@ def customize(
 
 def targets_from_registry(workload: str) -> WorkloadTargets:
     """The targets that the workload itself declares (used by suites without frozen numbers)."""
-    spec = importlib.import_module("algoperf.registry").get(
-        workload
-    )  # imported late: it loads workload modules
-    return WorkloadTargets(
-        metric_name=spec.target_metric_name,
-        higher_is_better=spec.higher_is_better,
-        validation_target=spec.validation_target_value,
-        test_target=spec.test_target_value,
-        runtime_budget_sec=spec.max_allowed_runtime_sec,
-        step_hint=spec.step_hint,
-        eval_period_sec=spec.eval_period_time_sec,
-    )
+    # Imported late, because it imports the modules of workloads.
+    spec = importlib.import_module("algoperf.registry").get(workload)
+    return WorkloadTargets(**{own: getattr(spec, name) for own, name in NAME_IN_WORKLOAD.items()})
 
 
 def names() -> list[str]:
@@ -261,7 +269,7 @@ def _read(path: Path) -> Suite:
         raise UsageError(f"Suite file {path} is not well formed: {error}.") from error
 
 
-def _rules_for(targets: Mapping[str, Any]) -> dict[str, Any]:
+def _rules_for(targets: Iterable[str]) -> dict[str, Any]:
     """What a file of targets leaves out: all its workloads, under the rules for their size."""
     rules = _shipped(default_name(list(targets)))
     return {

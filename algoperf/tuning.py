@@ -9,14 +9,14 @@ import collections
 import json
 import keyword
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from algoperf import files
-from algoperf.spec import UsageError
+from algoperf.spec import Hyperparameters, UsageError
 
 SearchSpace = dict[str, Any] | list[dict[str, Any]]
 Point = dict[str, Any]
@@ -42,7 +42,7 @@ def load_search_space(path: Path | str) -> SearchSpace:
     return space
 
 
-def check_search_space(space: Any) -> None:
+def check_search_space(space: object) -> None:
     """Raises UsageError if `space` does not follow the grammar."""
     if isinstance(space, list):
         if not space or not all(isinstance(point, dict) and point for point in space):
@@ -60,7 +60,7 @@ def check_search_space(space: Any) -> None:
         raise UsageError(f"expected an object of ranges or a list of points, got {_short(space)}.")
 
 
-def _check_names(names: Mapping[str, Any]) -> None:
+def _check_names(names: Iterable[str]) -> None:
     for name in names:
         if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
             raise UsageError(
@@ -68,7 +68,7 @@ def _check_names(names: Mapping[str, Any]) -> None:
             )
 
 
-def _check_entry(name: str, entry: Any) -> None:
+def _check_entry(name: str, entry: object) -> None:
     if isinstance(entry, dict) and set(entry) == {"feasible_points"}:
         points = entry["feasible_points"]
         if not isinstance(points, list) or not points:
@@ -82,6 +82,7 @@ def _check_entry(name: str, entry: Any) -> None:
     low, high, scaling = entry["min"], entry["max"], entry.get("scaling", "linear")
     if scaling not in SCALINGS:
         raise UsageError(f"{name!r}: scaling {scaling!r} is unknown; choose from {', '.join(SCALINGS)}.")
+    # `json` reads NaN and Infinity, and a bool is an int to `isinstance`.
     for value in (low, high):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise UsageError(f"{name!r}: min and max must be finite numbers, got {value!r}.")
@@ -91,7 +92,7 @@ def _check_entry(name: str, entry: Any) -> None:
         raise UsageError(f"{name!r}: log scaling needs positive ends, got min {low!r}.")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = json.dumps(value, default=str)
     return text if len(text) <= 80 else text[:80] + "…"
 
@@ -100,7 +101,7 @@ def _value(entry: Mapping[str, Any], u: float) -> Any:
     """The value at coordinate `u` in [0, 1)."""
     if "feasible_points" in entry:
         points = entry["feasible_points"]
-        return points[min(int(u * len(points)), len(points) - 1)]
+        return points[min(int(u * len(points)), len(points) - 1)]  # u * n may be rounded up to n.
     low, high = entry["min"], entry["max"]
     if entry.get("scaling", "linear") == "log":
         return low * math.exp(u * math.log(high / low))
@@ -114,6 +115,7 @@ def num_distinct(space: SearchSpace) -> float:
     count = 1
     for entry in space.values():
         if "feasible_points" in entry:
+            # As text: values may be lists, which a set cannot hold, and 1 is another point than true.
             count *= len({json.dumps(value) for value in entry["feasible_points"]})
         elif entry["min"] < entry["max"]:
             return math.inf
@@ -153,6 +155,8 @@ def draw_points(
     sampler = qmc.Halton(d=len(space), scramble=True, rng=np.random.default_rng([seed, study]))
     points: list[Point] = []
     seen: set[str] = set()
+    # Points that repeat are skipped, because a trial twice would be a trial fewer. The number of attempts has a limit:
+    # a very narrow range of a log scale can hold fewer floating-point numbers than trials.
     for _ in range(1000):
         if len(points) >= num_trials:
             break
@@ -171,7 +175,7 @@ def draw_points(
     return points
 
 
-def make_hyperparameters(point: Mapping[str, Any]) -> Any:
+def make_hyperparameters(point: Mapping[str, object]) -> Hyperparameters:
     """A namedtuple `Hyperparameters` that knows which of its fields were read: see `unread`.
 
     Where a point has `one_minus_<name>` and no `<name>`, as it is swept on a log scale near 1, both can be read.
@@ -179,21 +183,22 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
     >>> round(make_hyperparameters({"one_minus_beta2": 0.001}).beta2, 6)
     0.999
     """
-    base = collections.namedtuple("Hyperparameters", list(point))
+    # The fields are known at run time only.
+    base = collections.namedtuple("Hyperparameters", list(point))  # type: ignore[misc]
     read: set[str] = set()
 
-    def __getattribute__(self: Any, name: str) -> Any:  # noqa: N807 - becomes a method
+    def __getattribute__(self: tuple, name: str) -> Any:  # noqa: N807 - becomes a method
         read.add(name)
         return tuple.__getattribute__(self, name)
 
-    def __getattr__(self: Any, name: str) -> Any:  # noqa: N807 - becomes a method, for what is no field
+    def __getattr__(self: tuple, name: str) -> Any:  # noqa: N807 - becomes a method, for what is no field
         complement = f"one_minus_{name}"
         if complement in base._fields:
             return 1 - getattr(self, complement)
         return tuple.__getattribute__(self, name)  # Raises.
 
     def everything(name: str) -> Callable[..., Any]:
-        def method(self: Any, *args: Any) -> Any:
+        def method(self: tuple, *args: object) -> Any:
             read.update(base._fields)
             return getattr(tuple, name)(self, *args)
 
@@ -215,12 +220,12 @@ def make_hyperparameters(point: Mapping[str, Any]) -> Any:
     return made
 
 
-def names_read(hyperparameters: Any) -> frozenset[str]:
+def names_read(hyperparameters: Hyperparameters | None) -> frozenset[str]:
     """What somebody has asked such a namedtuple for, fields and others; nothing for None."""
     return frozenset() if hyperparameters is None else frozenset(type(hyperparameters)._read)
 
 
-def unread(hyperparameters: Any, read_earlier: Collection[str] = ()) -> list[str]:
+def unread(hyperparameters: Hyperparameters | None, read_earlier: Collection[str] = ()) -> list[str]:
     """Names of hyperparameters that nobody has read; none for None.
 
     Args:

@@ -103,6 +103,7 @@ class WorkloadSpec:
                 object.__setattr__(self, field, self.family)
         for field in ("model", "data"):
             value = getattr(self, field)
+            # A copy, so that a change of the caller's dictionary does not reach a spec that is frozen.
             config = ml_collections.ConfigDict(dict(value))
             object.__setattr__(self, field, ml_collections.FrozenConfigDict(config))
         counts = (
@@ -149,6 +150,7 @@ class WorkloadSpec:
 
     def config_hash(self) -> str:
         """Short hash over everything in the spec, for records and caches."""
+        # Sorted: the order in which fields are declared or overridden is no difference.
         text = json.dumps(self.to_dict(), sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

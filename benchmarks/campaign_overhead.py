@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -42,7 +43,7 @@ with open(os.path.join(folder, "summary.json"), "w") as file:
 COMMAND = (sys.executable, "-I", "-S", "-c", EMPTY_TRIAL)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     with tempfile.TemporaryDirectory() as folder:
         seconds = [per_trial(Path(folder) / str(turn)) for turn in range(REPEATS)]

@@ -12,6 +12,7 @@ import gzip
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def measure_training(folder: Path, spec, batch_size: int, seconds: float, repeat
     )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     num_rows = [FLAGS.rows // 2, FLAGS.rows - FLAGS.rows // 2, max(FLAGS.rows // 10, 2)]
     full = registry.get("criteo1tb")
@@ -106,7 +107,9 @@ def main(argv: list[str]) -> None:
         size = make_raw(folder / "raw", num_rows)
         print(f"{sum(num_rows):,} lines of {size / sum(num_rows):.0f} bytes in {len(num_rows)} gzip files")
         print(measure_conversion(folder, spec, sum(num_rows)), flush=True)
-        assert manifest.read(folder)["rows"] == num_rows
+        prepared = manifest.read(folder)
+        assert prepared is not None
+        assert prepared["rows"] == num_rows
         print(measure_training(folder, spec, FLAGS.batch_size, FLAGS.seconds, FLAGS.repeats))
 
 

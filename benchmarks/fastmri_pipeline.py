@@ -62,11 +62,15 @@ def measure(num_volumes: int, num_passes: int) -> dict[str, tuple[float, float]]
     from workloads.fastmri import data
 
     num_slices = num_volumes * SLICES_PER_VOLUME
-    facts = {"num_train_examples": num_slices, "num_validation_examples": SLICES_PER_VOLUME}
-    facts["num_test_examples"] = SLICES_PER_VOLUME
     full = registry.get("fastmri")
     settings = full.data.as_configdict().to_dict() | {"validation_volumes": 1}
-    spec = dataclasses.replace(full, data=settings, **facts)
+    spec = dataclasses.replace(
+        full,
+        data=settings,
+        num_train_examples=num_slices,
+        num_validation_examples=SLICES_PER_VOLUME,
+        num_test_examples=SLICES_PER_VOLUME,
+    )
     with tempfile.TemporaryDirectory() as place:
         write_volumes(spec, Path(place), num_volumes)
         # Another seed first: libraries are loaded and files in the page cache when the clock starts.

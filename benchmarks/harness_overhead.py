@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 import types
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,8 @@ def empty_loop_sec(stepper: Stepper, steps: int = 5000, repeats: int = 7) -> flo
         return optimizer_state, current_param_container, model_state
 
     module = stepper.module
-    stepper.module = types.SimpleNamespace(
+    stepper.module = types.ModuleType("empty")
+    vars(stepper.module).update(
         data_selection=lambda workload, queue, *arguments: next(queue), update_params=update_params
     )
     added = [(stepper.harness(steps) - stepper.bare(steps))[0] / steps for _ in range(repeats)]
@@ -132,7 +134,8 @@ def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
     """Medians over pairs; which loop goes first alternates."""
     stepper.bare(steps)
     stepper.harness(steps)
-    bare, harness = [], []
+    bare: list[np.ndarray] = []
+    harness: list[np.ndarray] = []
     for pair in range(pairs):
         order = [(bare, stepper.bare), (harness, stepper.harness)]
         for times, loop in order if pair % 2 else reversed(order):
@@ -151,7 +154,7 @@ def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
     }
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     stepper = Stepper(FLAGS.framework, FLAGS.workload, FLAGS.algorithm, FLAGS.batches, FLAGS.data_dir)

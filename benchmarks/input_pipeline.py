@@ -8,6 +8,7 @@ sentence pairs in them. CPU time counts all threads and finished child processes
 
 import os
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from absl import flags
@@ -55,7 +56,7 @@ def measure(name: str, batch_size: int | None, seconds: float, repeats: int, dat
     )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     for name in FLAGS.workload:
         print(measure(name, FLAGS.batch_size, FLAGS.seconds, FLAGS.repeats, FLAGS.data_dir), flush=True)

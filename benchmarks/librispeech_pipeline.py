@@ -12,7 +12,7 @@ JAX batches.
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def measure_training(folder: Path, max_samples: int, max_tokens: int) -> str:
     for make_batch in kinds.values():
         for _ in range(len(train) // batch_size):  # Every page of the samples is in memory after one epoch.
             make_batch()
-    found = {kind: [] for kind in kinds}
+    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for _ in range(FLAGS.repeats):
         for kind, make_batch in kinds.items():
             found[kind].append(per_second(make_batch, batch_size, FLAGS.seconds))
@@ -125,7 +125,7 @@ def measure_training(folder: Path, max_samples: int, max_tokens: int) -> str:
     )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     spec = registry.get("librispeech_conformer")
     config = {**spec.data.to_dict(), "vocab_size": 64}

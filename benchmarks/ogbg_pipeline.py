@@ -12,6 +12,7 @@ import gzip
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def measure_training(
     )
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     held_out = max(FLAGS.graphs // 10, 1)
     spec = dataclasses.replace(

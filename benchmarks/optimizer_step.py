@@ -238,7 +238,8 @@ def _torch_muon(workload: Workload, model: Any) -> list[Any]:
 
     from reference_algorithms.muon.submission_torch import groups_of
 
-    matrices, others = [], []
+    matrices: list[torch.nn.Parameter] = []
+    others: list[torch.nn.Parameter] = []
     for group in groups_of(workload, model):
         for param in group["params"]:
             (matrices if group["num_matrices"] and param.ndim == 2 else others).append(param)

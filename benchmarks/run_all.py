@@ -8,6 +8,7 @@ one process or in turn, so they travel better than the absolute numbers beside t
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -30,7 +31,7 @@ def _run(script: str, *arguments: str) -> None:
     subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: Sequence[str]) -> None:
     del argv
     for workload in FLAGS.workloads:
         steps, pairs = STEPS.get(workload, (10, 9))

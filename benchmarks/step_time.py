@@ -67,9 +67,8 @@ ALGOPERF = {
 
 def _imagenet(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
     side, num_classes = spec.data.crop_size, spec.model.num_classes
-    targets = rng.integers(0, num_classes, size).astype(np.int32)
-    if spec.data.mixup_alpha:
-        targets = np.eye(num_classes, dtype=np.float32)[targets]
+    labels = rng.integers(0, num_classes, size).astype(np.int32)
+    targets = np.eye(num_classes, dtype=np.float32)[labels] if spec.data.mixup_alpha else labels
     return {"inputs": _normal(rng, size, side, side, 3), "targets": targets}
 
 
@@ -245,11 +244,16 @@ def measure(step: Callable[[], None], repeats: int, steps: int, warmup: int) -> 
     first = _seconds(step)[0]
     for _ in range(warmup):
         step()
-    rows = np.array([_seconds(lambda: [step() for _ in range(steps)]) for _ in range(repeats)]) / steps
+
+    def take_steps() -> None:
+        for _ in range(steps):
+            step()
+
+    rows = np.array([_seconds(take_steps) for _ in range(repeats)]) / steps
     return {"first_sec": first, "wall_sec": rows[:, 0], "cpu_sec": rows[:, 1]}
 
 
-def _seconds(call: Callable[[], Any]) -> tuple[float, float]:
+def _seconds(call: Callable[[], None]) -> tuple[float, float]:
     start = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - start[0], time.process_time() - start[1]
@@ -275,7 +279,7 @@ def main(argv: Sequence[str]) -> None:
         f"{spec.name} {framework} batch {batch_size}: {middle:.4f} s per step (quartiles {low:.4f} to {high:.4f}), "
         f"CPU {np.median(found['cpu_sec']):.4f} s, compilation {found['first_sec'] - middle:.1f} s"
     )
-    if is_compared:
+    if is_compared and condition is not None:
         peer = condition.sec_per_step[framework]
         line += f"; AlgoPerf 0.6 on the same kind of machine {peer} s, ratio {middle / peer:.2f}"
     print(line)

@@ -3,13 +3,13 @@
     job_plan.py  flags -> jobs: one per trial, with its point, seeds, folder and command line
     store.py     what is on disk: claims, attempts, which jobs are done
     frugal.py    which running trials can no longer change a score
-    process.py   one attempt at one job: the child process, its log, its end
-    launch.py    becomes that process: its cores, its end with its parent
-    engine.py    what all engines have in common: their turns
+    process.py   one attempt at one job: the child process, its log, its outcome
+    launch.py    program that binds that process to its cores, and ends it with its parent
+    engine.py    what all engines have in common: the loop that starts, watches and stops trials
     local.py     engine: a pool of workers on this machine
     ray_engine.py  engine: tasks of a Ray cluster
     execution.py runs jobs with the engine that is asked for
-    flags.py     the flags of that
+    flags.py     the flags that say how
     cores.py     cores that trials on one machine take for themselves
     status.py    tables and the live line
     benchmark.py what run_benchmark.py does, below its flags

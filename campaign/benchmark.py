@@ -71,6 +71,7 @@ def run(campaign: Campaign, config: Config) -> int:
 def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
     """Raises UsageError now for what the scoring would only find when all is done."""
     for job in jobs:
+        # Scoring compares one framework at a time, and would refuse the folder after days of work.
         for other in frameworks.names():
             folder = job.folder.parent.with_name(f"{job.workload}_{other}")
             if other != job.framework and folder.exists():
@@ -124,7 +125,9 @@ def saved_campaign(experiment_dir: Path) -> Campaign:
             f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."
         ) from None
     own = [field.name for field in dataclasses.fields(Campaign)]
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in content.items()}
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+    }
     # Older campaigns hold the settings of their trials beside what is their own.
     older = {name: fields.pop(name) for name in list(fields) if name not in own}
     settings = given({**fields.get("settings", {}), **older})

@@ -1,11 +1,12 @@
-"""What all engines have in common: the turns in which jobs are started, looked after, stopped and taken in."""
+"""What all engines have in common: a loop that starts jobs, watches them, and stops those that cannot matter."""
 
 import abc
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from types import FrameType
+from typing import Generic, Protocol, TypeVar
 
 from algoperf.spec import Interrupted
 from campaign.frugal import Limits
@@ -31,10 +32,12 @@ class Running(Protocol):
         """Ends it at once; it goes on from its last checkpoint."""
 
 
+R = TypeVar("R", bound=Running)
+"""What an engine keeps of a trial that it has started."""
 Report = Callable[[Mapping[str, State], Mapping[str, Running]], None]
 
 
-class Engine(abc.ABC):
+class Engine(abc.ABC, Generic[R]):
     """Runs jobs until none is left that could be claimed here or elsewhere.
 
     Args:
@@ -48,7 +51,7 @@ class Engine(abc.ABC):
         self._store, self._limits, self._report = store, limits, report
         self._jobs = {job.key: job for job in jobs}
         self.states = store.states(jobs)
-        self._runs: dict[str, Running] = {}
+        self._runs: dict[str, R] = {}
         self._steps_before: dict[str, float] = {}
         """Where a trial that goes on had its last evaluation; only later ones are its process's own."""
         self._stop_signal, self._is_urgent = 0, False
@@ -63,7 +66,7 @@ class Engine(abc.ABC):
         """Whether one more job can be started now."""
 
     @abc.abstractmethod
-    def _launch(self, job: Job) -> Running | None:
+    def _launch(self, job: Job) -> R | None:
         """Starts a job; None if somebody else has claimed it."""
 
     @abc.abstractmethod
@@ -81,7 +84,9 @@ class Engine(abc.ABC):
         checked = 0.0
         with self._signals():
             while True:
-                if self._stop_signal:  # First of all: a trial that got the signal, too, has not crashed.
+                # Before trials that have ended are looked at: one that received the same signal, from the system,
+                # counts as interrupted, not as crashed.
+                if self._stop_signal:
                     for run in self._runs.values():
                         run.kill() if self._is_urgent else run.stop()
                 for key in self._ended():
@@ -128,7 +133,9 @@ class Engine(abc.ABC):
                 continue
             cost = last_evaluation(self._jobs[key].folder)
             if cost[1] <= self._steps_before[key]:
-                continue  # It has yet to begin, and would take a request to stop for an interruption.
+                # Before its first evaluation it would take a request to stop early for an interruption, and would be
+                # started again.
+                continue
             reason = self._limits.why_stop(self._jobs[key], cost)
             if reason is not None:
                 run.stop(f"{reason.rule}: {reason.text}")
@@ -138,14 +145,17 @@ class Engine(abc.ABC):
         self._take_in(key)
 
     def _reopen(self) -> None:
-        """Lets trials go on that were stopped early in a campaign of other submissions, studies or trials than now."""
+        """Lets trials go on that an earlier command stopped for a reason that no longer holds.
+
+        The same folder may be run with other submissions, studies or trials than before.
+        """
         limits = self._limits
         while reopened := [
             job
             for key, job in self._jobs.items()
             if self.states[key] is State.STOPPED
             and (limits is None or limits.why_stop(job, last_evaluation(job.folder)) is None)
-        ]:  # Each may have been a reason to stop others.
+        ]:  # Until none is left: each that is reopened may have been the reason to stop others.
             for job in reopened:
                 self._store.reopen(job)
                 self.states[job.key] = self._store.state(job)
@@ -162,8 +172,8 @@ class Engine(abc.ABC):
     def _signals(self) -> Iterator[None]:
         """The first SIGINT or SIGTERM asks all trials for a checkpoint, a second SIGINT ends them at once."""
 
-        def ask(number: int, frame: Any) -> None:
-            # Only noted: the next turn acts, outside of whatever this has interrupted.
+        def ask(number: int, frame: FrameType | None) -> None:
+            # Only noted, the loop acts on it: a handler may run in the middle of anything, such as writing a file.
             del frame
             self._is_urgent |= bool(self._stop_signal) and number == signal.SIGINT
             self._stop_signal = number

@@ -17,7 +17,7 @@ ENGINES = ("local", "ray")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """How to run, and not what; names as the flags, which say what they mean."""
+    """How trials are run, not which; named like the flags, whose help says what they mean."""
 
     plan: bool = False
     status: bool = False

@@ -1,4 +1,4 @@
-"""The flags that say how trials are run, and not which: the same for all commands that run many."""
+"""The flags that say how trials are run, not which; shared by all commands that run many."""
 
 from typing import Any
 
@@ -54,5 +54,5 @@ def define(needs: str, prefix: str = "") -> None:
 
 def values() -> dict[str, Any]:
     """Their values, as `campaign.execution.Options` takes them."""
-    found = {name: flags.FLAGS[name].value for name in NAMES}
+    found: dict[str, Any] = {name: flags.FLAGS[name].value for name in NAMES}
     return {**found, "gpus": tuple(found["gpus"])}

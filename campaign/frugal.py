@@ -17,11 +17,12 @@ campaign; their intervals need not be, as resampling may draw only studies that 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from algoperf.run.summary import Reached
 from algoperf.suites import Suite
 from campaign.job_plan import Job
 
@@ -31,7 +32,7 @@ NEVER: Cost = (math.inf, math.inf)
 
 
 @dataclass(frozen=True)
-class Reason:
+class StopReason:
     """Why a running trial may be stopped."""
 
     rule: str
@@ -40,7 +41,7 @@ class Reason:
 
 
 class Limits:
-    """Costs beyond which trials do not matter; grows with every finished trial.
+    """Costs beyond which a running trial can no longer change a score; every finished trial may lower them.
 
     Args:
       jobs: all of the campaign.
@@ -56,30 +57,34 @@ class Limits:
             self._studies.setdefault(job.siblings, []).append(job.key)
         self._costs: dict[str, Cost] = {}
 
-    def finished(self, job: Job, reached: Mapping[str, float] | None) -> None:
+    def finished(self, job: Job, reached: Reached | None) -> None:
         """Takes in how a trial ended: `validation_target_reached` of its summary, None for a miss."""
-        is_hit = reached is not None and reached["submission_time_sec"] <= job.budget_sec
-        self._costs[job.key] = (reached["submission_time_sec"], reached["global_step"]) if is_hit else NEVER
+        cost = NEVER if reached is None else (reached["submission_time_sec"], reached["global_step"])
+        # Scoring does not count a target that was reached after the budget, so here it is a miss, too.
+        self._costs[job.key] = cost if cost[0] <= job.budget_sec else NEVER
 
     def goes_on(self, job: Job) -> None:
         """Takes back that a trial has ended."""
         self._costs.pop(job.key, None)
 
-    def why_stop(self, job: Job, cost: Cost) -> Reason | None:
+    def why_stop(self, job: Job, cost: Cost) -> StopReason | None:
         """Why a trial that has not reached the target by an evaluation at `cost` may be stopped; None if it may not."""
         seconds, steps = cost
         siblings = [key for key in self._studies[job.siblings] if key != job.key]
         first = min((self._costs.get(key, NEVER) for key in siblings), default=NEVER)
+        # Equality is enough: this trial has not reached the target at `seconds`, so it can only do so later.
         if seconds >= first[0]:
-            return Reason(
+            return StopReason(
                 "sibling", f"another trial of study {job.study} reached the target after {first[0]:.1f} s"
             )
+        # A sibling that is still running has no cost, so this is False until all others have ended without the target.
         have_missed = all(self._costs.get(key) == NEVER for key in siblings)
         if not have_missed or self._num_studies % 2 == 0 or job.workload in self._guarded:
             return None
         fastest = self._fastest(job.workload)
+        # Beyond on both axes, as a trial may be slow in seconds and still be among the best in updates.
         if seconds > self._r_max * fastest[0] and steps > self._r_max * fastest[1]:
-            return Reason(
+            return StopReason(
                 "r_max",
                 f"beyond {self._r_max:g} times the fastest submission, {fastest[0]:.1f} s and {fastest[1]:,.0f} steps",
             )
@@ -99,5 +104,6 @@ class Limits:
         for (submission, name, _), keys in self._studies.items():
             if name == workload:
                 by_submission.setdefault(submission, []).append(self._study(keys))
+        # Studies without a result yet count as infinite: an upper bound of the median, so nothing is stopped too early.
         medians = [np.median(np.array(studies), axis=0) for studies in by_submission.values()]
         return tuple(np.min(medians, axis=0).tolist()) if medians else NEVER

@@ -129,6 +129,7 @@ class Campaign:
         """The submissions, and the reference algorithm where it is to run beside them."""
         if not self.calibrate:
             return self.submissions
+        assert self.compare_to is not None  # Else `__post_init__` has refused --calibrate.
         reference = ROOT / "reference_algorithms" / published.REFERENCES[self.compare_to]
         given = {submission.find(one, self.settings.framework)[0].parent for one in self.submissions}
         return self.submissions if reference in given else (*self.submissions, str(reference))
@@ -167,7 +168,7 @@ def make_jobs(campaign: Campaign) -> list[Job]:
                 list(_trials(campaign, given, workload, study, ruleset.num_trials))
                 for given in campaign.runs()
             ]
-            # First trials of all submissions, then second ones: what one has reached may stop another early.
+            # First trials of all submissions, then second ones: a time reached by one may let another be stopped early.
             jobs += in_turns(trials)
     return jobs
 

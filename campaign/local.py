@@ -37,6 +37,7 @@ def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:
             f"--workers={num_workers}, but there are {len(usable)} cores: use at most {len(usable)}, or timings would "
             "be shared."
         )
+    # Equal for all, or trials would not be comparable; a remainder stays idle.
     share = len(usable) // num_workers
     return [
         Place(tuple(usable[i * share : (i + 1) * share]), gpus[i] if gpus else None)
@@ -44,7 +45,7 @@ def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:
     ]
 
 
-class LocalEngine(Engine):
+class LocalEngine(Engine[Run]):
     """Claims jobs and runs them in processes of its own.
 
     Args:
@@ -69,9 +70,8 @@ class LocalEngine(Engine):
     ):
         super().__init__(store, jobs, limits, report)
         self._idle, self._command, self._locks = list(workers), command, locks
-        self._runs: dict[str, Run] = {}
         self._lease: cores.Lease | None = None
-        """Cores for the next trial that no other command's trials are on."""
+        """Cores for the next trial, on which no trial of another command runs."""
         self._has_waited = False
 
     def run(self) -> dict[str, State]:

@@ -14,9 +14,11 @@ from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_USAGE
 from campaign.job_plan import ROOT, Job
 from campaign.store import HEARTBEAT_SEC, Attempt, Outcome, Store, identity_of_process
 
+# -I and -S leave out site-packages and user settings: the launcher needs the standard library only, and starts faster.
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
 TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
 LOG_TAIL_CHARS = 4000
+# A trial that obeys exits with 128 + the signal; one that had not installed its handlers yet dies of the signal itself.
 STOPPED_CODES = {
     code
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
@@ -37,6 +39,7 @@ class Place:
         """The environment of a process that keeps to its place."""
         found = dict(os.environ)
         if self.cores:
+            # Not every library asks which cores it may use, and threads beyond their number wait for each other.
             found["OMP_NUM_THREADS"] = str(len(self.cores))
         if self.gpu is not None:
             found["CUDA_VISIBLE_DEVICES"] = self.gpu
@@ -86,7 +89,7 @@ class Run:
         if code is None:
             if time.monotonic() - self._last_beat > HEARTBEAT_SEC:
                 if self.attempt.is_lost():
-                    self.kill()  # Somebody took us for dead; the trial may run elsewhere by now.
+                    self.kill()  # Another command has declared this attempt lost; the trial may run elsewhere by now.
                 self.attempt.beat()
                 self._last_beat = time.monotonic()
             return None
@@ -98,6 +101,7 @@ class Run:
             return
         self.is_stopping = True
         if reason is not None:
+            # Written first: the trial reads it when the signal arrives.
             records.write_json(self.job.folder / records.STOP, {"reason": reason})
         self.process.send_signal(signal.SIGTERM)
 
@@ -108,9 +112,10 @@ class Run:
 
     def _ended(self, code: int) -> Outcome:
         if self.attempt.is_lost():
-            return Outcome.LOST
+            return Outcome.LOST  # Whatever its end was like, the next attempt decides.
         summary = self._store.summary(self.job)
         error = None
+        # The exit code alone is not enough: a submission may end the process with code 0 before there are results.
         if code == 0 and summary is not None:
             outcome = Outcome.DONE
         elif self.is_stopping and code in STOPPED_CODES:

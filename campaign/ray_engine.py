@@ -5,14 +5,15 @@ shared folder, and runs it there in a fresh process, so claims, heartbeats and r
 and several commands, of either engine, may work on one campaign. To stop a trial the command writes a request into the
 shared folder, which the task sees.
 
-What ends, ends what depends on it: with a node its tasks die, with the command all its tasks, and with a task its
-trial, often without a last checkpoint. A trial whose node Ray says is dead goes on elsewhere at once, from the
-checkpoint that is there, and that is no crash of the trial. Ray itself repeats nothing.
+Failures: when a node dies, its tasks die with it; when the command ends, so do all its tasks; and a task takes its
+trial with it, often before a last checkpoint is written. A trial on a node that Ray reports as dead is started again
+elsewhere at once, from its last checkpoint, and this does not count as a crash of the trial. Ray's own retries are off,
+because the claims on disk decide who runs what.
 
 Cores: Ray counts CPUs but binds nothing to them. Where Ray's nodes on a machine count at least the cores that their
-processes may use, every trial is kept to cores of its own, across all of those nodes. Where they count fewer, as in a
-container with a quota, nobody knows which cores are ours: trials are held to their number of threads alone. A GPU is
-given to one trial; a trial without one sees none.
+processes may use, every trial is bound to cores of its own, across all of those nodes. Where they count fewer, as in a
+container with a quota, it is unknown which cores belong to the cluster: only the number of threads of a trial is
+limited. A GPU is given to one trial; a trial without one sees none.
 """
 
 import os
@@ -149,8 +150,9 @@ def _resources(node: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> Outcome | None:
-    """The task: claims a job and runs it to its end; None if it was not to be had or is not wanted any more."""
-    # Cancelling, which interrupts, is for tasks in the queue; one that has begun is asked through its request.
+    """The task: claims a job and runs it to its end; None if another has claimed it or it is no longer wanted."""
+    # `ray.cancel` is for tasks in the queue, but would interrupt one that has begun, too. That one is asked through its
+    # request file, so that its trial can write a checkpoint.
     signal.signal(signal.SIGINT, lambda *_: None)
     context = ray.get_runtime_context()
     request = _request_path(store, context.get_task_id())
@@ -176,7 +178,7 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
 
 
 def _lease(number: int, request: Path) -> cores.Lease | None:
-    """Cores for a trial, none where they cannot be told apart; None if it is not wanted any more."""
+    """Cores for a trial; an empty lease where cores cannot be assigned; None if the trial is no longer wanted."""
     usable = cores.usable()
     here = [
         _resources(node)[0] for node in ray.nodes() if node["NodeManagerHostname"] == socket.gethostname()
@@ -187,7 +189,8 @@ def _lease(number: int, request: Path) -> cores.Lease | None:
         lease = cores.take(number, usable)
         if lease is not None:
             return lease
-        time.sleep(REQUEST_SEC)  # A trial that was there before is writing its checkpoint.
+        # Ray frees CPUs with a task, while the trial before may still write its checkpoint.
+        time.sleep(REQUEST_SEC)
     return None
 
 
@@ -212,7 +215,7 @@ def _request_path(store: Store, task: str) -> Path:
 class Task:
     """A trial that was submitted to the cluster: queued, then running."""
 
-    def __init__(self, store: Store, job: Job, ref: Any):
+    def __init__(self, store: Store, job: Job, ref: "ray.ObjectRef"):
         self.job, self.ref, self._store = job, ref, store
         self.id = ref.task_id().hex()
         self.started = time.monotonic()
@@ -243,7 +246,7 @@ class Task:
         self._request.unlink(missing_ok=True)
 
 
-class RayEngine(Engine):
+class RayEngine(Engine[Task]):
     """Submits jobs to the cluster that this process is connected to.
 
     Args:
@@ -268,8 +271,8 @@ class RayEngine(Engine):
     ):
         super().__init__(store, jobs, limits, report)
         self._share, self._max_trials, self._command = share, max_trials, command
-        self._runs: dict[str, Task] = {}
         self._crashed: set[str] = set()
+        # No retries by Ray: a task that is started again would find its job claimed by the task that died.
         self._task = ray.remote(run_trial).options(
             num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0, scheduling_strategy="SPREAD"
         )
@@ -338,7 +341,10 @@ class RayEngine(Engine):
             task.started = time.monotonic()
 
     def _lose_dead(self, job: Job) -> bool:
-        """Gives up an attempt whose node is dead, or whose task is where that can be seen: on this machine."""
+        """Records as lost the last attempt if its node is dead, or if its task has crashed on this machine.
+
+        A crashed task on another machine may have left its trial running there, so its claim has to expire.
+        """
         last = self._last_attempt(job)
         if last is None:
             return False

@@ -39,7 +39,9 @@ class Expected:
 
 
 class Expectations:
-    """Needs of trials that have not run, from those that have: same submission and workload, else same workload.
+    """What trials that have not run will need: estimated from finished ones of the same workload.
+
+    Those of the same submission are preferred, where there are any.
 
     Args:
       store: of the campaign.
@@ -61,11 +63,12 @@ class Expectations:
         for key in ((job.submission, job.workload), (job.workload,)):
             seen = self._seen.get(key)
             if seen:
+                # Times add up over trials, so their mean is asked for; memory and disk must suffice for the largest.
                 return Expected(
                     sum(one.seconds for one in seen) / len(seen),
                     True,
-                    max(one.disk_bytes for one in seen),
-                    max(one.memory_bytes for one in seen),
+                    max(one.disk_bytes or 0 for one in seen),
+                    max(one.memory_bytes or 0 for one in seen),
                 )
         return Expected(OVERHEAD_FACTOR * job.budget_sec, False)
 
@@ -173,7 +176,7 @@ def savings(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> l
 
 
 class Live:
-    """The line that moves on a terminal, or plain lines elsewhere.
+    """Progress while trials run: one line that is rewritten on a terminal, or a plain line now and then elsewhere.
 
     Args:
       jobs: all of them.
@@ -222,9 +225,10 @@ class Live:
 
     def _print_setbacks(self, job: Job) -> None:
         """A line for every attempt that has come to nothing since the last look."""
-        ended = [one for one in self._store.attempts(job) if one.outcome in SETBACKS]
-        for attempt in ended[self._setbacks.get(job.key, len(ended)) :]:
-            self._print(f"{job.key}: {SETBACKS[attempt.outcome]} (log: {attempt.log})", stays=True)
+        outcomes = [(attempt.outcome, attempt.log) for attempt in self._store.attempts(job)]
+        ended = [(SETBACKS[outcome], log) for outcome, log in outcomes if outcome in SETBACKS]
+        for what, log in ended[self._setbacks.get(job.key, len(ended)) :]:
+            self._print(f"{job.key}: {what} (log: {log})", stays=True)
         self._setbacks[job.key] = len(ended)
 
     def _line(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> str:
@@ -243,6 +247,6 @@ class Live:
         self._file.flush()
 
     def close(self) -> None:
-        """Leaves the line."""
+        """Ends the rewritten line, so that what follows starts on a new one."""
         if self._enabled and self._moves:
             self._file.write("\n")

@@ -31,7 +31,7 @@ FOLDER = ".campaign"
 HEARTBEAT_SEC = 10.0
 STALE_AFTER_SEC = 60.0
 """A holder on another machine that has been silent for so long is gone."""
-MAX_CRASHES = 2
+MAX_CRASHES = 2  # The second attempt tells a fault of the submission from one of the machine.
 
 
 class State(enum.StrEnum):
@@ -84,7 +84,7 @@ class Attempt:
         records.write_json(self.path, self.content)
 
     def beat(self) -> None:
-        """A sign of life."""
+        """Renews the claim: the age of the file says when its holder was last known to be alive."""
         os.utime(self.path)
 
     def is_lost(self) -> bool:
@@ -107,6 +107,8 @@ def is_alive(process: dict[str, Any]) -> bool:
     """Whether a process of this machine still runs."""
     try:
         found = psutil.Process(process["pid"])
+        # With a tolerance, as psutil derives the creation time from the boot time, which is adjusted with the clock.
+        # A zombie has ended; only its parent has not read its exit code yet.
         return abs(found.create_time() - process["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
@@ -148,10 +150,13 @@ class Store:
         seen = self.attempts(job)
         if self._state(job, seen) is not State.WAITING:
             return None
-        number = len(seen) + 1  # Of what was judged, not of what is there by now.
+        # The number after the attempts that were looked at. If another machine has added one since, creating the file
+        # fails, as it must: the state that was found no longer holds.
+        number = len(seen) + 1
         path = self._folder(job) / f"{number}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # Creating exclusively is atomic on network file systems as well, where locks need not work.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except FileExistsError:
             return None
@@ -183,12 +188,13 @@ class Store:
             summaries.write(job.folder, given_up)
 
     def lose(self, attempt: Attempt) -> bool:
-        """Ends an attempt whose holder is known to be gone, without waiting for its silence to last.
+        """Records as lost an attempt whose holder is reported to be dead, without waiting for `STALE_AFTER_SEC`.
 
-        Where the holder is of this machine, that is seen rather than believed: its process may yet write a checkpoint.
+        A holder on this machine is checked first: as long as its process exists, it may still write a checkpoint, and
+        the attempt stays open.
 
         Returns:
-          Whether that ended it.
+          Whether the attempt was recorded as lost.
         """
         if attempt.outcome is not None or self._runs_here(attempt):
             return False
@@ -227,15 +233,17 @@ class Store:
 
     @staticmethod
     def _runs_here(attempt: Attempt) -> bool:
-        """Whether a holder lives on this machine; a trial may outlive the command that started it."""
+        """Whether a process that holds the attempt runs here: the command, or its trial, which may outlive it."""
         return attempt.content.get("host") == socket.gethostname() and any(
             map(is_alive, attempt.content["holders"])
         )
 
     def _age_sec(self, path: Path) -> float:
-        """Seconds since the last sign of life, on the clock of the file system, which all machines share."""
+        """Seconds since the claim was last renewed, on the clock of the file system, which all machines share."""
+        # Clocks that agree within half a minute settle most cases without writing a file.
         if time.time() - path.stat().st_mtime < STALE_AFTER_SEC / 2:
             return 0.0
+        # What a file that is written now is dated tells the time there.
         probe = self.root / f"clock_{socket.gethostname()}_{os.getpid()}"
         probe.touch()
         now = probe.stat().st_mtime
@@ -255,7 +263,8 @@ class Store:
     def _state(self, job: Job, attempts: list[Attempt]) -> State:
         summary = self.summary(job)
         identity = None if summary is None else summary.identity
-        if identity is None and attempts:  # It goes on, and would be refused by its own process.
+        # An unfinished trial: its own process would refuse to continue another one.
+        if identity is None and attempts:
             identity = records.newest_meta_data(job.folder).get("identity")
         self._check_same(job, identity or {})
         return self._judge(job, summary, attempts)

@@ -6,7 +6,7 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target
     results.py      what is known about results: `Trial`, `Finding`, `Miss`
-    completeness.py what the ruleset asks for beside what is there
+    completeness.py which studies and trials of the ruleset are missing or too many
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     times.py        trials -> study times -> workload times, each infinite one with its reason
     rules.py        workload times -> held-out and r_max rules -> performance ratios
@@ -19,7 +19,7 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     leaderboard.py  all of the above for one field of submissions
     differences.py  what the clean rules change against the official procedure
     score_report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
-    agreement.py    how well a subset of workloads ranks as the whole suite does
-    separation.py   differences between submissions on each workload beside the luck of studies
+    agreement.py    how well a subset of workloads ranks submissions as the whole suite does
+    separation.py   how well a workload separates submissions: differences against variation between studies
     score_field.py  `score_submissions.py` below its flags
 """

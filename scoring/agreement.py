@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from algoperf import commands, suites
@@ -73,7 +74,7 @@ def _last(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
+def kendall_tau(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
     """tau-b: concordant less discordant pairs over the geometric mean of the pairs without ties in either.
 
     >>> round(kendall_tau([1, 2, 3], [10, 30, 20]), 6)
@@ -124,6 +125,7 @@ def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None
                 "without updates; studies are needed here. Use --ruleset=external, or give a folder of submissions."
             )
         return entries.results
+    assert folder is not None
     return reading.read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
 
 

@@ -91,6 +91,7 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="algoperf-results-") as folder:
         try:
             with tarfile.open(path) as archive:
+                # An archive may come from anybody: the filter refuses members that would leave the folder.
                 archive.extractall(folder, filter="data")
         except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
             raise UsageError(

@@ -1,12 +1,13 @@
-"""How sure a score is: resample the studies, score the field again, look at the spread.
+"""Confidence intervals of scores by the bootstrap: resample the studies, score the field again, take percentiles.
 
 For each submission and each workload (held-out variants too) the studies are drawn with replacement, as many
-as there are; then all rules apply as usual. Five studies give a rough interval, one gives none; it covers the
-luck of tuning and of random seeds, not the choice of workloads or hardware.
+as there are; then all rules apply as usual. Five studies give a rough interval, one gives none. It covers the
+variation due to tuning and random seeds, not the choice of workloads or hardware.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -50,9 +51,11 @@ def resampled_medians(
     ordered = np.sort(study_values, axis=-1)  # so that sorting drawn positions sorts the drawn times
     width = ordered.shape[-1]
     draws = rng.random((num_samples, *ordered.shape))
+    # 16 bits: what limits the number of samples is memory for samples x submissions x columns x studies picks.
     picks = np.minimum((draws * counts[..., None]).astype(np.int16), np.maximum(counts[..., None] - 1, 0))
     # Positions beyond the number of studies sort to the end and never reach the middle.
     picks = np.sort(np.where(np.arange(width) < counts[..., None], picks, width), axis=-1)
+    # The median of sorted draws needs the one or two middle ones only.
     middles = [np.maximum(counts - 1, 0) // 2, np.minimum(counts // 2, width - 1)]
     low, high = (take(ordered, take(picks, np.broadcast_to(m, picks.shape[:-1]))) for m in middles)
     with np.errstate(invalid="ignore"):
@@ -79,7 +82,8 @@ def ranks(scores: np.ndarray) -> np.ndarray:
 def interval(samples: np.ndarray, *, whole: bool = False) -> Interval:
     """Central 95 % of (num_samples, submissions); `whole` keeps to values that occur, for ranks."""
     tail = (1 - CONFIDENCE) / 2
-    method = "inverted_cdf" if whole else "linear"
+    method: Literal["inverted_cdf", "linear"] = "inverted_cdf" if whole else "linear"
+    # A rank between two ranks does not exist, so for ranks the quantile is one of the samples.
     low, high = np.quantile(samples, [tail, 1 - tail], axis=0, method=method)
     return Interval(low, high)
 
@@ -102,6 +106,7 @@ def bootstrap(
       num_samples: at least 1.
       seed: of the draws.
     """
+    # Times of one sample belong together: a resampled rival moves everybody's ratios, so each sample is a whole field.
     times = resampled_medians(study_values, counts, num_samples, np.random.default_rng(seed))
     scores = score_field(times)
     return Bootstrap(

@@ -1,9 +1,10 @@
 """Times of one machine, carried over to another by an algorithm that ran on both.
 
-Seconds per update compare machines (and frameworks) apart from the luck of a run; seconds to a target do not.
+The ratio is that of seconds per update, which depend on machine and framework only. Seconds to a target also depend on
+the number of updates, which varies with the seed.
 
-A run keeps the budget of its own clock: on a machine half as fast as the other it ends after half of the budget there.
-`cut_short` finds the misses that this may have made.
+A run ends when its budget is spent on its own clock: on a machine half as fast as the other, that is after half as many
+updates. `cut_short` finds the misses that may be due to this.
 """
 
 import collections
@@ -23,10 +24,10 @@ from scoring.times import USED_UP
 def machine_factors(
     own: Results, beside: Results, published: Results, reference: str, prefix: str
 ) -> dict[str, float]:
-    """What own seconds are multiplied by, for each of their workloads.
+    """Workload -> factor that converts seconds of this machine to those of the other.
 
-    It is the reference's median seconds per update there over those here, of trials that reached the target. A
-    workload where it did not, here or there, takes the geometric mean of the others.
+    It is the reference's median seconds per update on the other machine over those on this one, of trials that reached
+    the target. A workload where it did not, on either, takes the geometric mean of the others.
 
     Args:
       own: results of this machine that are scored.
@@ -52,6 +53,7 @@ def machine_factors(
             f"--calibrate: {reference} reached no target here that it reached in {prefix}; leave out --calibrate, or "
             "score by --axis=steps."
         )
+    # Geometric, because factors multiply: a machine twice as fast on one workload and half as fast on another is equal.
     typical = math.exp(statistics.fmean(map(math.log, factors.values())))
     workloads = sorted({trial.workload for trial in own.trials})
     return {workload: factors.get(workload, typical) for workload in workloads}
@@ -114,6 +116,7 @@ def cut_short(results: Results, board: Leaderboard) -> list[CutShort]:
             for trial in results.trials
             if (trial.submission, trial.workload) == (submission, workload)
             and not trial.hit
+            # '' of AlgoPerf's logs, which have no status. A run that ended for another reason was not cut short.
             and trial.status in ("", "budget_exhausted")
             and trial.last_time_sec >= USED_UP * budget_sec
         ]

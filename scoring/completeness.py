@@ -32,6 +32,7 @@ def check_studies(
     submission: str, workload: str, studies: dict[int, set[int]], ruleset: Ruleset
 ) -> Iterator[Finding]:
     """Findings on one submission and workload; `studies` maps a study to the numbers of its trials."""
+    # The studies that scoring counts: by number, not those numbered below `num_studies`.
     counted = sorted(studies)[: ruleset.num_studies]
     if len(counted) < ruleset.num_studies:
         detail = f"{len(counted)} of {ruleset.num_studies}"
@@ -65,6 +66,7 @@ def without_doubles(findings: Collection[Finding]) -> tuple[Finding, ...]:
 def refuse(findings: Collection[Finding]) -> None:
     """Raises UsageError for --strict unless all findings are harmless; names one example of each kind."""
     defects = [finding for finding in findings if finding.kind not in HARMLESS]
+    # In reverse, so that the first of a kind is the one that stays.
     examples = {one.kind: one for one in sorted(defects, reverse=True)}
     counts = collections.Counter(one.kind for one in defects)
     if defects:

@@ -1,8 +1,8 @@
 """What the clean rules change against the official procedure, quirk by quirk and submission by submission.
 
 The quirks are repaired one after the other, in the order in which the rules apply, and the field is scored
-after each; the changes add up exactly to the whole difference. A quirk whose effect hides behind a later one
-shows with that one.
+after each; the changes add up exactly to the whole difference. Where two quirks change the same result, the effect is
+attributed to the later one.
 """
 
 import dataclasses

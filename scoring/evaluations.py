@@ -54,7 +54,7 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     [0.9, nan]
     """
     oddities: list[tuple[Kind, str]] = []
-    if b"\r" in content:
+    if b"\r" in content:  # Edited on Windows, or written by a csv module with its default line end.
         content = content.replace(b"\r\n", b"\n")
     end = content.rfind(b"\n") + 1
     if end < len(content) and b"\n" in content:
@@ -66,6 +66,7 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     columns = locate(names, metric_name)
     if not rows.strip():
         raise UnreadableError("the file has a header and no complete row")
+    # `or`: the fast way declines what it does not understand, and reports nothing itself.
     log = regular(rows, len(names), columns) or careful(rows, len(names), columns, oddities)
     time, step, validation = drop_superseded(*log, oddities)
     if not time:
@@ -107,6 +108,7 @@ def regular(rows: bytes, width: int, columns: tuple[int, int | None, int]) -> Co
         values = floats_or_nan(cells[validation::width])
     except ValueError:
         return None
+    # One sum in place of a test of every value: it is finite only if all of them are.
     return (times, steps, values) if math.isfinite(sum(times)) else None
 
 
@@ -122,7 +124,9 @@ def careful(
     rows: bytes, width: int, columns: tuple[int, int | None, int], oddities: list[tuple[Kind, str]]
 ) -> Columns:
     """As `regular`, row by row; a row that is short, long or not numeric is dropped and reported."""
-    times, steps, values = [], [], []
+    times: list[float] = []
+    steps: list[float] = []
+    values: list[float] = []
     time, step, validation = columns
     for number, row in enumerate(csv.reader(io.StringIO(rows.decode(errors="replace"))), start=2):
         try:
@@ -155,7 +159,11 @@ def drop_superseded(
         kept.append(index)
     if len(kept) < len(step):
         oddities.append((Kind.SUPERSEDED_ROW, f"{len(step) - len(kept)} of {len(step)} rows"))
-    return tuple([column[index] for index in kept] for column in (time, step, validation))  # type: ignore[return-value]
+    return (
+        [time[index] for index in kept],
+        [step[index] for index in kept],
+        [validation[index] for index in kept],
+    )
 
 
 def first_hit(validation: Sequence[float], targets: WorkloadTargets) -> int | None:

@@ -116,19 +116,19 @@ def make_leaderboard(
     penalties = speedup.penalties(suite, settings.ruleset, settings.axis, fixed)
     reference = submissions.index(settings.reference) if settings.reference is not None else None
 
-    speedups, resampled = None, None
+    speedups, speedup_field, resampled = None, None, None
     if reference is not None:
         penalized = speedup.geometric_mean_speedup(fixed, reference, penalties)
         speedups = Speedups(submissions[reference], penalized, *speedup.common_speedup(fixed, reference))
+
+        def speedup_field(samples: np.ndarray, row: int = reference) -> np.ndarray:
+            return speedup.geometric_mean_speedup(samples[..., : table.num_workloads], row, penalties)
+
     if num_bootstrap_samples:
-
-        def speedup_field(samples: np.ndarray) -> np.ndarray:
-            return speedup.geometric_mean_speedup(samples[..., : table.num_workloads], reference, penalties)
-
         resampled = bootstrap.bootstrap(
             *table.study_values(),
             lambda samples: scores_of(ratios_of(samples, table, settings), settings),
-            speedup_field if reference is not None else None,
+            speedup_field,
             num_samples=num_bootstrap_samples,
             seed=seed,
         )

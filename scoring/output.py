@@ -82,7 +82,7 @@ def times_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
 
 
 def is_absent(value: float, miss: Miss | None) -> bool:
-    """Whether there were no results at all, as against results that missed the target."""
+    """Whether there were no results at all, rather than results that missed the target."""
     return math.isnan(value) or (miss is not None and miss.reason == Reason.WORKLOAD_MISSING)
 
 

@@ -63,6 +63,7 @@ def grid_score(ratios: np.ndarray, r_max: float) -> np.ndarray:
     """
     taus = np.linspace(1.0, r_max, NUM_GRID_POINTS)
     last = NUM_GRID_POINTS - 1
+    # By the rank of the first grid point at or above a ratio; one more entry, 0, for ratios above all of them.
     per_workload = np.append((last + 0.5 - np.arange(NUM_GRID_POINTS)) / last, 0.0)
     per_workload[0] = 1.0
     return np.mean(per_workload[np.searchsorted(taus, ratios)], axis=-1)

@@ -29,7 +29,7 @@ DATA_DIR = Path(__file__).parent / "data"
 V05, MINI = "algoperf_v05", "mini"
 HARDWARE = {V05: "8 x NVIDIA V100 16 GB", MINI: "one core of a server processor, in PyTorch"}
 REFERENCES = {MINI: "nadamw"}
-"""Leaderboard -> its entry that anybody can run, to tell the speed of a machine."""
+"""Leaderboard -> its entry that ships as a reference algorithm, and so can be run to compare machines."""
 COLUMNS = (
     "submission",
     "framework",

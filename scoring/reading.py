@@ -46,6 +46,7 @@ def read_submissions(
     if not root.is_dir():
         raise UsageError(f"No folder of submissions at {str(root)!r}; give the folder that holds {LAYOUT}.")
     folders = subfolders(str(root))
+    # A common mistake, which would otherwise end as "no results".
     if any(STUDY.fullmatch(name) for name in folders):
         raise UsageError(
             f"{str(root)!r} is the folder of one submission (it holds study folders); give its parent "
@@ -91,6 +92,7 @@ def read_submission(
     framework_of: dict[str, str] = {}
     for study, study_folder in numbered(submission, "", folder, STUDY, findings):
         for entry, workload_folder in subfolders(study_folder).items():
+            # From the right: names of workloads hold underscores, those of frameworks do not.
             workload, _, framework = entry.rpartition("_")
             if framework not in frameworks.names():
                 findings.append(Finding(submission, "", Kind.STRAY_FOLDER, f"study_{study}/{entry}"))
@@ -142,6 +144,7 @@ def read_trial(
     for kind, detail in log.oddities:
         report(kind, detail)
     best = direction.best(log.validation, targets.higher_is_better)
+    # The best value says at once whether there is a hit to look for.
     index = evaluations.first_hit(log.validation, targets) if targets.is_met_by(best) else None
     hit = None if index is None else Hit(index, log.submission_time_sec[index], log.global_step[index])
     return with_outcome(
@@ -161,7 +164,7 @@ def with_outcome(identity: Trial, **outcome: object) -> Trial:
         framework=identity.framework,
         study=identity.study,
         trial=identity.trial,
-        **outcome,  # type: ignore[arg-type]
+        **outcome,  # type: ignore[arg-type]  # Fields of several types.
     )
 
 
@@ -173,6 +176,7 @@ def read_side_files(folder: str, report: evaluations.Report) -> str:
             found = summary.read(folder)
             status = "" if found is None else found.status
         elif FLAGS.fullmatch(name):
+            # A target that is looked at more often is found earlier, so times of the two schedules do not compare.
             every = read_json(f"{folder}/{name}").get("eval_every_steps")
             if every not in (None, 0, "", "0"):
                 report(Kind.STEP_SCHEDULE, f"eval_every_steps={every}")

@@ -52,15 +52,18 @@ def performance_ratios(
     reached_base = np.isfinite(fixed[..., list(bases)])
     variants = np.where(reached_base, variants, math.inf)
     held_out_limits = r_max * fastest(variants)
+    # If nobody reached the variant, its limit is infinite and infinity is within it: that has to fail all the same.
     failed_guards = ~(variants <= held_out_limits[..., None, :]) | np.isinf(variants)
 
     qualified = fixed.copy()
     for position, base in enumerate(bases):
         failed = failed_guards[..., position]
         qualified[..., base] = np.where(failed, math.inf, qualified[..., base])
+    # A submission that fails the held-out variant must not set the pace for others, except officially.
     limits = r_max * fastest(qualified if one_best else fixed)
     too_slow = np.isfinite(qualified) & (qualified > limits[..., None, :])
     remaining = np.where(too_slow, math.inf, qualified)
+    # Officially the fastest by r_max may be disqualified: ratios then refer to the fastest of those that remain.
     best = fastest(remaining)[..., None, :]
     # Where nobody has a finite time, the division is by 1 and leaves infinity as it is.
     values = remaining / np.where(np.isfinite(best), best, 1.0)
@@ -96,6 +99,7 @@ def why_infinite(table: TimeTable, ratios: Ratios, r_max: float) -> dict[tuple[s
             guards = [
                 table.columns[n + position] for position, base in enumerate(table.bases) if base == column
             ]
+            # Misses of the variants are known by now: the loop above has gone through all of them.
             failed = [variant for variant in guards if (submission, variant) in misses]
             if cell.miss:
                 misses[submission, workload] = cell.miss
@@ -112,7 +116,7 @@ def slow_miss(value: float, limit: float, r_max: float) -> Miss:
 
 
 def blame(variant: str, miss: Miss) -> Miss:
-    """The reason on the fixed workload for what went wrong on its held-out variant."""
+    """The reason on a fixed workload for a failure on its held-out variant."""
     reason = {
         Reason.WORKLOAD_MISSING: Reason.HELD_OUT_MISSING,
         Reason.STUDY_MISSING: Reason.HELD_OUT_MISSING,

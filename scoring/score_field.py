@@ -152,10 +152,11 @@ def read_beside(config: Config, suite: Suite, own: Results, name: str) -> Result
 
     `own` itself where the folder does not have it.
     """
-    if name in own.submissions or name not in reading.submission_folders(config.submissions_dir):
+    folder = config.submissions_dir
+    if name in own.submissions or folder is None or name not in reading.submission_folders(folder):
         return own
     targets = {workload: suite.targets(workload) for workload in suite.scored_names()}
-    return reading.read_submissions(config.submissions_dir, targets, include=[name])
+    return reading.read_submissions(folder, targets, include=[name])
 
 
 def reference_name(config: Config, field: Results) -> str | None:

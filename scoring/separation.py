@@ -1,12 +1,13 @@
-"""What a workload's times tell apart: differences between submissions beside the luck of studies.
+"""How well a workload separates submissions: differences between them against the variation between studies.
 
     python -m scoring.separation --suite=mini --ruleset=self --compare_to=mini
     python -m scoring.separation --suite=mini --ruleset=self <folder of submissions>
 
-A row per workload, from a one-way analysis of variance of the logarithms of study times. *Luck*: standard deviation of
-a submission's studies, pooled over submissions. *Differences*: that of the submissions' means with luck taken out (the
-variance component, by the method of moments). Both as a percentage, 100 (exp(deviation) - 1). Submissions that reached
-the target in fewer than two studies are counted beside these numbers, not in them.
+A row per workload, from a one-way analysis of variance of the logarithms of study times. *Luck*: standard deviation
+within submissions (between the studies of one), pooled over submissions. *Differences*: standard deviation between
+submissions, with the part that is due to luck subtracted (the variance component, by the method of moments). Both as a
+percentage, 100 (exp(deviation) - 1). Submissions that reached the target in fewer than two studies are left out of
+both, and counted beside them.
 """
 
 import math
@@ -66,6 +67,7 @@ def separations(results: Results, settings: Settings) -> list[Separation]:
 
 def separation(workload: str, studies: Sequence[np.ndarray]) -> Separation:
     """From the study times of each submission, (num_studies,) each, infinite where missed."""
+    # Logarithms, because scores are made of ratios of times.
     hits = [np.log(times[np.isfinite(times)]) for times in studies]
     always = sum(len(hit) == len(times) > 0 for hit, times in zip(hits, studies))
     never = sum(len(hit) == 0 for hit in hits)
@@ -78,6 +80,7 @@ def separation(workload: str, studies: Sequence[np.ndarray]) -> Separation:
     if len(groups) > 1:
         means = [group.mean() for group in groups]
         luck_of_means = np.mean([variance / len(group) for group in groups])
+        # Means of a few studies differ by luck, too. What is left may be estimated below 0 where luck is all there is.
         between = max(float(np.var(means, ddof=1) - luck_of_means), 0.0)
     reached = (always, len(studies) - always - never, never)
     return Separation(workload, reached, math.sqrt(variance), math.sqrt(between))

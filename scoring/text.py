@@ -78,8 +78,8 @@ def block_text(
             head = [""] * (height - len(heads[index])) + list(heads[index])
             cells.append(head[level].rjust(widths[index]))
         lines.append(GAP.join([(corner if level == height - 1 else "").ljust(first), *cells]))
-    for name, cells in rows:
-        lines.append(GAP.join([name.ljust(first), *(cells[index].rjust(widths[index]) for index in block)]))
+    for name, row in rows:
+        lines.append(GAP.join([name.ljust(first), *(row[index].rjust(widths[index]) for index in block)]))
     return "\n".join("  " + line.rstrip() for line in lines)
 
 

@@ -18,7 +18,10 @@ from scoring.procedure import Procedure
 from scoring.results import SUBMISSION_TIME, Miss, Reason, Trial
 
 USED_UP = 0.9
-"""Share of the budget from which on a run counts as one that had it all; the last evaluation may lie before its end."""
+"""Share of the budget from which on a run counts as having used all of it.
+
+Below 1, because what is known is the time of the last evaluation, which may lie one period before the end.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ def study_time(
       axis: 'submission_time' or 'steps'.
     """
     trials = sorted(trials, key=lambda trial: trial.trial)
+    # Extra trials would be extra chances: only as many count as the ruleset gives everybody.
     if procedure.ruleset_counts:
         trials = trials[:num_trials]
     hits = [(trial, trial.hit) for trial in trials if trial.hit]
@@ -140,6 +144,7 @@ def why_no_trial_counts(
     trials: Sequence[Trial], best: float, targets: WorkloadTargets, budget_sec: float
 ) -> Miss:
     """The reason for an infinite study time."""
+    # A target that was reached too late says most: the method works, but not within the budget.
     late = [(trial.hit.submission_time_sec, trial.clock_factor) for trial in trials if trial.hit]
     if late:
         return Miss(Reason.OVER_BUDGET, over_budget(*min(late), budget_sec))
@@ -149,6 +154,7 @@ def why_no_trial_counts(
     ended = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
     if statuses["failed"] + statuses["unreadable"] == len(trials):
         return Miss(Reason.TRIAL_FAILED, ended)
+    # `max` alone would return NaN or not, depending on the order.
     longest = max((trial.last_time_sec for trial in trials), key=lambda time: (not math.isnan(time), time))
     if longest < USED_UP * budget_sec:  # stopped by hand, crashed, or ended by the submission
         ended += f"{', ' if ended else ''}longest trial used {longest / budget_sec:.0%} of the budget"
@@ -195,6 +201,7 @@ def workload_time(
         for number in numbers
     ]
     if procedure.pad_studies:
+        # Numbers for the studies that are missing: the smallest that are free, whatever the others are called.
         absent = [number for number in range(ruleset.num_studies + len(numbers)) if number not in by_study]
         miss = Miss(Reason.STUDY_MISSING, "study missing")
         studies += [StudyTime(n, math.inf, None, miss) for n in absent[: ruleset.num_studies - len(studies)]]
@@ -280,8 +287,10 @@ def published_median(
     if procedure.check_budget and budget_sec < value < math.inf:
         miss = Miss(Reason.OVER_BUDGET, over_budget(value, 1.0, budget_sec))
         return WorkloadTime(math.inf, (), miss, is_median_only=True)
-    miss = Miss(Reason.TARGET_NOT_REACHED, "published as not reached") if value == math.inf else None
-    return WorkloadTime(value, (), miss, is_median_only=True)
+    if value == math.inf:
+        miss = Miss(Reason.TARGET_NOT_REACHED, "published as not reached")
+        return WorkloadTime(value, (), miss, is_median_only=True)
+    return WorkloadTime(value, (), None, is_median_only=True)
 
 
 def held_out_columns(suite: Suite, procedure: Procedure, found: set[str]) -> dict[str, str]:
@@ -292,6 +301,7 @@ def held_out_columns(suite: Suite, procedure: Procedure, found: set[str]) -> dic
     """
     if suite.held_out or procedure.listed_workloads_only:
         return dict(sorted(suite.held_out.items()))
+    # Sorted, because the order of columns must not depend on the order of folders.
     strays = sorted(found.difference(suite.workloads))
     bases = {stray: next((base for base in suite.workloads if base in stray), None) for stray in strays}
     return {stray: base for stray, base in bases.items() if base}

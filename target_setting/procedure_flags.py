@@ -1,6 +1,6 @@
 """The flags of `set_targets.py`: those that all procedures share, and their own, as their files declare them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from target_setting.discovery import Flag, Kind, Procedure, read_flags
 
 flags.disclaim_key_flags()  # The flags belong to the script that asks for them: --help lists those of the script.
 
-DEFINE = {
+DEFINE: dict[Kind, Callable[..., object]] = {
     Kind.STRING: flags.DEFINE_string,
     Kind.INTEGER: flags.DEFINE_integer,
     Kind.FLOAT: flags.DEFINE_float,

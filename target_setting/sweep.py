@@ -166,6 +166,7 @@ def _read_algorithm(
 ) -> None:
     """Appends the trials of one algorithm, findings on them, and the places of unfinished ones."""
     for study, study_folder in reading.numbered(algorithm, "", folder, reading.STUDY, findings):
+        # Study 0 is the sweep's; reruns have numbers of their own, or their seeds would be those of the sweep.
         if (part == SWEEP) != (study == 0):
             where = f"study_{study}" + ("" if part == SWEEP else f" of {part}")
             findings.append(Finding(algorithm, "", Kind.STRAY_FOLDER, where))
@@ -212,7 +213,8 @@ def read_trial(
     missing = [np.nan] * num_rows
     step, seconds = (columns.get(name, missing) for name in (records.GLOBAL_STEP, records.SUBMISSION_TIME))
     oddities: list[tuple[Kind, str]] = []
-    # Rows of lost work: the positions travel in the place of the metric.
+    # Rows that a resumed run wrote anew are dropped. Positions take the place of the metric, so that all columns can be
+    # reduced to the same rows.
     kept = np.asarray(evaluations.drop_superseded(seconds, step, list(range(num_rows)), oddities)[2], int)
     where = f"study_{coordinates['study']}/trial_{coordinates['trial']}"
     findings += [
@@ -266,12 +268,12 @@ def _notes(
     trials: Collection[SweepTrial], findings: Collection[Finding], unfinished: Collection[str]
 ) -> list[str]:
     """One sentence per kind of oddity."""
-    groups: dict[Kind, list[str]] = collections.defaultdict(list)
+    groups: dict[str, list[str]] = collections.defaultdict(list)
     for one in sorted(findings):
         words = (one.submission, one.workload, one.place, one.detail)
         groups[one.kind].append(" ".join(word for word in words if word))
     if unfinished:
-        groups["trial not finished, left out"] = list(unfinished)  # type: ignore[index]
+        groups["trial not finished, left out"] = list(unfinished)
     notes = [f"{len(places)} x {kind}, as in {places[0]}." for kind, places in groups.items()]
     cut = [trial for trial in trials if trial.status == "target_reached"]
     if cut:

@@ -35,7 +35,10 @@ ALGORITHMS = ("adamw", "nadamw", "nesterov", "heavy_ball")
 SHARE = 0.75
 """Of a submission's updates that target setting gets: https://arxiv.org/abs/2306.07179, section 4.1."""
 TIME_LIMIT_FACTOR = 20
-"""Times the workload's budget: updates end a run, on a slow or busy machine too, and time only one that hangs."""
+"""Limit of a run's time, in budgets of the workload.
+
+A run is to end after its number of updates, on a slow or busy machine as well; time only ends one that hangs.
+"""
 BROAD_SPACE = "tuning_search_space_broad.json"
 """Beside a submission: what a sweep draws from, where it is there and no other is named."""
 POINTS, SUITE, SAVED = "points", "suite.json", "run.json"
@@ -141,6 +144,7 @@ def sweep_suite(config: SweepConfig) -> dict[str, Any]:
         if known.step_hint is None and config.max_steps is None:
             raise UsageError(f"{name} has no step hint, of which {SHARE:.0%} are run: give --max_steps.")
         steps = config.max_steps or int(SHARE * (known.step_hint or 0))
+        # A run of more updates than the hint may take longer in proportion.
         longer = max(1.0, steps / (known.step_hint or steps))
         entry = dataclasses.asdict(known)
         entry.update(
@@ -151,7 +155,9 @@ def sweep_suite(config: SweepConfig) -> dict[str, Any]:
                 f"{config.sweep_dir} holds runs of {name} with {targets[name]['step_hint']} updates, now --max_steps="
                 f"{steps}: use that number, or another --sweep_dir."
             )
+        # The stored entry stays: runs that are there were made with it, and their identity includes it.
         targets.setdefault(name, entry)
+    # Never fewer than before, so that trials which are there keep their place in the suite.
     trials = max([config.trials, stored["rulesets"]["external"]["num_trials"] if stored else 0])
     return {
         "description": "What all runs of this sweep share; written by set_targets.py run.",
@@ -303,7 +309,7 @@ def best_point_jobs(
       UsageError: if there are runs of another point, which was the best when the sweep was smaller; if the point
         has no learning rate to weaken.
     """
-    files = dict(config.submission(given)[::-1] for given in config.algorithms)
+    files = dict(config.submission(given)[::-1] for given in config.algorithms)  # Name -> file.
     folder = config.sweep_dir / part
     jobs: list[Job] = []
     for workload, trial in best.items():
@@ -321,7 +327,7 @@ def best_point_jobs(
             "experiment_dir": folder,
             "suite": config.sweep_dir / SUITE,
             "tuning_search_space": path,
-            "first_study": 1,
+            "first_study": 1,  # Seeds depend on the study: study 0 would repeat the run of the sweep.
             "num_studies": config.reruns if part == RERUNS else config.weak_runs,
             "num_trials": 1,
         }
@@ -400,7 +406,7 @@ def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]
         data_dir=config.data_dir,
         tuning_search_space=str(own["tuning_search_space"]),
         max_global_steps=suites.load(suite).targets(workload).step_hint,
-        run_past_targets=True,
+        run_past_targets=True,  # Today's targets must not cut off the metrics that new ones are made from.
         device=config.device,
     )
     shape = {name: value for name, value in own.items() if name not in ("suite", "tuning_search_space")}

@@ -54,6 +54,7 @@ def best(trials: Sequence[SweepTrial]) -> SweepTrial:
     workloads = {trial.workload for trial in trials}
     assert len(workloads) == 1, workloads
     metric = metric_of(workloads.pop())
+    # The index comes last: it decides nothing, and finds the trial again.
     cost, _, name, number, index = min(
         (
             float(metric.costs(best_validation(trial, metric))),
@@ -153,10 +154,12 @@ def targets_of(validation: np.ndarray, test: np.ndarray, metric: Metric) -> tupl
     >>> targets_of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.15, 0.25, 0.1, 0.1]), Metric("loss", False))
     (0.25, 0.25)
     """
+    # A median of infinite costs, of reruns without a result, is no warning: it means that there is no target.
     with np.errstate(invalid="ignore"):
         target = float(metric.values(np.median(metric.costs(validation))))
     if not np.isfinite(target):
         return np.nan, np.nan
+    # The worst of the runs that met the validation target: every one of them then meets the test target as well.
     reached = metric.costs(test[metric.meets(validation, target)])
     return target, float(metric.values(np.max(reached[np.isfinite(reached)], initial=-np.inf)))
 
@@ -222,6 +225,7 @@ def check_reruns(reruns: Sequence[SweepTrial], min_reruns: int) -> None:
                 f"Reruns of {run.workload} are not of one point: {first.place()} and {run.place()} differ in "
                 "algorithm or hyperparameters."
             )
+        # Two copies of one run would make the targets look surer than they are.
         if run.facts.get("seeds"):
             other = seeds.setdefault(point_key(run.facts["seeds"]), run)
             if other is not run:
@@ -235,6 +239,7 @@ def hits(
     if run.status == "failed":
         return None, None
     met = metric.meets(run.validation, validation_target)
+    # A run ends once both targets have been met, even if the first is missed again when the second is met.
     both = np.logical_or.accumulate(met) & np.logical_or.accumulate(metric.meets(run.test, test_target))
     return _first(run, met), _first(run, both)
 
@@ -250,6 +255,7 @@ def left_out_probability(validation: np.ndarray, test: np.ndarray, metric: Metri
     """Share of reruns that meet both targets set from the others; NaN if the others give none, or there are none."""
     if len(validation) < 2:
         return np.nan
+    # Targets are medians and worst values of the very runs that are counted, which flatters the plain share.
     num_met = 0
     for index in range(len(validation)):
         others = np.arange(len(validation)) != index
@@ -279,7 +285,7 @@ def spread(values: np.ndarray | Sequence[float]) -> Spread:
     if not len(finite):
         return Spread(0, (np.nan,) * len(QUANTILES), np.nan)
     quantiles = tuple(np.quantile(finite, QUANTILES).tolist())
-    middle = abs(quantiles[2])
+    middle = abs(quantiles[2])  # Metrics may be negative, spreads not.
     relative = (quantiles[3] - quantiles[1]) / middle if middle else np.nan
     return Spread(len(finite), quantiles, relative)
 
@@ -308,7 +314,7 @@ def notes_on(setting: TargetSetting, best_trial: SweepTrial | None) -> list[str]
 
 
 def _notes_on_separation(setting: TargetSetting) -> list[str]:
-    """A warning about targets that tell good runs from very good ones no more."""
+    """A warning about targets that no longer separate good runs from very good ones."""
     metric = setting.metric
     perfect = METRIC_RANGES.get(metric.name, (0.0, np.inf))[metric.higher_is_better]
     where, count = f"Warning: {setting.workload}: ", setting.validation.count

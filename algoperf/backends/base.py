@@ -1,17 +1,38 @@
 """The interface between neutral code and a framework. Trees, keys and device batches are opaque to the caller."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from algoperf.data.batch import map_arrays
+from algoperf.data.stream import Batch as HostBatch
+from algoperf.families import DataFile
 from algoperf.hosts import Hosts
-from algoperf.spec import LossType, UsageError
+from algoperf.random_utils import StepKeys
+from algoperf.spec import (
+    Batch,
+    LossType,
+    ModelAuxiliaryState,
+    ModelInitState,
+    OptimizerState,
+    ParameterContainer,
+    ParameterShapeTree,
+    ParameterTypeTree,
+    RandomState,
+    Tensor,
+    UsageError,
+)
 from algoperf.workload import WorkloadSpec
+
+HostCopy = Any
+"""What `Backend.save` makes: opaque, but for `pickle`."""
+GeneratorState = Any
+"""What `Backend.random_state` gives, as opaque."""
+LossFn = Callable[..., dict[str, Tensor]]
+T = TypeVar("T")
 
 
 class SubmissionError(UsageError):
@@ -39,47 +60,60 @@ class BoundModel(Protocol):
     """A workload's model in one framework."""
 
     @property
-    def param_shapes(self) -> Any:
+    def param_shapes(self) -> ParameterShapeTree:
         """Tree of `ShapeTuple`; ValueError before `init`."""
 
     @property
-    def param_types(self) -> Any:
+    def param_types(self) -> ParameterTypeTree:
         """Tree of `ParameterType`; ValueError before `init`."""
 
-    def init(self, rng: Any) -> tuple[Any, Any]:
+    def init(self, rng: RandomState) -> ModelInitState:
         """(parameters, model state), new."""
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of a batch: `Backend.to_device`, and the layout that model and submissions expect."""
 
-    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+    def eval_to_device(self, batch: HostBatch) -> Batch:
         """The same for `eval_step`; differs only where the layout is one that submissions alone want."""
 
     def train_forward(
-        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
-    ) -> tuple[Any, Any]:
+        self,
+        params: ParameterContainer,
+        batch: Batch,
+        model_state: ModelAuxiliaryState,
+        rng: RandomState,
+        update_batch_norm: bool,
+        dropout_rate: float,
+    ) -> tuple[Tensor, ModelAuxiliaryState]:
         """(logits, new model state)."""
 
-    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def eval_forward(
+        self, params: ParameterContainer, batch: Batch, model_state: ModelAuxiliaryState
+    ) -> Tensor:
         """Logits, without gradients, dropout, or changes of running statistics."""
 
-    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def running_average_forward(
+        self, params: ParameterContainer, batch: Batch, model_state: ModelAuxiliaryState
+    ) -> Tensor:
         """Logits as in `eval_forward`, with gradients.
 
         Raises:
           ValueError: where the framework has another way to train through running statistics.
         """
 
-    def loss(self, labels: Any, logits: Any, mask: Any, label_smoothing: Any) -> dict[str, Any]:
-        """`summed`, `n_valid_examples`, `per_example`."""
+    @property
+    def loss(self) -> LossFn:
+        """(labels, logits, mask or None, label smoothing) -> `summed`, `n_valid_examples`, `per_example`."""
 
-    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+    def eval_step(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Batch
+    ) -> dict[str, np.ndarray]:
         """Outputs for one batch of `eval_to_device`, as NumPy, batch axis in front, rows of all processes."""
 
-    def check_update(self, params: Any, model_state: Any) -> None:
+    def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
         """Raises SubmissionError if the returned parameters do not fit the model."""
 
-    def has_finite_params(self, params: Any) -> bool:
+    def has_finite_params(self, params: ParameterContainer) -> bool:
         """Whether every parameter is finite."""
 
 
@@ -89,10 +123,10 @@ class Exchange(Protocol):
     def maximum(self, value: float) -> float:
         """The largest value over all processes."""
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """Process 0's value, which `pickle` can write, on every process."""
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """The values of all processes, in their order, on every process."""
 
     def announce_failure(self, reason: str) -> str:
@@ -131,7 +165,7 @@ class Backend(Protocol):
           per_device: whether arrays have a leading device axis, the older JAX layout.
         """
 
-    def check_optimizer_state(self, state: Any) -> None:
+    def check_optimizer_state(self, state: object) -> None:
         """Raises UsageError if `init_optimizer_state` returned something else than a submission has to."""
 
     def platform(self) -> str:
@@ -143,7 +177,7 @@ class Backend(Protocol):
     def processes_on_host(self) -> int:
         """Processes of this run that share the memory of this host."""
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of this process's rows of a batch; returns without waiting for it.
 
         `is_local` says that the batch holds these rows only. This knows nothing of the model: what one is to read goes
@@ -156,29 +190,35 @@ class Backend(Protocol):
     def maximum(self, value: float) -> float:
         """The largest value over all processes; no communication with one process."""
 
-    def root_key(self, seed: int) -> Any:
+    def root_key(self, seed: int) -> RandomState:
         """The key of an integer seed."""
 
-    def seed_of(self, key: Any) -> int:
+    def seed_of(self, key: RandomState) -> int:
         """A non-negative integer that depends on nothing but the key."""
 
-    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+    def step_keys(self, seed: int) -> StepKeys:
         """global_step -> keys for data selection, update and prepare_for_eval; independent of history."""
 
-    def output_activation(self, logits: Any, loss_type: LossType) -> Any: ...
+    def output_activation(self, logits: Tensor, loss_type: LossType) -> Tensor: ...
 
-    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+    def save(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
+    ) -> HostCopy:
         """A copy in host memory that `pickle` can write; called by all processes, and process 0's counts."""
 
     def restore(
-        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
-    ) -> tuple[Any, Any, Any]:
+        self,
+        saved: HostCopy,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        optimizer_state: OptimizerState,
+    ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
         """(params, model_state, optimizer_state) as saved; the arguments are freshly initialised ones."""
 
-    def random_state(self) -> Any:
+    def random_state(self) -> GeneratorState:
         """State of this process's global generators, for `pickle`."""
 
-    def set_random_state(self, state: Any) -> None:
+    def set_random_state(self, state: GeneratorState) -> None:
         """Continues from a `random_state`: of this process or, where their number has changed, of process 0."""
 
     def device_memory(self) -> dict[str, int]:
@@ -187,7 +227,7 @@ class Backend(Protocol):
     def describe_device(self) -> str:
         """For example '1 x NVIDIA H100' or 'cpu (2 cores)'."""
 
-    def to_float(self, value: Any) -> float:
+    def to_float(self, value: Tensor) -> float:
         """A one-element device array or number as Python float."""
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
@@ -198,7 +238,7 @@ class BoundWorkload(Protocol):
 
     spec: WorkloadSpec
     data_dir: str | Path | None
-    data_module: ModuleType
+    data_module: DataFile
     """`workloads/<family>/data.py`."""
     backend: Backend
     model: BoundModel
@@ -215,7 +255,7 @@ def describe_cpus(num_processes: int) -> str:
     return f"cpu ({os.cpu_count()} cores)" + (f", {num_processes} processes" if num_processes > 1 else "")
 
 
-def rows_of_process(batch: Mapping[str, Any], index: int, count: int) -> dict[str, Any]:
+def rows_of_process(batch: HostBatch, index: int, count: int) -> HostBatch:
     """The contiguous share of each array's rows that belongs to one of `count` processes."""
     if count == 1:
         return dict(batch)

@@ -3,18 +3,25 @@
 import collections
 import functools
 import random
-from collections.abc import Callable
-from typing import Any
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from algoperf import jax_sharding_utils, machine, random_utils
-from algoperf.backends.base import BoundWorkload, describe_cpus, rows_of_process
-from algoperf.backends.jax_model import JaxModel
+from algoperf.backends.base import BoundWorkload, GeneratorState, HostCopy, describe_cpus, rows_of_process
+from algoperf.backends.jax_model import JaxModel, Logits
 from algoperf.data.batch import map_arrays
-from algoperf.spec import LossType, UsageError
+from algoperf.data.stream import Batch as HostBatch
+from algoperf.spec import (
+    Batch,
+    LossType,
+    ModelAuxiliaryState,
+    OptimizerState,
+    ParameterContainer,
+    UsageError,
+)
 
 
 @jax.jit
@@ -27,7 +34,7 @@ def _replicated_copy(array: jax.Array) -> jax.Array:
     return jax.jit(lambda array: array, out_shardings=jax_sharding_utils.get_replicate_sharding())(array)
 
 
-def _check_same_shapes(saved: Any, params: Any) -> None:
+def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) -> None:
     """Raises UsageError for parameters with an axis of devices, of which there were more or fewer."""
     for leaf, fresh in zip(jax.tree_util.tree_leaves(saved), jax.tree_util.tree_leaves(params), strict=False):
         if isinstance(leaf, SavedArray) and leaf.array.shape != fresh.shape:
@@ -110,7 +117,7 @@ class JaxBackend:
             return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
 
-    def check_optimizer_state(self, state: Any) -> None:
+    def check_optimizer_state(self, state: object) -> None:
         if not (isinstance(state, tuple) and len(state) == 2):
             raise UsageError(
                 "init_optimizer_state of a JAX submission must return a pair (state, update function or None), "
@@ -126,7 +133,7 @@ class JaxBackend:
     def processes_on_host(self) -> int:
         return 1
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         if self.num_processes > 1:
             local = batch if is_local else rows_of_process(batch, self.process_index, self.num_processes)
             make = functools.partial(jax.make_array_from_process_local_data, self._batch_sharding)
@@ -149,27 +156,29 @@ class JaxBackend:
     def root_key(self, seed: int) -> jax.Array:
         return jax.random.PRNGKey(seed)
 
-    def seed_of(self, key: Any) -> int:
+    def seed_of(self, key: jax.Array) -> int:
         return int(np.asarray(key)[-1])
 
-    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+    def step_keys(self, seed: int) -> random_utils.StepKeys:
         return random_utils.jax_step_keys(seed)
 
-    def output_activation(self, logits: Any, loss_type: LossType) -> Any:
+    def output_activation(self, logits: Logits, loss_type: LossType) -> Logits:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
             if isinstance(logits, tuple):  # Speech: (logits, paddings).
                 return jax.nn.softmax(logits[0], axis=-1), *logits[1:]
             return jax.nn.softmax(logits, axis=-1)
         if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
-            return jax.nn.sigmoid(logits)
+            return jax.nn.sigmoid(cast(jax.Array, logits))
         return logits
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
-    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+    def save(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
+    ) -> HostCopy:
         tree = (params, model_state, optimizer_state[0])
 
-        def to_host(path: Any, leaf: Any) -> Any:
+        def to_host(path: jax.tree_util.KeyPath, leaf: object) -> object:
             if isinstance(leaf, jax.Array):
                 return SavedArray.of(leaf)
             if callable(leaf):
@@ -179,13 +188,17 @@ class JaxBackend:
         return jax.tree_util.tree_map_with_path(to_host, tree)
 
     def restore(
-        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
-    ) -> tuple[Any, Any, Any]:
+        self,
+        saved: HostCopy,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        optimizer_state: OptimizerState,
+    ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
         _check_same_shapes(saved[0], params)
         fresh = jax.tree_util.tree_flatten_with_path((params, model_state, optimizer_state[0]))[0]
         functions = {jax.tree_util.keystr(path): leaf for path, leaf in fresh if callable(leaf)}
 
-        def to_device(leaf: Any) -> Any:
+        def to_device(leaf: object) -> object:
             if isinstance(leaf, SavedArray):
                 # A copy: on the CPU, JAX may otherwise share memory with the array that was read.
                 sharding = self._batch_sharding if leaf.is_split else self._replicated
@@ -198,10 +211,10 @@ class JaxBackend:
         params, model_state, state = jax.tree_util.tree_map(to_device, saved)
         return params, model_state, (state, optimizer_state[1])
 
-    def random_state(self) -> Any:
+    def random_state(self) -> GeneratorState:
         return {"numpy": np.random.get_state(), "python": random.getstate()}
 
-    def set_random_state(self, state: Any) -> None:
+    def set_random_state(self, state: GeneratorState) -> None:
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
 
@@ -220,7 +233,7 @@ class JaxBackend:
             return describe_cpus(self.num_processes)
         return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
 
-    def to_float(self, value: Any) -> float:
+    def to_float(self, value: float | jax.Array) -> float:
         return float(np.asarray(value).reshape(()))
 
     def is_out_of_memory(self, error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """A workload's Flax module as the functions of the API."""
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,23 @@ import numpy as np
 from algoperf import jax_sharding_utils, param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.data.batch import map_arrays
+from algoperf.data.stream import Batch as HostBatch
 from algoperf.families import JaxModelFile
 from algoperf.jax_utils import dropout_key
 from algoperf.losses import jax_losses
 from algoperf.metrics import averages
+from algoperf.spec import (
+    Batch,
+    ModelAuxiliaryState,
+    ModelInitState,
+    ParameterContainer,
+    ParameterShapeTree,
+    ParameterTypeTree,
+    RandomState,
+)
+
+Logits = jax.Array | tuple[jax.Array, ...]
+"""A tuple where a workload's loss needs more than logits; speech models give (logits, paddings)."""
 
 
 class JaxModel:
@@ -39,7 +52,7 @@ class JaxModel:
 
     # ---- parameters --------------------------------------------------------------------------------------------
 
-    def init(self, rng: Any) -> tuple[Any, Any]:
+    def init(self, rng: RandomState) -> ModelInitState:
         batch = self._family.example_batch(self.spec)
         shapes = map_arrays(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
         # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
@@ -48,36 +61,45 @@ class JaxModel:
         key = dropout_key(jnp.asarray(rng))
         init = functools.partial(self.module.lazy_init, **arguments, train=False, dropout_rate=0.0)
         # One program that runs once: compiled as quickly as can be.
-        variables = dict(jax.jit(init).lower(key).compile({"xla_backend_optimization_level": 0})(key))
+        options: dict[str, Any] = {
+            "xla_backend_optimization_level": 0
+        }  # JAX's annotation knows of no numbers.
+        variables = dict(jax.jit(init).lower(key).compile(options)(key))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
         params, variables = jax_sharding_utils.replicate((params, variables))
         return params, (variables or None)
 
-    def _shapes_known(self) -> Any:
+    def _shapes_known(self) -> ParameterContainer:
         if self._abstract_params is None:
             raise ValueError("The model has no parameters yet: call workload.init_model_fn first.")
         return self._abstract_params
 
     @functools.cached_property
-    def param_shapes(self) -> Any:
+    def param_shapes(self) -> ParameterShapeTree:
         return param_utils.jax_param_shapes(self._shapes_known())
 
     @functools.cached_property
-    def param_types(self) -> Any:
+    def param_types(self) -> ParameterTypeTree:
         return param_utils.jax_param_types(self.param_shapes)
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         return self._to_device(batch, is_local)
 
-    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+    def eval_to_device(self, batch: HostBatch) -> Batch:
         return self._to_device(batch)
 
     # ---- passes ------------------------------------------------------------------------------------------------
 
     def train_forward(
-        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
-    ) -> tuple[Any, Any]:
+        self,
+        params: ParameterContainer,
+        batch: Batch,
+        model_state: ModelAuxiliaryState,
+        rng: RandomState,
+        update_batch_norm: bool,
+        dropout_rate: float | jax.Array,
+    ) -> tuple[Logits, ModelAuxiliaryState]:
         apply = functools.partial(
             self.module.apply,
             {"params": params, **(model_state or {})},
@@ -91,25 +113,34 @@ class JaxModel:
         logits, new_state = apply(mutable=list(model_state))
         return logits, (dict(new_state) if update_batch_norm else model_state)
 
-    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def eval_forward(
+        self, params: ParameterContainer, batch: Batch, model_state: ModelAuxiliaryState
+    ) -> Logits:
         variables = {"params": params, **(model_state or {})}
         args = self._call_args(batch, train=False)
         return self.module.apply(variables, **args, train=False, dropout_rate=0.0)
 
-    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def running_average_forward(
+        self, params: ParameterContainer, batch: Batch, model_state: ModelAuxiliaryState
+    ) -> Logits:
         return self.eval_forward(params, batch, model_state)
 
-    def _eval_outputs(self, params: Any, model_state: Any, batch: Any) -> dict[str, jax.Array]:
+    def _eval_outputs(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Batch
+    ) -> dict[str, jax.Array]:
         if self._family.eval_outputs is not None:
             variables = {"params": params, **(model_state or {})}
             return self._family.eval_outputs(self.module, variables, batch, self.spec)
-        logits = self.eval_forward(params, batch, model_state)
+        # Tuples go to `eval_outputs` of the family.
+        logits = cast(jax.Array, self.eval_forward(params, batch, model_state))
         outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
         if averages.wants_correct(self.spec):
             outputs["correct"] = jnp.argmax(logits, axis=-1) == batch["targets"]
         return outputs
 
-    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+    def eval_step(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Batch
+    ) -> dict[str, np.ndarray]:
         outputs = self._eval_step(params, model_state, batch)
         if jax.process_count() > 1:
             from jax.experimental import multihost_utils
@@ -119,11 +150,11 @@ class JaxModel:
 
     # ---- checks ------------------------------------------------------------------------------------------------
 
-    def check_update(self, params: Any, model_state: Any) -> None:
+    def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
         del model_state
         expected = self._shapes_known()
         wanted, found = jax.tree_util.tree_structure(expected), jax.tree_util.tree_structure(params)
-        if wanted != found:
+        if wanted != found:  # type: ignore[operator]  # The stub of PyTreeDef leaves out its comparison.
             raise SubmissionError(
                 "The submission returned parameters of another structure than the model's: "
                 f"expected {_shorten(wanted)}, got {_shorten(found)}. Return (optimizer_state, params, model_state) "
@@ -138,7 +169,7 @@ class JaxModel:
                     f"{want.dtype}{list(want.shape)}. A submission must not change the model."
                 )
 
-    def has_finite_params(self, params: Any) -> bool:
+    def has_finite_params(self, params: ParameterContainer) -> bool:
         leaves = jax.tree_util.tree_leaves(params)
         return bool(_all_finite(leaves))
 
@@ -148,6 +179,6 @@ def _all_finite(leaves: list[jax.Array]) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
 
 
-def _shorten(value: Any, limit: int = 300) -> str:
+def _shorten(value: object, limit: int = 300) -> str:
     text = str(value)
     return text if len(text) <= limit else text[:limit] + "…"

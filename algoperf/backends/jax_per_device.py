@@ -6,7 +6,7 @@ is called 'batch'. Evaluation and targets are the same as ever: copy 0 of the pa
 statistics averaged over the devices.
 """
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,44 +14,50 @@ import numpy as np
 
 from algoperf.backends.jax_model import JaxModel
 from algoperf.data.batch import map_arrays
+from algoperf.data.stream import Batch as HostBatch
+from algoperf.spec import Batch, ModelAuxiliaryState, ModelInitState, ParameterContainer, RandomState
+
+Tree = TypeVar("Tree")
 
 
 def prepare_jax() -> None:
     """Puts back the name `jax.tree_map`, which JAX 0.6 removed and submissions of that time call."""
     if "tree_map" not in vars(jax):
-        jax.tree_map = jax.tree.map
+        vars(jax)["tree_map"] = jax.tree.map
 
 
-def _replicate(tree: Any) -> Any:
+def _replicate(tree: Tree) -> Tree:
     copies = jax.local_device_count()
     # By way of the host: an array that is tied to all devices would not be spread over them again.
     return jax.tree.map(lambda leaf: jnp.stack([np.asarray(leaf)] * copies), tree)
 
 
-def _first_copy(tree: Any) -> Any:
+def _first_copy(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 class PerDeviceModel(JaxModel):
     """The model with parameters and batches in the per-device layout; see `JaxModel`."""
 
-    def init(self, rng: Any) -> tuple[Any, Any]:
+    def init(self, rng: RandomState) -> ModelInitState:
         params, model_state = super().init(rng)
         return _replicate(params), None if model_state is None else _replicate(model_state)
 
     # Training batches alone: `eval_to_device` stays that of `JaxModel`, because the axis of devices is what a
     # submission's pmap wants, and evaluation is one function over all devices, the same for every submission.
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         assert not is_local  # This layout is for one process.
         copies = jax.local_device_count()
         if self._family.split_over_devices is not None:
             return self._family.split_over_devices(batch, copies)
         return map_arrays(lambda array: array.reshape(copies, -1, *array.shape[1:]), batch)
 
-    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+    def eval_step(
+        self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch: Batch
+    ) -> dict[str, np.ndarray]:
         if model_state:
             model_state = jax.tree.map(lambda leaf: leaf.mean(axis=0), model_state)
         return super().eval_step(_first_copy(params), model_state, batch)
 
-    def check_update(self, params: Any, model_state: Any) -> None:
+    def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
         super().check_update(jax.eval_shape(_first_copy, params), None)

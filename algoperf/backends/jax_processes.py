@@ -5,7 +5,7 @@ import os
 import pickle
 import sys
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -15,6 +15,8 @@ from jax.experimental import multihost_utils
 from algoperf.commands import EXIT_USAGE
 from algoperf.hosts import Hosts
 from algoperf.spec import UsageError
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 64 << 20
 KEY = "algoperf"
@@ -72,8 +74,13 @@ def _give_up(hosts: Hosts) -> None:
     os._exit(EXIT_USAGE)
 
 
+def _store() -> Any:
+    """The store that JAX's processes share; its class is private and has no types."""
+    return distributed.global_state.client
+
+
 def _check_same_number(num_hosts: int) -> None:
-    store = distributed.global_state.client
+    store = _store()
     store.key_value_set(f"{KEY}/num_hosts/{jax.process_index()}", str(num_hosts))
     for host in range(jax.process_count()):
         told = int(store.blocking_key_value_get(f"{KEY}/num_hosts/{host}", 60_000))
@@ -88,18 +95,20 @@ class JaxExchange:
     """See `algoperf.backends.base.Exchange`."""
 
     def __init__(self) -> None:
-        self._store = distributed.global_state.client
+        self._store = _store()
 
     def maximum(self, value: float) -> float:
         # As bytes, because arrays on devices have no float64.
         sent = np.frombuffer(np.float64(value).tobytes(), np.uint8)
         return float(_gather_bytes(sent).view(np.float64).max())
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         is_first = jax.process_index() == 0
         content = np.frombuffer(pickle.dumps(value, protocol=5) if is_first else b"", np.uint8)
         count, last = divmod(len(content), CHUNK_BYTES)
-        count, last = (int(item) for item in multihost_utils.broadcast_one_to_all(np.int32([count, last])))
+        count, last = (
+            int(item) for item in multihost_utils.broadcast_one_to_all(np.array([count, last], np.int32))
+        )
         parts = []
         for number in range(count + 1):
             size = CHUNK_BYTES if number < count else last
@@ -107,7 +116,7 @@ class JaxExchange:
             parts.append(np.asarray(multihost_utils.broadcast_one_to_all(part)).tobytes())
         return value if is_first else pickle.loads(b"".join(parts))
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         content = np.frombuffer(pickle.dumps(value, protocol=5), np.uint8)
         sizes = (
             _gather_bytes(np.frombuffer(np.int64(len(content)).tobytes(), np.uint8)).view(np.int64).ravel()

@@ -2,25 +2,26 @@
 
 import os
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
-from algoperf.backends.base import BoundWorkload, describe_cpus, rows_of_process
-from algoperf.backends.torch_model import TorchModel, unwrap
+from algoperf.backends.base import BoundWorkload, GeneratorState, describe_cpus, rows_of_process
+from algoperf.backends.torch_model import Logits, TorchModel, unwrap
 from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
-from algoperf.spec import LossType, UsageError
+from algoperf.data.stream import Batch as HostBatch
+from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, UsageError
 
 # Optimizer-state entries that can be saved as they are, because no live object hangs on them.
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, PLAIN):
         return True
     if isinstance(value, torch.Tensor):
@@ -28,6 +29,14 @@ def _is_plain(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, PLAIN) and _is_plain(item) for key, item in value.items())
     return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
+
+
+class Saved(TypedDict):
+    """What a checkpoint holds of the model and of the submission."""
+
+    module: dict[str, torch.Tensor]
+    optimizer: dict[str, tuple[str, Any]]
+    """Entry of the optimizer state -> 'state_dict', 'value' or 'skipped', and that."""
 
 
 class TorchBackend:
@@ -56,7 +65,7 @@ class TorchBackend:
         assert not per_device  # A layout of JAX.
         return TorchModel(workload, self, torch_compile)
 
-    def check_optimizer_state(self, state: Any) -> None:
+    def check_optimizer_state(self, state: object) -> None:
         if not isinstance(state, dict):
             raise UsageError(
                 f"init_optimizer_state of a PyTorch submission must return a dict, got {type(state).__name__}."
@@ -71,7 +80,7 @@ class TorchBackend:
     def processes_on_host(self) -> int:
         return int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # Of torchrun, which starts one for each GPU.
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         if not is_local:
             batch = rows_of_process(batch, self.process_index, self.num_processes)
         if self.device.type == "cpu":
@@ -89,27 +98,29 @@ class TorchBackend:
     def root_key(self, seed: int) -> np.ndarray:
         return random_utils.PRNGKey(seed)
 
-    def seed_of(self, key: Any) -> int:
+    def seed_of(self, key: np.ndarray) -> int:
         return int(key[0])
 
-    def step_keys(self, seed: int) -> Callable[[int], tuple[Any, Any, Any]]:
+    def step_keys(self, seed: int) -> random_utils.StepKeys:
         return random_utils.pytorch_step_keys(seed)
 
-    def output_activation(self, logits: Any, loss_type: LossType) -> Any:
+    def output_activation(self, logits: Logits, loss_type: LossType) -> Logits:
         if loss_type in (LossType.SOFTMAX_CROSS_ENTROPY, LossType.CTC_LOSS):
             if isinstance(logits, tuple):  # Speech: (logits, paddings).
                 return torch.softmax(logits[0], dim=-1), *logits[1:]
             return torch.softmax(logits, dim=-1)
         if loss_type is LossType.SIGMOID_CROSS_ENTROPY:
-            return torch.sigmoid(logits)
+            return torch.sigmoid(cast(torch.Tensor, logits))
         return logits
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
-    def save(self, params: Any, model_state: Any, optimizer_state: Any) -> Any:
+    def save(
+        self, params: torch.nn.Module, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
+    ) -> Saved | None:
         if self.process_index:
             return None
-        entries = {}
+        entries: dict[str, tuple[str, Any]] = {}
         for key, value in optimizer_state.items():
             if hasattr(value, "state_dict"):
                 entries[key] = ("state_dict", _to_host(value.state_dict()))
@@ -122,8 +133,12 @@ class TorchBackend:
         return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
 
     def restore(
-        self, saved: Any, params: Any, model_state: Any, optimizer_state: Any
-    ) -> tuple[Any, Any, Any]:
+        self,
+        saved: Saved,
+        params: torch.nn.Module,
+        model_state: ModelAuxiliaryState,
+        optimizer_state: OptimizerState,
+    ) -> tuple[torch.nn.Module, ModelAuxiliaryState, OptimizerState]:
         unwrap(params).load_state_dict(saved["module"])
         for key, (kind, value) in saved["optimizer"].items():
             if kind == "state_dict":
@@ -132,13 +147,17 @@ class TorchBackend:
                 optimizer_state[key] = _to_device(value, self.device)
         return params, model_state, optimizer_state
 
-    def random_state(self) -> Any:
-        state = {"numpy": np.random.get_state(), "python": random.getstate(), "torch": torch.get_rng_state()}
+    def random_state(self) -> GeneratorState:
+        state: GeneratorState = {
+            "numpy": np.random.get_state(),
+            "python": random.getstate(),
+            "torch": torch.get_rng_state(),
+        }
         if self.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state()
         return state
 
-    def set_random_state(self, state: Any) -> None:
+    def set_random_state(self, state: GeneratorState) -> None:
         np.random.set_state(state["numpy"])
         random.setstate(state["python"])
         torch.set_rng_state(state["torch"])
@@ -157,14 +176,14 @@ class TorchBackend:
             return f"{max(1, self.num_processes)} x {torch.cuda.get_device_name()}"
         return describe_cpus(self.num_processes)
 
-    def to_float(self, value: Any) -> float:
+    def to_float(self, value: float | torch.Tensor) -> float:
         return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
 
 
-def _to_host(tree: Any) -> Any:
+def _to_host(tree: object) -> Any:
     if isinstance(tree, torch.Tensor):
         return tree.detach().to("cpu", copy=True)
     if isinstance(tree, dict):
@@ -174,7 +193,7 @@ def _to_host(tree: Any) -> Any:
     return tree
 
 
-def _to_device(tree: Any, device: torch.device) -> Any:
+def _to_device(tree: object, device: torch.device) -> Any:
     if isinstance(tree, torch.Tensor):
         return tree.to(device)
     if isinstance(tree, dict):

@@ -1,7 +1,7 @@
 """A workload's PyTorch module as the functions of the API."""
 
 import contextlib
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -10,10 +10,15 @@ import torch.distributed as dist
 from algoperf import param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.backends.torch_processes import MaskGenerator
+from algoperf.data.stream import Batch as HostBatch
 from algoperf.families import TorchModelFile
 from algoperf.losses import torch_losses
 from algoperf.metrics import averages
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
+from algoperf.spec import Batch, ModelAuxiliaryState
+
+Logits = torch.Tensor | tuple[torch.Tensor, ...]
+"""A tuple where a workload's loss needs more than logits; speech models give (logits, paddings)."""
 
 
 class Processes(Protocol):
@@ -26,7 +31,7 @@ class Processes(Protocol):
     masks: MaskGenerator | None
     """Set by `TorchModel.init` where there are several."""
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of this process's rows of a batch."""
 
 
@@ -52,7 +57,7 @@ class TorchModel:
 
     # ---- parameters --------------------------------------------------------------------------------------------
 
-    def init(self, rng: Any) -> tuple[Any, None]:
+    def init(self, rng: np.ndarray) -> tuple[torch.nn.Module, None]:
         torch.manual_seed(int(rng[0]))
         module = self._family.make_model(self.spec).to(self._backend.device)
         self._shapes = param_utils.pytorch_param_shapes(module)
@@ -77,17 +82,23 @@ class TorchModel:
             self._types = param_utils.pytorch_param_types(self.param_shapes)
         return self._types
 
-    def to_device(self, batch: dict[str, Any], is_local: bool = False) -> Any:
+    def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         return self._arrange(self._backend.to_device(batch, is_local))
 
-    def eval_to_device(self, batch: dict[str, Any]) -> Any:
+    def eval_to_device(self, batch: HostBatch) -> Batch:
         return self.to_device(batch)
 
     # ---- passes ------------------------------------------------------------------------------------------------
 
     def train_forward(
-        self, params: Any, batch: Any, model_state: Any, rng: Any, update_batch_norm: bool, dropout_rate: Any
-    ) -> tuple[Any, None]:
+        self,
+        params: torch.nn.Module,
+        batch: Batch,
+        model_state: ModelAuxiliaryState,
+        rng: np.ndarray,
+        update_batch_norm: bool,
+        dropout_rate: float,
+    ) -> tuple[Logits, None]:
         del model_state, rng
         if not params.training:
             params.train()
@@ -99,27 +110,32 @@ class TorchModel:
         with masks, FrozenRunningStatistics(batch_norm_layers(params)):
             return params(**args, dropout_rate=dropout_rate), None
 
-    def eval_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def eval_forward(self, params: torch.nn.Module, batch: Batch, model_state: ModelAuxiliaryState) -> Logits:
         del model_state
         params.eval()
         with torch.no_grad():
             return params(**self._call_args(batch, train=False), dropout_rate=0.0)
 
-    def running_average_forward(self, params: Any, batch: Any, model_state: Any) -> Any:
+    def running_average_forward(
+        self, params: torch.nn.Module, batch: Batch, model_state: ModelAuxiliaryState
+    ) -> Logits:
         raise ValueError(
             "use_running_average_bn=True goes with JAX only; in PyTorch, call .eval() on the batch-norm layers."
         )
 
-    def _eval_outputs(self, params: Any, batch: Any) -> dict[str, torch.Tensor]:
+    def _eval_outputs(self, params: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         if self._family.eval_outputs is not None:
             return self._family.eval_outputs(unwrap(params), batch, self.spec)
-        logits = self.eval_forward(params, batch, None)
+        # Tuples go to `eval_outputs` of the family.
+        logits = cast(torch.Tensor, self.eval_forward(params, batch, None))
         outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
         if averages.wants_correct(self.spec):
             outputs["correct"] = logits.argmax(dim=-1) == batch["targets"]
         return outputs
 
-    def eval_step(self, params: Any, model_state: Any, batch: Any) -> dict[str, np.ndarray]:
+    def eval_step(
+        self, params: torch.nn.Module, model_state: ModelAuxiliaryState, batch: Batch
+    ) -> dict[str, np.ndarray]:
         del model_state
         was_training = params.training
         params.eval()
@@ -137,7 +153,7 @@ class TorchModel:
 
     # ---- checks ------------------------------------------------------------------------------------------------
 
-    def check_update(self, params: Any, model_state: Any) -> None:
+    def check_update(self, params: object, model_state: object) -> None:
         if not isinstance(params, torch.nn.Module):
             raise SubmissionError(
                 f"The submission returned {type(params).__name__} as parameters; return "
@@ -161,18 +177,18 @@ class TorchModel:
                     f"the model's is torch.float32{list(want.shape_tuple)}. A submission must not change the model."
                 )
 
-    def has_finite_params(self, params: Any) -> bool:
+    def has_finite_params(self, params: torch.nn.Module) -> bool:
         with torch.no_grad():
             return all(bool(torch.isfinite(parameter).all()) for parameter in params.parameters())
 
 
-def unwrap(module: Any) -> torch.nn.Module:
+def unwrap(module: torch.nn.Module) -> torch.nn.Module:
     """The workload's own module inside `DistributedDataParallel`, `DataParallel` and `torch.compile` wrappers."""
     parallel = (torch.nn.parallel.DistributedDataParallel, torch.nn.DataParallel)
     while True:
         if isinstance(module, parallel):
             module = module.module
         elif hasattr(module, "_orig_mod"):
-            module = module._orig_mod
+            module = cast(torch.nn.Module, module._orig_mod)
         else:
             return module

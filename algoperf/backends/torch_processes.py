@@ -1,13 +1,15 @@
 """What PyTorch processes tell each other: by Gloo while all listen, by the store of torchrun at any time."""
 
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from algoperf import pytorch_utils
+
+T = TypeVar("T")
 
 
 class TorchExchange:
@@ -21,12 +23,12 @@ class TorchExchange:
     def maximum(self, value: float) -> float:
         return pytorch_utils.sync_ddp_time(value)
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         values: list[Any] = [None] * dist.get_world_size()
         dist.all_gather_object(values, value)
         return values

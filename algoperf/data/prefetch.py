@@ -21,7 +21,7 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     closed = threading.Event()
     end = object()
 
-    def put(item: Any, error: BaseException | None = None) -> None:
+    def put(item: object, error: BaseException | None = None) -> None:
         while not closed.is_set():
             try:
                 ahead.put((item, error), timeout=0.2)

@@ -4,12 +4,16 @@ import functools
 import queue
 import threading
 from pathlib import Path
-from typing import Any
 
 from algoperf import registry
 from algoperf.backends.base import BoundWorkload
 from algoperf.data import locate
 from algoperf.data.batch import shard_options
+from algoperf.data.stream import DivisibleStream, Position
+from algoperf.spec import Batch as DeviceBatch
+
+Ahead = tuple[DeviceBatch, Position, BaseException | None]
+"""A batch with the position after it, or the error that came in its place."""
 
 
 class TrainingQueue:
@@ -32,7 +36,7 @@ class TrainingQueue:
         seed: int,
         global_batch_size: int,
         data_dir: str | Path | None = None,
-        state: dict[str, Any] | None = None,
+        state: Position | None = None,
     ):
         folder = locate.ready_folder(workload.spec, data_dir or workload.data_dir)
         backend = workload.backend
@@ -41,8 +45,9 @@ class TrainingQueue:
             self._stream = workload.data_module.train_stream(
                 workload.spec, folder, seed, global_batch_size, **shards
             )
-        is_local = backend.num_processes > 1 and hasattr(self._stream, "keep_rows")
-        if is_local:
+        is_local = False
+        if backend.num_processes > 1 and isinstance(self._stream, DivisibleStream):
+            is_local = True
             share = global_batch_size // backend.num_processes
             self._stream.keep_rows(slice(backend.process_index * share, (backend.process_index + 1) * share))
         self._to_device = functools.partial(workload.model.to_device, is_local=is_local)
@@ -51,7 +56,7 @@ class TrainingQueue:
         self._state = self._stream.state()
         self._closed = threading.Event()
         self._error: BaseException | None = None
-        self._ahead: queue.Queue[Any] | None = None
+        self._ahead: queue.Queue[Ahead] | None = None
         depth = workload.data_module.PREFETCH
         if depth:
             self._ahead = queue.Queue(depth)
@@ -62,11 +67,12 @@ class TrainingQueue:
         try:
             while not self._closed.is_set():
                 batch = self._to_device(next(self._stream))
-                self._put((batch, self._stream.state()))
+                self._put((batch, self._stream.state(), None))
         except BaseException as error:
-            self._put((error, None))
+            self._put(({}, {}, error))
 
-    def _put(self, item: Any) -> None:
+    def _put(self, item: Ahead) -> None:
+        assert self._ahead is not None  # The thread that calls this is started with it.
         while not self._closed.is_set():
             try:
                 self._ahead.put(item, timeout=0.2)
@@ -77,7 +83,7 @@ class TrainingQueue:
     def __iter__(self) -> "TrainingQueue":
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> DeviceBatch:
         if self._closed.is_set():
             raise StopIteration
         if self._ahead is None:
@@ -85,14 +91,13 @@ class TrainingQueue:
             self._state = self._stream.state()
             return batch
         if self._error is None:
-            batch, state = self._ahead.get()
-            self._error = batch if state is None else None
+            batch, state, self._error = self._ahead.get()
         if self._error is not None:
             raise self._error
         self._state = state
         return batch
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Position:
         """JSON-able position after the last batch that was handed out."""
         return self._state
 

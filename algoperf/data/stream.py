@@ -1,11 +1,13 @@
 """Endless training batches with a position that can be saved: what every workload's pipeline is made of."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 Batch = dict[str, np.ndarray]
+Position = dict[str, int]
+"""Where a stream is; what the numbers count is its own affair."""
 
 
 class Stream(Protocol):
@@ -15,16 +17,24 @@ class Stream(Protocol):
 
     def __next__(self) -> Batch: ...
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Position:
         """JSON-able position just after the last batch that was returned."""
         ...
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Position) -> None:
         """Continues with the batch after that position."""
         ...
 
-    # Optional: keep_rows(rows: slice) makes only these rows of every batch, for one of several processes. Without
-    # it every process makes whole batches and keeps its share.
+
+@runtime_checkable
+class DivisibleStream(Stream, Protocol):
+    """One that can make a share of every batch, for one of several processes.
+
+    Without, every process makes whole batches and keeps its share.
+    """
+
+    def keep_rows(self, rows: slice) -> None:
+        """From now on batches have only these of their rows."""
 
 
 def epoch_permutation(seed: int, epoch: int, size: int) -> np.ndarray:
@@ -63,6 +73,7 @@ class ShuffledStream:
             start = position * self._batch_size
             indices = self._epoch_order(epoch)[start : start + self._batch_size]
         else:
+            # A batch of several epochs, each in its own order, so that every example is seen equally often.
             flat = np.arange(self._next_batch * self._batch_size, (self._next_batch + 1) * self._batch_size)
             epoch = int(flat[0] // self._size)
             parts = [
@@ -77,8 +88,8 @@ class ShuffledStream:
         """From now on batches have only these of their rows."""
         self._rows = rows
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Position:
         return {"next_batch": self._next_batch}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Position) -> None:
         self._next_batch = int(state["next_batch"])

@@ -9,7 +9,7 @@ With stride 2 and 512 channels the forward pass, too, is faster in strips. Accel
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import flax.linen as nn
 import jax
@@ -24,6 +24,11 @@ _LEAST_STRIDED_PIXELS = 1024
 _LEAST_STRIP_CHANNELS = 128
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
+T = TypeVar("T")
+Carry = TypeVar("Carry")
+Result = TypeVar("Result")
+Strip = tuple[tuple[jax.Array, jax.Array], tuple[int, int]]
+"""((first image, first row), (images, rows)) of the output."""
 
 
 def conv2d(
@@ -79,10 +84,10 @@ def _conv_with_strips(
     num_outputs = kernel.shape[3]
     matrix = kernel.reshape(-1, num_outputs)
 
-    def convolve(nothing: None, patches: jax.Array, _) -> tuple[None, jax.Array]:
+    def convolve(nothing: None, patches: jax.Array, _: Strip) -> tuple[None, jax.Array]:
         return None, patches @ matrix
 
-    _, y = _scan_strips(convolve, None, x_BHWC, size, kernel.shape[:2], strides, padding)
+    _, y = _scan_strips(convolve, None, x_BHWC, size, _pair(kernel.shape[:2]), strides, padding)
     return y.reshape(*size, num_outputs)
 
 
@@ -95,7 +100,7 @@ def _backward(
 ):
     x_BHWC, kernel = kept
     _, input_vjp = jax.vjp(lambda x: _xla_conv(x, kernel, strides, padding), x_BHWC)
-    grad_kernel = kernel_gradient(x_BHWC, grad_BHWO, kernel.shape[:2], padding, strides)
+    grad_kernel = kernel_gradient(x_BHWC, grad_BHWO, _pair(kernel.shape[:2]), padding, strides)
     return input_vjp(grad_BHWO)[0], grad_kernel
 
 
@@ -123,26 +128,27 @@ def kernel_gradient(
     """
     num_inputs, num_outputs = x_BHWC.shape[-1], grad_BHWO.shape[-1]
 
-    def add_strip(total: jax.Array, patches: jax.Array, strip: tuple) -> tuple[jax.Array, None]:
+    def add_strip(total: jax.Array, patches: jax.Array, strip: Strip) -> tuple[jax.Array, None]:
         (image, row), (images, rows) = strip
         sizes = images, rows, *grad_BHWO.shape[2:]
         grads = lax.dynamic_slice(grad_BHWO, (image, row, 0, 0), sizes)
         return total + patches.T @ grads.reshape(-1, num_outputs), None
 
     zero = jnp.zeros((window[0] * window[1] * num_inputs, num_outputs), x_BHWC.dtype)
-    total, _ = _scan_strips(add_strip, zero, x_BHWC, grad_BHWO.shape[:3], window, strides, padding)
+    size = grad_BHWO.shape[0], grad_BHWO.shape[1], grad_BHWO.shape[2]
+    total, _ = _scan_strips(add_strip, zero, x_BHWC, size, window, strides, padding)
     return total.reshape(*window, num_inputs, num_outputs)
 
 
 def _scan_strips(
-    function: Callable[..., tuple[Any, Any]],
-    carry: Any,
+    function: Callable[[Carry, jax.Array, Strip], tuple[Carry, Result]],
+    carry: Carry,
     x_BHWC: jax.Array,
     output_size: tuple[int, int, int],
     window: tuple[int, int],
     strides: tuple[int, int],
     padding: Padding,
-) -> tuple[Any, Any]:
+) -> tuple[Carry, Result]:
     """`lax.scan` over strips of the output.
 
     Args:
@@ -163,7 +169,7 @@ def _scan_strips(
     source_size = images, row_span + window[0] - 1, *padded.shape[2:]
     offsets = [(i, j) for i in range(window[0]) for j in range(window[1])]
 
-    def take_strip(carry: Any, strip: jax.Array) -> tuple[Any, Any]:
+    def take_strip(carry: Carry, strip: jax.Array) -> tuple[Carry, Result]:
         image, row = strip // (height // rows) * images, strip % (height // rows) * rows
         source = lax.dynamic_slice(padded, (image, row * strides[0], 0, 0), source_size)
         patches = jnp.concatenate(
@@ -185,6 +191,12 @@ def _strip_size(batch: int, height: int, width: int) -> tuple[int, int]:
     rows = max(_divisors(height, _STRIP_PIXELS // width))
     images = max(_divisors(batch, _STRIP_PIXELS // (height * width))) if rows == height else 1
     return images, rows
+
+
+def _pair(values: Sequence[T]) -> tuple[T, T]:
+    """One for height, one for width."""
+    height, width = values
+    return height, width
 
 
 def _divisors(number: int, limit: int) -> list[int]:
@@ -212,13 +224,15 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x_BHWC: jax.Array) -> jax.Array:
-        window = tuple(self.kernel_size)
-        strides = (self.strides,) * 2 if isinstance(self.strides, int) else tuple(self.strides)
-        padding = self.padding
-        if isinstance(padding, int):
-            padding = ((padding, padding),) * 2
-        elif isinstance(padding, str):
-            padding = tuple(lax.padtype_to_pads(x_BHWC.shape[1:3], window, strides, padding))
+        window = _pair(self.kernel_size)
+        strides = (self.strides, self.strides) if isinstance(self.strides, int) else _pair(self.strides)
+        padding: Padding
+        if isinstance(self.padding, int):
+            padding = ((self.padding, self.padding),) * 2
+        elif isinstance(self.padding, str):
+            padding = _pair(lax.padtype_to_pads(x_BHWC.shape[1:3], window, strides, self.padding))
+        else:
+            padding = self.padding
         kernel = self.param("kernel", self.kernel_init, (*window, x_BHWC.shape[-1], self.features))
         y_BHWO = conv2d(x_BHWC, kernel, strides, padding)
         if self.use_bias:

@@ -35,6 +35,11 @@ class BatchNorm2d(nn.BatchNorm2d):
       momentum: weight of the new batch in the running statistics; 0.1 is Flax's momentum of 0.9.
     """
 
+    # PyTorch's own layer may lack each of them; this one has them all.
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
+
     def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1):
         super().__init__(num_features, eps=eps, momentum=momentum)
 
@@ -53,7 +58,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         with torch.no_grad():
             # What PyTorch adds to it is unbiased: count / (count - 1) too large.
             kept = self.running_var * (1 - self.momentum)
-            self.running_var.copy_(torch.lerp(variance, kept, 1 / count))
+            self.running_var.copy_(variance.lerp(kept, 1 / count))
         return y_BCHW
 
     def _global_batch(self, x_BCHW: Tensor) -> Tensor:

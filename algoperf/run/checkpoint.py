@@ -2,6 +2,7 @@
 
 import contextlib
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=_step_of, reverse=True)
 
 
-def save(folder: Path, global_step: int, content: dict[str, Any], keep_older: bool = False) -> Path:
+def save(folder: Path, global_step: int, content: Mapping[str, object], keep_older: bool = False) -> Path:
     """Writes `checkpoint_<global_step>`; a crash at any moment leaves a complete older one.
 
     Args:

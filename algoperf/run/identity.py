@@ -17,7 +17,7 @@ SOURCE = "submission_source"
 
 
 def identity_of(
-    settings: RunSettings, workload: WorkloadSpec, submission_source: str, point: Mapping[str, Any] | None
+    settings: RunSettings, workload: WorkloadSpec, submission_source: str, point: Mapping[str, object] | None
 ) -> Identity:
     """The identity of a trial.
 
@@ -41,11 +41,11 @@ class Difference:
     """The first thing in which two identities differ."""
 
     key: str
-    stored: Any
-    wanted: Any
+    stored: object
+    wanted: object
 
 
-def difference(stored: Mapping[str, Any], wanted: Identity) -> Difference | None:
+def difference(stored: Mapping[str, object], wanted: Identity) -> Difference | None:
     """Where a stored identity is another one; what an older version did not store counts as equal."""
     for key, value in wanted.items():
         if key in stored and stored[key] != value:
@@ -53,7 +53,7 @@ def difference(stored: Mapping[str, Any], wanted: Identity) -> Difference | None
     return None
 
 
-def check_same(stored: Mapping[str, Any], wanted: Identity, folder: Path) -> None:
+def check_same(stored: Mapping[str, object], wanted: Identity, folder: Path) -> None:
     """Raises UsageError where a trial's folder holds another trial than the one that is wanted."""
     found = difference(stored, wanted)
     if found is not None:

@@ -9,7 +9,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from types import FrameType
+from typing import TypeVar, cast
 
 from algoperf.backends.base import Backend, exchange_of
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
@@ -29,7 +30,8 @@ def from_first(backend: Backend, make: Callable[[], T]) -> T:
     """What `make` gives on process 0, on every process; its UsageError is raised on all."""
     if backend.num_processes == 1:
         return make()
-    value, problem = None, None
+    value: T | None = None
+    problem: str | None = None
     if backend.process_index == 0:
         try:
             value = make()
@@ -38,10 +40,10 @@ def from_first(backend: Backend, make: Callable[[], T]) -> T:
     value, problem = exchange_of(backend).broadcast((value, problem))
     if problem is not None:
         raise UsageError(problem)
-    return value
+    return cast(T, value)
 
 
-def check_same_settings(backend: Backend, settings: Mapping[str, Any]) -> None:
+def check_same_settings(backend: Backend, settings: Mapping[str, object]) -> None:
     """To be called by all processes at once; costs nothing with a single one.
 
     Raises:
@@ -164,7 +166,7 @@ def _sigterm_grace_period(backend: Backend) -> Iterator[None]:
         yield
         return
 
-    def end(number: int, frame: Any) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         del frame
         # Meanwhile the failure watcher records why and ends this process.
         time.sleep(3 * POLL_SEC)

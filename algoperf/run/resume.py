@@ -8,10 +8,12 @@ from typing import Any
 from algoperf import tuning
 from algoperf.backends.base import Backend
 from algoperf.data.queue import TrainingQueue
+from algoperf.data.stream import Position
 from algoperf.run import checkpoint, clock
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
 from algoperf.run.training import TrialState
+from algoperf.spec import Hyperparameters
 
 TREES = ("params", "model_state", "optimizer_state")
 """Fields of `TrialState` that only a backend can write down."""
@@ -26,7 +28,7 @@ class SavedRun:
     """Parameters, model state and optimizer state, as `Backend.save` gives them."""
     state: TrialState
     """The rest of the trial's state; `TREES` are None."""
-    queue: dict[str, Any]
+    queue: Position
     """Position of the training queue."""
     random_states: tuple[Any, ...]
     """Of the global generators, of each process."""
@@ -120,7 +122,7 @@ class Checkpoints:
         backend: Backend,
         ledger: clock.Ledger,
         queue: TrainingQueue | None,
-        hyperparameters: Any,
+        hyperparameters: Hyperparameters | None,
         earlier: SavedRun | None,
     ):
         self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue

@@ -16,7 +16,7 @@ from algoperf.data.queue import TrainingQueue
 from algoperf.run import clock, processes, progress, resume
 from algoperf.run.config import TrialConfig
 from algoperf.run.training import TrialState
-from algoperf.spec import UsageError
+from algoperf.spec import Hyperparameters, UsageError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def _warnings(config: TrialConfig) -> tuple[str, ...]:
     return (busy,)
 
 
-def _workload(config: TrialConfig, hyperparameters: Any) -> Workload:
+def _workload(config: TrialConfig, hyperparameters: Hyperparameters | None) -> Workload:
     """Bound; its model is yet to be initialised."""
     workload = Workload(
         config.workload,
@@ -179,8 +179,9 @@ def _workload(config: TrialConfig, hyperparameters: Any) -> Workload:
         torch_compile=config.torch_compile,
         per_device=config.submission.uses_pmap,
     )
-    if config.submission.leaves_dropout_to_harness and hasattr(hyperparameters, "dropout_rate"):
-        workload.default_dropout_rate = hyperparameters.dropout_rate
+    if config.submission.leaves_dropout_to_harness:
+        default = workload.default_dropout_rate
+        workload.default_dropout_rate = getattr(hyperparameters, "dropout_rate", default)
     return workload
 
 
@@ -188,7 +189,7 @@ def _with_optimizer_state(
     config: TrialConfig,
     backend: Backend,
     workload: Workload,
-    hyperparameters: Any,
+    hyperparameters: Hyperparameters | None,
     state: TrialState,
     seeds: Mapping[str, int],
 ) -> TrialState:
@@ -215,7 +216,7 @@ def _progress(config: TrialConfig, is_main: bool) -> progress.Progress:
 def _open_records(
     config: TrialConfig,
     backend: Backend,
-    meta_data: Mapping[str, Any],
+    meta_data: Mapping[str, object],
     preemption_count: int,
     last_step: int,
 ) -> records.MetricsLogger:

@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from types import FrameType
 
 from algoperf.run.training import TrainingLoop
 
@@ -13,7 +13,7 @@ from algoperf.run.training import TrainingLoop
 def stopping(loop: TrainingLoop) -> Iterator[None]:
     """SIGINT and SIGTERM ask the loop to stop at the next step; a second SIGINT stops at once."""
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         del frame
         if loop.stop_signal and number == signal.SIGINT:
             raise KeyboardInterrupt

@@ -103,7 +103,7 @@ def _points(settings: RunSettings, suite: suites.Suite, file: Path) -> list[Poin
     per_study = suite.ruleset(settings.tuning_ruleset).num_trials
     wanted = max(settings.num_tuning_trials or 1, settings.trial or 1, settings.hparam_end_index or 1)
     # A space with fewer points than a study has trials is fine as long as nobody asks for more.
-    count = max(wanted, min(per_study, tuning.num_distinct(space)))
+    count = int(max(wanted, min(per_study, tuning.num_distinct(space))))  # Finite, as one of them is.
     return list(tuning.draw_points(space, count, settings.rng_seed, settings.study, per_study))
 
 
@@ -143,14 +143,11 @@ def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:
     known = suite.known_targets.get(workload.name)
     if known is None:
         return workload
+    # The metric is the workload's own; a suite only says what to reach, and in what time.
     changes: dict[str, Any] = {
-        "validation_target_value": known.validation_target,
-        "max_allowed_runtime_sec": known.runtime_budget_sec,
-        "eval_period_time_sec": known.eval_period_sec,
+        name: getattr(known, own)
+        for own, name in suites.NAME_IN_WORKLOAD.items()
+        if own not in ("metric_name", "higher_is_better") and getattr(known, own) is not None
     }
-    if known.test_target is not None:
-        changes["test_target_value"] = known.test_target
-    if known.step_hint is not None:
-        changes["step_hint"] = known.step_hint
     check_target(workload.name, "validation_target_value", known.metric_name, known.validation_target)
     return dataclasses.replace(workload, **changes)

@@ -133,9 +133,10 @@ def read(folder: Path | str) -> Summary | None:
     return _migrated(content)
 
 
-def _migrated(content: Mapping[str, Any]) -> Summary:
+def _migrated(content: Mapping[str, object]) -> Summary:
     """Summaries without a version have the same keys, where they have them: their own are not always all there."""
-    return Summary(**{**{name: content[name] for name in _STORED if name in content}, "version": VERSION})
+    known: dict[str, Any] = {name: content[name] for name in _STORED if name in content}
+    return Summary(**{**known, "version": VERSION})
 
 
 # ---- for people --------------------------------------------------------------------------------------------------

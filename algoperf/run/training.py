@@ -15,8 +15,9 @@ from typing import Any
 from algoperf.backends.base import SubmissionError, exchange_of
 from algoperf.bound_workload import Workload
 from algoperf.evaluation import SPLITS
+from algoperf.random_utils import StepKeys
 from algoperf.run import clock, due
-from algoperf.spec import Interrupted, TrainingCompleteError
+from algoperf.spec import Batch, Hyperparameters, Interrupted, TrainingCompleteError
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -78,11 +79,11 @@ class TrainingLoop:
         self,
         workload: Workload,
         submission: types.ModuleType,
-        hyperparameters: Any,
+        hyperparameters: Hyperparameters | None,
         state: TrialState,
-        queue: Iterator[Any],
+        queue: Iterator[Batch],
         ledger: clock.Ledger,
-        keys: Callable[[int], tuple[Any, Any, Any]],
+        keys: StepKeys,
         options: LoopOptions,
         wants_train_state: bool = False,
         on_evaluation: Callable[[TrialState, dict[str, float]], None] = lambda state, metrics: None,
@@ -352,7 +353,7 @@ class TrainingLoop:
         self._model.check_update(state.params, state.model_state)
 
 
-def _no_triple(function: str, returned: Any) -> SubmissionError:
+def _no_triple(function: str, returned: object) -> SubmissionError:
     size = f" of {len(returned)} items" if isinstance(returned, (tuple, list)) else ""
     return SubmissionError(
         f"{function} must return (optimizer_state, params, model_state), got {type(returned).__name__}{size}."

@@ -126,11 +126,11 @@ def update_params(
     mean_loss = functools.partial(_mean_loss, workload, model, model_state, batch, rng, options)
     loss, model_state = constants.gradient(mean_loss, model)
 
-    is_logging_due = global_step % LOG_EVERY_STEPS == 0 and workload.metrics_logger is not None
+    logger = workload.metrics_logger if global_step % LOG_EVERY_STEPS == 0 else None
     if options.grad_clip is not None:
         # Scales by min(1, grad_clip / (norm + 1e-6)) and returns the norm before clipping.
         grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.grad_clip)
-    elif is_logging_due:
+    elif logger is not None:
         grads = [param.grad for param in model.parameters() if param.grad is not None]
         grad_norm = torch.nn.utils.get_total_norm(grads)
 
@@ -139,10 +139,10 @@ def update_params(
         group["lr"] = learning_rate
     optimizer.step()
 
-    if is_logging_due:
+    if logger is not None:
         # Device scalars: the logger reads them when they are ready, this step does not wait.
         metrics = {"loss": loss, "grad_norm": grad_norm}
-        workload.metrics_logger.append_scalar_metrics(metrics, global_step)
+        logger.append_scalar_metrics(metrics, global_step)
     return optimizer_state, model, model_state
 
 

@@ -29,7 +29,7 @@ class Options:
     """The flags."""
 
     budgets: tuple[int, ...] = (1, 5, 20)
-    """Numbers of trials."""
+    """Tuning budgets, in trials."""
     num_samples: int | None = None
     """Simulated tunings (10000)."""
     seed: int = 0
@@ -49,6 +49,7 @@ def _whole_number(text: str | int) -> int:
 
 def simulate(costs: np.ndarray, k: int, num_samples: int, rng: np.random.Generator) -> np.ndarray:
     """(num_samples,) the least of k costs, drawn with replacement, repeated."""
+    # All samples at once would take gigabytes for a budget of some hundred trials.
     per_batch = max(1, BATCH_BYTES // (8 * k))
     parts = []
     for start in range(0, num_samples, per_batch):
@@ -59,6 +60,7 @@ def simulate(costs: np.ndarray, k: int, num_samples: int, rng: np.random.Generat
 
 def order_statistics(samples: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """(levels,) the samples at which the empirical distribution reaches each level; infinite ones are samples too."""
+    # The allowance is for products that should be whole numbers and come out a little above.
     positions = np.ceil(np.asarray(levels) * len(samples) - 1e-9).astype(int) - 1
     return np.sort(samples)[np.maximum(positions, 0)]
 
@@ -75,31 +77,31 @@ class BestOfBudget:
 
 
 def simulate_budgets(
-    costs: np.ndarray, budgets: Sequence[int], *, num_samples: int = NUM_SAMPLES, seed: int = 0
+    costs: np.ndarray, tuning_budgets: Sequence[int], *, num_samples: int = NUM_SAMPLES, seed: int = 0
 ) -> list[BestOfBudget]:
-    """Quantiles of the best of k trials for each budget k, simulated and exact.
+    """Quantiles of the best of k trials for each tuning budget k, simulated and exact.
 
     Args:
       costs: (n,) results of the sweep, lower is better; infinite where a trial has none, which is worst.
-      budgets: numbers of trials; each at least 1.
+      tuning_budgets: numbers of trials; each at least 1.
       num_samples: repetitions of the simulation.
       seed: of the draws.
 
     Raises:
       UsageError: for a budget or a number of samples below 1.
     """
-    for budget in budgets:
-        if budget < 1:
-            raise UsageError(f"--budgets must be 1 or more trials, got {budget}.")
+    for num_trials in tuning_budgets:
+        if num_trials < 1:
+            raise UsageError(f"--budgets must be 1 or more trials, got {num_trials}.")
     check_num_samples(num_samples)
     rng, ordered = np.random.default_rng(seed), np.sort(costs)
     return [
         BestOfBudget(
-            budget,
-            order_statistics(simulate(costs, budget, num_samples, rng), QUANTILES),
-            exact_quantiles(ordered, budget, QUANTILES),
+            num_trials,
+            order_statistics(simulate(costs, num_trials, num_samples, rng), QUANTILES),
+            exact_quantiles(ordered, num_trials, QUANTILES),
         )
-        for budget in budgets
+        for num_trials in tuning_budgets
     ]
 
 

@@ -108,6 +108,7 @@ def _choice(name: str, runs: Sequence[SweepTrial], setting: TargetSetting, noise
 
 def _gap(cost: float, setting: TargetSetting, metric: Metric, noise: float) -> float:
     difference = cost - float(metric.costs(setting.validation_target))
+    # Reruns that are all equal have no noise: any difference then is infinitely many standard deviations.
     return difference / noise if noise else np.copysign(np.inf, difference) if difference else 0.0
 
 
@@ -118,6 +119,7 @@ def notes_on(one: Calibration) -> list[str]:
         notes.append(
             f"Warning: {name}: {one.num_hits} of {one.num_points} points reach the targets: they are too easy."
         )
+    # The median, because the best of many points is near the target in any sweep that was worth making.
     middle = [choice.median_gap for choice in one.algorithms]
     if middle and max(middle) < CLEAR:
         notes.append(

@@ -81,6 +81,8 @@ def weights_without_replacement(num_results: int, max_trials: int) -> np.ndarray
     def log_choose(n: np.ndarray | int, of: np.ndarray) -> np.ndarray:
         return gammaln(n + 1.0) - gammaln(of + 1.0) - gammaln(n - of + 1.0)
 
+    # By logarithms, because the binomials overflow from some hundred trials on. Where k exceeds what is left they are
+    # undefined, and are replaced below.
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.exp(log_choose(rest, k - 1) - log_choose(num_results, k))
     weights = np.where(k - 1 <= rest, weights, 0.0)
@@ -109,6 +111,7 @@ def expected_best(
     n = len(costs)
     k = max_trials or n
     finite = np.isfinite(costs)
+    # Means of infinite costs would be infinite: failed trials count as the worst that succeeded.
     ordered = np.sort(np.where(finite, costs, costs[finite].max()))
     weights = weights_with_replacement(n, k)
     rng = np.random.default_rng(seed)

@@ -145,10 +145,11 @@ def entry(name: str, among_best: Sequence[Any], everywhere: Sequence[Any], widen
     if name not in (*RANGED, "one_minus_beta1") and (not numbers or len(set(everywhere)) <= MAX_DISCRETE):
         return {"feasible_points": sorted(set(among_best)) if numbers else _distinct(among_best)}
     low, high = min(among_best), max(among_best)
-    if low <= 0:
+    if low <= 0:  # No logarithm.
         return {"min": low, "max": high, "scaling": "linear"}
     if name == "one_minus_beta1":
         return {"min": round_outward(low, -1), "max": min(1.0, round_outward(high, 1)), "scaling": "log"}
+    # By a factor, because the scale is logarithmic: both ends move equally far.
     return {"min": low / widen, "max": high * widen, "scaling": "log"}
 
 
@@ -177,6 +178,7 @@ def round_outward(value: float, direction: int) -> float:
     """
     exponent = math.floor(math.log10(value))
     digit = value / 10.0**exponent
+    # 0.02 is a little more than 2e-2 in binary, and is to stay what it is.
     rounded = math.ceil(digit - 1e-9) if direction > 0 else math.floor(digit + 1e-9)
     return float(f"{rounded}e{exponent}")
 
@@ -192,10 +194,12 @@ def replace_outliers(
     names = [name for name in RANGED if all(point.get(name, 0) > 0 for point in table.points)]
     logs = np.array([[math.log(point[name]) for name in names] for point in table.points])
     chosen, replacements = list(best), list[Replacement]()
+    # Of two points, neither is the outlier.
     if tolerance == 0 or len(best) < 3 or not names:
         return chosen, replacements
     degradations = table.degradations()
     for row, workload in enumerate(table.workloads):
+        # Against the others as they are now: one outlier that has been replaced does not excuse the next one.
         others = logs[[index for position, index in enumerate(chosen) if position != row]]
         low, high = others.min(axis=0), others.max(axis=0)
         beyond = np.maximum(low - logs[chosen[row]], logs[chosen[row]] - high)

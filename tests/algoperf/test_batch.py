@@ -49,5 +49,8 @@ def test_only_families_that_cut_their_batches_themselves_are_told_the_number_of_
     class Cuts:
         SHARDED = True
 
+    class Rows:
+        SHARDED = False  # As `families.DataFile` has it by default.
+
     assert batches.shard_options(Cuts, 8) == {"num_shards": 8}
-    assert batches.shard_options(object, 8) == {}
+    assert batches.shard_options(Rows, 8) == {}

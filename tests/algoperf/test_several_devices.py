@@ -14,7 +14,8 @@ BODY = """
 import json, os, random, signal, time
 from unittest import mock
 from algoperf import records
-from algoperf import evaluation, processes
+from algoperf import evaluation
+from algoperf.run import processes
 from algoperf.spec import UsageError
 from harness import digits, run_trial, sgd, submission, trial_config
 

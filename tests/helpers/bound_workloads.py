@@ -100,7 +100,7 @@ class Bound:
 
     def evaluate(self, params, model_state):
         """Outputs of the evaluation batch, as NumPy."""
-        batch = self.workload.backend.to_device(self.eval_batch)
+        batch = self.workload.model.eval_to_device(self.eval_batch)
         return self.workload.model.eval_step(params, model_state, batch)
 
     def metrics_of(self, outputs):

@@ -87,6 +87,7 @@ class Dlrm(nn.Module):
         if model.use_layer_norm:
             self.embed_ln = nn.LayerNorm(embed_dim, LAYER_NORM_EPSILON)
         columns_P = torch.from_numpy(upper_triangle(1 + NUM_CATEGORICAL))
+        self.interaction_columns: Tensor
         self.register_buffer("interaction_columns", columns_P, persistent=False)
         top_in = dims[-1] + (NUM_CATEGORICAL * embed_dim if model.use_resnet else len(columns_P))
         *hidden_dims, num_logits = model.mlp_top_dims

@@ -69,7 +69,8 @@ class RowLayout:
     @functools.cached_property
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Categorical features of 4, of 2 and of 1 byte: in each row the next one follows the one before."""
-        return tuple(np.flatnonzero(self.widths == width) for width in (4, 2, 1))
+        four, two, one = (np.flatnonzero(self.widths == width) for width in (4, 2, 1))
+        return four, two, one
 
     def unpack(self, rows: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> None:
         """Packed rows -> what a model takes.

@@ -189,7 +189,7 @@ def convert_day(folder: Path, day: sources.Day, config: dict[str, Any]) -> int:
         for path in day.files:
             for rows in sources.read_rows(path, layout):
                 file.write(rows)
-                digest.update(rows)
+                digest.update(rows.data)
                 num_rows += len(rows)
     record = {
         "made_of": _made_of(day, config),

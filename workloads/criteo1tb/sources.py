@@ -27,7 +27,8 @@ try:  # Intel's inflate takes a third of zlib's time.
     from isal import igzip, isal_zlib
 
     open_gzip = igzip.open
-    _DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error)
+    # isal's stub declares its exception class as an exception.
+    _DAMAGE: tuple[type[Exception], ...] = (OSError, EOFError, zlib.error, isal_zlib.error)  # type: ignore[assignment]
 except ImportError:
     open_gzip = gzip.open
     _DAMAGE = (OSError, EOFError, zlib.error)
@@ -87,7 +88,7 @@ def read_rows(path: Path, layout: RowLayout, block_bytes: int = BLOCK_BYTES) -> 
     """
     parser = parsing.Parser(layout)
     text = np.zeros(block_bytes + parsing.SLACK_BYTES, np.uint8)
-    view = memoryview(text)
+    view = text.data
     rows = np.zeros((ROWS_AT_A_TIME, layout.row_bytes), np.uint8)
     num_lines = size = 0
     with open_gzip(path, "rb") if path.suffix == ".gz" else path.open("rb", buffering=0) as file:

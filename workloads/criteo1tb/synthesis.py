@@ -105,7 +105,8 @@ def make_world(bucket_counts: tuple[int, ...]) -> World:
     sizes = [min(count, MOST_VALUES) for count in bucket_counts]
 
     def vectors(pair: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        return tuple(rng.standard_normal((sizes[column], NUM_FACTORS)) for column in pair)
+        first, second = (rng.standard_normal((sizes[column], NUM_FACTORS)) for column in pair)
+        return first, second
 
     tokens = rng.choice(2**32, sum(sizes), replace=False)
     tokens = np.array([b"%08x" % token for token in tokens], object)

@@ -4,6 +4,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -184,7 +185,7 @@ def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
 def eval_outputs(model: UNet, variables: dict, batch: dict, spec: WorkloadSpec) -> dict[str, jax.Array]:
     """`ssim` and `loss` of each slice."""
     del spec
-    output = model.apply(variables, batch["inputs"], train=False, dropout_rate=0.0)
+    output = cast(jax.Array, model.apply(variables, batch["inputs"], train=False, dropout_rate=0.0))
     scales = (batch[key] for key in ("mean", "std", "volume_max"))
     loss = mean_absolute_error(batch["targets"], output)["per_example"]
     return {"ssim": ssim(output, batch["targets"], *scales), "loss": loss}

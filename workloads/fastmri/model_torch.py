@@ -52,13 +52,12 @@ class ConvBlock(nn.Module):
         super().__init__()
         # AlgoPerf's names of the convolutions. Its norms are in the same list; here they have names by which they are
         # told from weights of convolutions (`algoperf.param_utils`).
-        self.conv_layers = nn.ModuleDict(
-            {
-                "0": nn.Conv2d(inputs, features, 3, padding=1, bias=False),
-                "4": nn.Conv2d(features, features, 3, padding=1, bias=False),
-            }
-        )
-        for conv in self.conv_layers.values():
+        convs = {
+            "0": nn.Conv2d(inputs, features, 3, padding=1, bias=False),
+            "4": nn.Conv2d(features, features, 3, padding=1, bias=False),
+        }
+        self.conv_layers = nn.ModuleDict(convs)
+        for conv in convs.values():
             lecun_normal_(conv.weight, fan_in=conv.weight[0].numel())
         self.norm_layers = None
         if use_layer_norm:
@@ -80,8 +79,9 @@ class TransposeConvBlock(nn.Module):
 
     def __init__(self, inputs: int, features: int, use_tanh: bool):
         super().__init__()
-        self.layers = nn.ModuleList([nn.ConvTranspose2d(inputs, features, 2, stride=2, bias=False)])
-        lecun_normal_(self.layers[0].weight, fan_in=4 * inputs)
+        conv = nn.ConvTranspose2d(inputs, features, 2, stride=2, bias=False)
+        self.layers = nn.ModuleList([conv])
+        lecun_normal_(conv.weight, fan_in=4 * inputs)
         self.activation = Activation(use_tanh)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -106,6 +106,7 @@ class UNet(nn.Module):
         blocks = [ConvBlock(inputs, features, **options) for inputs, features in upwards]
         head = nn.Conv2d(num_channels, 1, 1)
         lecun_normal_(head.weight, fan_in=num_channels)
+        assert head.bias is not None
         nn.init.zeros_(head.bias)
         # The head is the last block's neighbour: AlgoPerf's names.
         self.up_conv = nn.ModuleList([*blocks[:-1], nn.ModuleList([blocks[-1], head])])
@@ -117,7 +118,9 @@ class UNet(nn.Module):
             skips.append(block(x_BCHW, dropout_rate))
             x_BCHW = F.avg_pool2d(skips[-1], 2)
         x_BCHW = self.conv(x_BCHW, dropout_rate)
-        last, head = self.up_conv[-1]
+        end = self.up_conv[-1]
+        assert isinstance(end, nn.ModuleList)
+        last, head = end
         for up, block in zip(self.up_transpose_conv, [*self.up_conv[:-1], last], strict=True):
             skip_BCHW = skips.pop()
             x_BCHW = torch.cat([pad_like(up(x_BCHW), skip_BCHW), skip_BCHW], dim=1)

@@ -92,7 +92,7 @@ def _normalized_magnitude(sums: np.ndarray, image: np.ndarray) -> tuple[float, f
     if not std > 0:
         std = np.float32(1)
     _normalize(image, np.float32(mean), std)
-    return np.float32(mean), std
+    return np.float32(mean), std  # type: ignore[return-value]  # Numba hands them over as Python floats.
 
 
 def normalize(image: np.ndarray, mean: float, std: float) -> None:

@@ -80,7 +80,7 @@ class SliceCache:
         if self._descriptor is None or index >= self.num_kept:
             return
         try:
-            view = memoryview(record).cast("B")
+            view = record.data.cast("B")
             done = 0
             while done < len(view):
                 done += os.pwrite(self._descriptor, view[done:], self._offset(index) + done)

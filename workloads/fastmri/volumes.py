@@ -170,7 +170,7 @@ def read_exactly(descriptor: int, offset: int, out: np.ndarray, path: Path) -> N
     Raises:
       UsageError: if the file ends before that.
     """
-    view = memoryview(out).cast("B")
+    view = out.data.cast("B")
     done = 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], offset + done)

@@ -4,6 +4,8 @@ So a batch does not depend on the number of workers or on what was read before i
 its own columns: a change of one leaves the others alone.
 """
 
+from typing import TypeVar
+
 import numpy as np
 
 CROP_ATTEMPTS = 10
@@ -15,6 +17,9 @@ PER_OPERATION = 4  # Which, its sign, vertical and horizontal centre.
 COUNT = AUGMENT + NUM_OPERATIONS * PER_OPERATION
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+Words = TypeVar("Words", np.ndarray, np.uint64)
+"""64-bit words, several or one."""
 
 
 def uniforms(seed: int, epoch: int, indices: np.ndarray, count: int = COUNT) -> np.ndarray:
@@ -35,7 +40,7 @@ def uniforms(seed: int, epoch: int, indices: np.ndarray, count: int = COUNT) -> 
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def mix(state: np.ndarray) -> np.ndarray:
+def mix(state: Words) -> Words:
     """The output function of SplitMix64 on uint64."""
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -37,8 +37,9 @@ def load_split(folder: Path, split: str) -> records.Records:
 @functools.lru_cache(maxsize=len(SPLITS))
 def _load_split(folder: Path, split: str, prepared_ns: int) -> records.Records:
     del prepared_ns  # Part of the key: data may be prepared anew in one process.
-    shards = records.read_metadata(folder, records.DATASET_OF_SPLIT[split])[split]
-    return records.Records(shards, np.load(_index_path(folder, split)))
+    shards = records.read_metadata(folder, records.DATASET_OF_SPLIT[split])
+    assert shards is not None  # The manifest says that the data are prepared.
+    return records.Records(shards[split], np.load(_index_path(folder, split)))
 
 
 def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None:
@@ -150,9 +151,9 @@ def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: i
 
 def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: bool) -> dict[str, Any]:
     """Writes the index of each split; returns the manifest's entries about splits and files."""
-    shards = {}
+    shards: dict[str, list[tuple[Path, int]]] = {}
     for dataset in DATASETS:
-        shards |= records.read_metadata(folder, dataset)
+        shards |= records.read_metadata(folder, dataset) or {}
     for split in SPLITS:
         where = f"{records.dataset_folder(folder, records.DATASET_OF_SPLIT[split])}, split {split!r},"
         _check_count(where, sum(length for _, length in shards[split]), config["num_examples"][split])

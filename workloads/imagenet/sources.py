@@ -15,7 +15,7 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -110,7 +110,8 @@ def open_archive(path: Path) -> BinaryIO:
     """The archive as a seekable file of uncompressed bytes, whatever its name says."""
     with path.open("rb") as file:
         is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return gzip.open(path) if is_gzip else path.open("rb")
+    # GzipFile has all methods of a binary file that are used here, and does not declare it.
+    return cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb")
 
 
 def read(path: Path, members: Members, start: int, stop: int) -> Iterator[tuple[str, bytes, int]]:
@@ -141,7 +142,9 @@ def _train_images(path: Path, archive: tarfile.TarFile, class_names: list[str], 
         if not member.isfile():
             continue
         label = rank[_wnid_of(path, member.name)]
-        with archive.extractfile(member) as content, tarfile.open(fileobj=content, mode="r:") as images:
+        content = archive.extractfile(member)
+        assert content is not None  # A regular file has content.
+        with content, tarfile.open(fileobj=content, mode="r:") as images:
             for image in images:
                 if image.isfile():
                     offset = member.offset_data + image.offset_data

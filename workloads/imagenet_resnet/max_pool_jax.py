@@ -41,15 +41,15 @@ def _forward(x_BHWC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]
     padding = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
     padded = jnp.pad(x_BHWC, padding, constant_values=-jnp.inf)
     num_rows, num_columns = (height + 1) // 2, (width + 1) // 2
-    best = best_index = None
-    for index in range(_WINDOW * _WINDOW):
-        row, column = divmod(index, _WINDOW)
-        element = padded[:, row : row + 2 * num_rows - 1 : 2, column : column + 2 * num_columns - 1 : 2]
-        if best is None:
-            best, best_index = element, jnp.zeros(element.shape, jnp.int8)
-        else:
-            best_index = jnp.where(element > best, jnp.int8(index), best_index)
-            best = jnp.maximum(element, best)
+    places = [divmod(index, _WINDOW) for index in range(_WINDOW * _WINDOW)]
+    best, *others = (
+        padded[:, row : row + 2 * num_rows - 1 : 2, column : column + 2 * num_columns - 1 : 2]
+        for row, column in places
+    )
+    best_index = jnp.zeros(best.shape, jnp.int8)
+    for index, element in enumerate(others, start=1):
+        best_index = jnp.where(element > best, jnp.int8(index), best_index)
+        best = jnp.maximum(element, best)
     # The empty array carries height and width: only arrays are kept for the backward pass.
     return best, (best_index, jnp.zeros((0, height, width, 0)))
 

@@ -4,7 +4,7 @@ Shapes: B batch, T tokens of an image, Q query tokens, N tokens of all images (B
 H heads, K width of one head, M width of the hidden layer
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ from algoperf.jax_utils import Dropout
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_vit.position_encoding import position_table
 
-Config = ml_collections.FrozenConfigDict
+Config: TypeAlias = ml_collections.FrozenConfigDict
 
 xavier_uniform = nn.initializers.xavier_uniform()
 

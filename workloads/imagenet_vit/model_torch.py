@@ -4,7 +4,7 @@ Shapes: B batch, T tokens, Q query tokens, P side of a patch, D width, H heads, 
 M width of the hidden layer
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_collections
 import torch
@@ -16,7 +16,7 @@ from algoperf.layers.torch_initializers import lecun_normal_
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet_vit.position_encoding import position_table
 
-Config = ml_collections.FrozenConfigDict
+Config: TypeAlias = ml_collections.FrozenConfigDict
 
 
 def layer_norm(width: int) -> nn.LayerNorm:
@@ -36,6 +36,7 @@ class PatchEmbedding(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         lecun_normal_(self.weight)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     def forward(self, images: Tensor) -> Tensor:

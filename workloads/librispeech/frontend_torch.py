@@ -21,6 +21,10 @@ class LogMel(nn.Module):
             "mean_F": mel.MEAN,
             "stddev_F": mel.STDDEV,
         }
+        self.window_W: Tensor
+        self.weights: Tensor
+        self.mean_F: Tensor
+        self.stddev_F: Tensor
         for name, value in constants.items():
             self.register_buffer(name, torch.tensor(value), persistent=False)
 

@@ -1,6 +1,6 @@
 """How both speech models meet the harness in JAX: arguments, and what an evaluation keeps of their outputs."""
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -28,8 +28,7 @@ def eval_outputs(
 ) -> dict[str, jax.Array]:
     """Per utterance: CTC `loss` (B,) in nats, and `ids` (B, T) int32, each frame's best token, -1 on padded frames."""
     del spec
-    logits, paddings_BT = model.apply(
-        variables, **call_args(batch, train=False), train=False, dropout_rate=0.0
-    )
+    outputs = model.apply(variables, **call_args(batch, train=False), train=False, dropout_rate=0.0)
+    logits, paddings_BT = cast(tuple[jax.Array, jax.Array], outputs)
     ids_BT = jnp.where(paddings_BT > 0, -1, jnp.argmax(logits, axis=-1)).astype(jnp.int32)
     return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}

@@ -4,6 +4,7 @@ Shapes: B batch, L samples, T frames, F mel bins, C channels, D features
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -33,7 +34,7 @@ class SpeechFrontEnd(nn.Module):
     ):
         super().__init__()
         self.use_specaug = use_specaug
-        self.masks = {
+        self.masks: dict[str, Any] = {
             "freq_mask_count": freq_mask_count,
             "freq_mask_max_bins": freq_mask_max_bins,
             "time_mask_count": time_mask_count,
@@ -66,6 +67,7 @@ class Conv2d(nn.Conv2d):
 
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
 
     def forward(self, x_BCTF: Tensor) -> Tensor:
@@ -132,6 +134,9 @@ class BatchNorm(nn.Module):
       momentum: weight of the new batch in the running statistics.
       epsilon: added to the variance.
     """
+
+    running_mean: Tensor
+    running_var: Tensor
 
     def __init__(self, dim: int, momentum: float = 0.001, epsilon: float = 1e-3):
         super().__init__()

@@ -36,14 +36,14 @@ def hann_window() -> np.ndarray:
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 
 
-def mel(hertz: np.ndarray) -> np.ndarray:
+def mel(hertz: float | np.ndarray) -> np.ndarray:
     """Frequencies on the mel scale (the natural-logarithm form of HTK)."""
     return 1127.0 * np.log1p(hertz / 700.0)
 
 
 def mel_matrix() -> np.ndarray:
     """(FFT_LENGTH / 2 + 1, NUM_BINS) float32: triangles that are linear in mel and reach 1; the DC row is 0."""
-    edges = np.linspace(mel(np.float64(LOWEST_HZ)), mel(np.float64(HIGHEST_HZ)), NUM_BINS + 2)
+    edges = np.linspace(mel(LOWEST_HZ), mel(HIGHEST_HZ), NUM_BINS + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     at = mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT_LENGTH // 2 + 1))[:, None]
     weights = np.minimum((at - lower) / (centre - lower), (upper - at) / (upper - centre))

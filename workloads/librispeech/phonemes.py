@@ -26,12 +26,12 @@ class Segment:
     noise_bandwidth_hz: float = 1000.0
 
 
-def _vowel(*formants: float) -> tuple[Segment, ...]:
-    return (Segment(0.090, formants, voicing=1.0),)
+def _vowel(first: float, second: float, third: float) -> tuple[Segment, ...]:
+    return (Segment(0.090, (first, second, third), voicing=1.0),)
 
 
-def _sonorant(voicing: float, *formants: float) -> tuple[Segment, ...]:
-    return (Segment(0.078, formants, voicing=voicing),)
+def _sonorant(voicing: float, first: float, second: float, third: float) -> tuple[Segment, ...]:
+    return (Segment(0.078, (first, second, third), voicing=voicing),)
 
 
 def _fricative(

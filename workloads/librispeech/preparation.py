@@ -185,7 +185,7 @@ def convert_shard(
                 dropped["long_audio"] += 1
             else:
                 file.write(samples)
-                digest.update(samples)
+                digest.update(samples.data)
                 kept.append(utterance)
                 lengths.append(len(samples))
             report(1)
@@ -196,7 +196,7 @@ def convert_shard(
                     f"The transcript of {utterance.path} has {len(ids)} tokens; "
                     f"at most {config['max_target_length']} are possible."
                 )
-    tables = {
+    tables: dict[str, Any] = {
         "names": np.array([utterance.name for utterance in kept], "S"),
         "lengths": np.array(lengths, np.int64),
         "token_lengths": np.array([len(ids) for ids in tokens], np.int64),
@@ -231,7 +231,7 @@ def _finish(folder: Path, shards: list[Shard], config: dict[str, Any], num_kept:
                 "bytes": int(parts[-1]["bytes"]),
                 "sha256": str(parts[-1]["sha256"]),
             }
-        joined = {
+        joined: dict[str, Any] = {
             name: np.concatenate([part[name] for part in parts])
             for name in ("names", "lengths", "token_lengths", "tokens")
         }

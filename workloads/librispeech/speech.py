@@ -83,7 +83,7 @@ class Room:
         )
 
 
-def _rounded(values: np.ndarray, step: float) -> np.ndarray:
+def _rounded(values: float | np.ndarray, step: float) -> np.ndarray:
     """Multiples of `step`, a power of two: away from the last bits, in which machines' functions differ."""
     return np.rint(np.asarray(values) / step) * step
 
@@ -149,10 +149,11 @@ def _with_neighbours(segments: Sequence[Segment]) -> list[tuple[float, float, fl
     following: tuple[float, float, float] | None = None
     for place in reversed(range(len(found))):
         following = found[place] = found[place] or following
-    last = _NEUTRAL
-    for place, formants in enumerate(found):
-        last = found[place] = formants or last
-    return found
+    filled, last = [], _NEUTRAL
+    for formants in found:
+        last = formants or last
+        filled.append(last)
+    return filled
 
 
 def _smoothed(values: np.ndarray, width_sec: float) -> np.ndarray:

@@ -120,7 +120,7 @@ def utterances(
             raise UsageError(
                 f"No sentence of the synthetic speech fits in max_audio_samples={max_samples:,}; take more."
             )
-        segments = speech.lengthened(segments, min(MIN_SAMPLES, max_samples))
+        segments = list(speech.lengthened(segments, min(MIN_SAMPLES, max_samples)))
         yield f"{chapter.name}-{place:04d}", " ".join(words), speech.synthesize(segments, voice, room, rng)
 
 

@@ -4,7 +4,7 @@ Shapes: B batch, L samples, T frame (query), S frame (key), D width, H heads, K 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -94,7 +94,8 @@ class DepthwiseConv(nn.Module):
         num_frames, before = x_BTD.shape[1], (self.kernel_size - 1) // 2
         padded = jnp.pad(x_BTD, ((0, 0), (before, self.kernel_size - 1 - before), (0, 0)))
         # A sum of shifted copies is one pass over memory; XLA's grouped convolution for CPUs is far slower.
-        return sum(padded[:, i : i + num_frames] * kernel[i, 0] for i in range(self.kernel_size))
+        shifted = (padded[:, i : i + num_frames] * kernel[i, 0] for i in range(self.kernel_size))
+        return cast(jax.Array, sum(shifted))  # Of nothing it would be the number 0.
 
 
 class ConvolutionBlock(nn.Module):

@@ -164,6 +164,7 @@ class Conformer(nn.Module):
         )
         self.subsample = Subsample(width, config.subsampling_channels, F.relu)
         positions = position_table(num_subsampled(mel.num_frames(max_audio_samples)), width)
+        self.positions_TD: Tensor
         self.register_buffer("positions_TD", torch.tensor(positions), persistent=False)
         self.conformers = nn.ModuleList(ConformerBlock(config) for _ in range(config.num_encoder_layers))
         self.ln = LayerNorm(width)

@@ -51,6 +51,8 @@ class BiLSTM(nn.Module):
                 for gate_HH in weights["weight_hh"].chunk(4):
                     nn.init.orthogonal_(gate_HH)
         closed = torch.tensor([CLOSED, CLOSED, 0.0, CLOSED]).repeat_interleave(hidden_size)
+        self.closed_G1: Tensor
+        self.second_bias_G: Tensor
         self.register_buffer("closed_G1", closed[:, None], persistent=False)
         self.register_buffer("second_bias_G", torch.zeros(4 * hidden_size), persistent=False)
 

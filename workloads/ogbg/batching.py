@@ -5,11 +5,11 @@ Shapes: B graphs of a shard at most, N and M its budgets of nodes and directed e
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
 
-from algoperf.data.stream import Batch
 from algoperf.spec import UsageError
 from workloads.ogbg import preparation
 from workloads.ogbg.graphs import GraphsTuple
@@ -86,7 +86,7 @@ class Batcher:
             int(np.searchsorted(2 * bonds, self.budget.num_edges, side="right")),
         )
 
-    def make(self, shards: list[np.ndarray]) -> Batch:
+    def make(self, shards: list[np.ndarray]) -> dict[str, Any]:
         """The batch of these molecules.
 
         Args:

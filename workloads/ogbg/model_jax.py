@@ -13,7 +13,7 @@ in the order edge, node, global; the last Dense gives the logits.
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -28,7 +28,11 @@ from algoperf.workload import WorkloadSpec
 from workloads.ogbg.graphs import GraphsTuple
 from workloads.ogbg.settings import LAYER_NORM_EPSILON, NUM_EDGE_FEATURES, NUM_NODE_FEATURES, check_model
 
-ACTIVATIONS = {"relu": nn.relu, "gelu": functools.partial(nn.gelu, approximate=True), "silu": nn.silu}
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": nn.relu,
+    "gelu": functools.partial(nn.gelu, approximate=True),
+    "silu": nn.silu,
+}
 
 
 class Affine(NamedTuple):
@@ -136,8 +140,12 @@ class GraphNetwork(nn.Module):
         """
         num_graphs, num_nodes = graph.n_node.shape[0], graph.nodes.shape[0]
         graph_of_node_N = jnp.repeat(jnp.arange(num_graphs), graph.n_node, total_repeat_length=num_nodes)
-        nodes = Affine(graph.nodes, *Dense(self.latent_dim, name="node_embedding")(NUM_NODE_FEATURES))
-        edges = Affine(graph.edges, *Dense(self.latent_dim, name="edge_embedding")(NUM_EDGE_FEATURES))
+        nodes: jax.Array | Affine = Affine(
+            graph.nodes, *Dense(self.latent_dim, name="node_embedding")(NUM_NODE_FEATURES)
+        )
+        edges: jax.Array | Affine = Affine(
+            graph.edges, *Dense(self.latent_dim, name="edge_embedding")(NUM_EDGE_FEATURES)
+        )
         globals_GH = None
         width, global_width, new_width = self.latent_dim, self.num_outputs, self.hidden_dims[-1]
         mlp = functools.partial(self._mlp, train=train, dropout_rate=dropout_rate)
@@ -151,6 +159,7 @@ class GraphNetwork(nn.Module):
             width = global_width = new_width
         num_dense = 3 * self.num_message_passing_steps * len(self.hidden_dims)
         kernel, bias = Dense(self.num_outputs, name=f"Dense_{num_dense}")(new_width)
+        assert globals_GH is not None, "There is a step of message passing at least."
         return globals_GH @ kernel + bias
 
     def _mlp(self, index: int, widths: tuple[int, ...], train: bool, dropout_rate: float | jax.Array) -> Mlp:
@@ -217,6 +226,6 @@ def eval_outputs(
 ) -> dict[str, jax.Array]:
     """`logits` and `loss`, both (G, num_outputs); the loss is per label, in nats, of missing labels too."""
     del spec
-    logits = model.apply(variables, batch["inputs"], train=False, dropout_rate=0.0)
+    logits = cast(jax.Array, model.apply(variables, batch["inputs"], train=False, dropout_rate=0.0))
     loss = jax_losses.sigmoid_cross_entropy(batch["targets"], logits)
     return {"logits": logits, "loss": loss["per_example"]}

@@ -43,6 +43,8 @@ def product(x: Tensor | Affine, weight: Tensor) -> Tensor:
 class Mlp(nn.Module):
     """Linear, LayerNorm, activation, dropout for each hidden width, on a concatenation of parts of given widths."""
 
+    dense_0: nn.Linear
+
     def __init__(self, widths: tuple[int, ...], hidden_dims: tuple[int, ...], activation_fn_name: str):
         super().__init__()
         self._widths, self._num_layers = widths, len(hidden_dims)

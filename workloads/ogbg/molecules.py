@@ -39,7 +39,14 @@ class Molecule:
         return self.elements, self.charges, self.aromatic, self.pyrrolic
 
     def copy(self) -> "Molecule":
-        return Molecule(*map(list, self.per_atom()), bonds=list(self.bonds), rings=list(self.rings))
+        return Molecule(
+            list(self.elements),
+            list(self.charges),
+            list(self.aromatic),
+            list(self.pyrrolic),
+            list(self.bonds),
+            list(self.rings),
+        )
 
     def join(self, atom: int, part: "Molecule", part_atom: int = 0) -> int:
         """Adds `part` by a single bond between `atom` and its `part_atom`; gives the number of its first atom."""

@@ -105,8 +105,12 @@ def _shuffled(molecule: molecules.Molecule, rng: np.random.Generator) -> molecul
     order = rng.permutation(len(molecule)).tolist()
     place = {old: new for new, old in enumerate(order)}
     bonds = [(place[a], place[b], kind) for a, b, kind in molecule.bonds]
+    elements, charges, aromatic, pyrrolic = ([values[old] for old in order] for values in molecule.per_atom())
     return molecules.Molecule(
-        *([values[old] for old in order] for values in molecule.per_atom()),
+        elements,
+        charges,
+        aromatic,
+        pyrrolic,
         bonds=sorted(bonds),
         rings=[tuple(place[atom] for atom in ring) for ring in molecule.rings],
     )

@@ -42,7 +42,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     """Fills `folder/raw` with the data sets that `prepare` reads; continues where an earlier call stopped."""
     del spec
     raw, downloads = Path(folder) / "raw", Path(folder) / "downloads"
-    missing = {}
+    missing: dict[str, list[str]] = {}
     for split, dataset in corpus.DATASET_OF_SPLIT.items():
         if not (corpus.dataset_folder(raw, dataset) / "dataset_info.json").is_file():
             missing.setdefault(dataset, []).append(split)
@@ -111,7 +111,9 @@ def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
             if name in wanted:
                 target = unfinished / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.extractfile(member) as source, target.open("wb") as file:
+                source = archive.extractfile(member)
+                assert source is not None  # Corpora are regular files.
+                with source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
                 wanted.remove(name)
             if not wanted:

@@ -163,7 +163,7 @@ def _encode_part(raw: Path, parts: Path, split: str, start: int, stop: int, max_
     pairs = list(corpus.open_split(raw, split).pairs(start, stop))
     encoded = [processor.encode([pair[side] for pair in pairs]) for side in (0, 1)]
     kept = [ids for ids in zip(*encoded, strict=True) if max(map(len, ids)) <= max_len]
-    arrays = {"num_read": np.int64(stop - start), "num_not_empty": np.int64(len(pairs))}
+    arrays: dict[str, Any] = {"num_read": np.int64(stop - start), "num_not_empty": np.int64(len(pairs))}
     for side, sentences in zip(SIDES, zip(*kept, strict=True) if kept else ((), ()), strict=True):
         arrays[f"{side}_lengths"] = np.fromiter(map(len, sentences), np.int64, len(sentences))
         total = int(arrays[f"{side}_lengths"].sum())

@@ -92,7 +92,7 @@ def german_fields(clause: Clause) -> dict[str, str]:
     """Everything but subject and verb, in order; the key says what may be fronted."""
     fields = {}
     pronoun_object = clause.object is not None and clause.object.is_pronoun
-    if pronoun_object:
+    if clause.object is not None and pronoun_object:
         fields["object"] = clause.object.german[ACCUSATIVE]
     if clause.recipient is not None and clause.recipient.is_pronoun:
         fields["recipient"] = clause.recipient.german[DATIVE]

@@ -5,7 +5,7 @@ D width, H heads, K width of one head, V vocabulary, G beams, P decoding positio
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -21,6 +21,8 @@ from workloads.wmt.position_encoding import position_table
 
 KeysValues = tuple[jax.Array, jax.Array]
 """Keys and values of one attention, each (B, H, M, K)."""
+Decoded = tuple[jax.Array, list[KeysValues]]
+"""Logits of the next token, and the cache with this position."""
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 
@@ -390,8 +392,9 @@ def eval_outputs(
     """
     inputs_BS, targets_BT = batch["inputs"], batch["targets"]
     x_BSD, x_BTD = model.apply(variables, inputs_BS, targets_BT, method="embed")
-    encoded_BSD = model.apply(variables, x_BSD, inputs_BS, method="encode")
-    logits_BTV = model.apply(variables, x_BTD, encoded_BSD, inputs_BS, targets_BT, method="decode")
+    encoded_BSD = cast(jax.Array, model.apply(variables, x_BSD, inputs_BS, method="encode"))
+    logits = model.apply(variables, x_BTD, encoded_BSD, inputs_BS, targets_BT, method="decode")
+    logits_BTV = cast(jax.Array, logits)
     is_counted_BT = batch.get("weights", targets_BT) > 0
     log_probs_BTV = jax.nn.log_softmax(logits_BTV)
     loss_BT = -jnp.take_along_axis(log_probs_BTV, targets_BT[..., None], axis=-1)[..., 0]
@@ -416,9 +419,9 @@ def translate(
 
     def decode_step(
         tokens_BG: jax.Array, position: jax.Array, visible_BGPG: jax.Array, cache: list[KeysValues]
-    ) -> tuple[jax.Array, list[KeysValues]]:
+    ) -> Decoded:
         args = (tokens_BG, position, visible_BGPG, cache, cross, inputs_BS)
-        return model.apply(variables, *args, method="decode_step")
+        return cast(Decoded, model.apply(variables, *args, method="decode_step"))
 
     batch_size, num_heads = inputs_BS.shape[0], config.num_heads
     shape = (batch_size, num_heads, config.max_len * config.beam_size, config.emb_dim // num_heads)

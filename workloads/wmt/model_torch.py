@@ -5,6 +5,7 @@ D width, H heads, K width of one head, V vocabulary, G beams, P decoding positio
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import ml_collections
 import torch
@@ -177,7 +178,8 @@ class Stack(nn.Module):
 
     def __init__(self, config: ml_collections.FrozenConfigDict, layer: type[nn.Module]):
         super().__init__()
-        self.layers = nn.ModuleList(layer(config) for _ in range(config.num_layers))
+        # Any, as `nn.ModuleList` does not say of which class its modules are.
+        self.layers: Any = nn.ModuleList(layer(config) for _ in range(config.num_layers))
         self.norm = layer_norm(config.emb_dim) if config.pre_ln else nn.Identity()
 
 
@@ -266,6 +268,7 @@ class Transformer(nn.Module):
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         table_PD = torch.from_numpy(position_table(config.max_len, config.emb_dim))
+        self.position_table_PD: Tensor
         self.register_buffer("position_table_PD", table_PD, persistent=False)
 
     def forward(

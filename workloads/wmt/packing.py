@@ -49,7 +49,7 @@ def pack(pairs: Pairs, indices: np.ndarray, max_len: int) -> Batch:
     """
     lengths = {side: sentence_lengths(getattr(pairs, side), indices) for side in SIDES}
     rows, starts, places = assign(lengths, max_len)
-    batch = {}
+    batch: Batch = {}
     for side in SIDES:
         names = (side, f"{side}_position", f"{side}_segmentation")
         ids, positions, segments = (np.zeros((int(rows[-1]) + 1, max_len), np.int32) for _ in names)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from workloads.wmt import grammar, lexicon
 from workloads.wmt.corpus import Pair
@@ -166,7 +166,7 @@ class Sampler:
         kind = self.weighted(
             [(6, "object"), (1, "dative"), (1.3, "recipient"), (1.5, "alone"), (1.5, "motion")]
         )
-        fields = {"subject": subject, "tense": tense}
+        fields: dict[str, Any] = {"subject": subject, "tense": tense}
         if kind == "object":
             fields["verb"] = self.choose(lexicon.TRANSITIVE)
             fields["object"] = self.object_of(fields["verb"], ACCUSATIVE, is_simple)
@@ -189,7 +189,7 @@ class Sampler:
         return self._with_manner(Clause(**fields))
 
     def _with_manner(self, clause: Clause) -> Clause:
-        manners = [(7, ""), (2, "not")]
+        manners: list[tuple[float, str]] = [(7, ""), (2, "not")]
         if clause.tense == "past" and clause.time is None:
             manners += [(1, "already"), (0.7, "not yet")]
         if clause.tense == "present" and clause.place is None:
@@ -245,9 +245,9 @@ def statement(sampler: Sampler) -> Pair:
     if clause.place is not None:
         fronts += ["place"]
     subject_shows = clause.subject.german[NOMINATIVE] != clause.subject.german[ACCUSATIVE]
-    has_noun_object = clause.object is not None and not clause.object.is_pronoun
+    noun_object = None if clause.object is None or clause.object.is_pronoun else clause.object
     # Where neither form tells subject from object, the first one is read as the subject.
-    if has_noun_object and (subject_shows or grammar.is_marked_accusative(clause.object)):
+    if noun_object is not None and (subject_shows or grammar.is_marked_accusative(noun_object)):
         fronts += ["object"]
     front = "subject" if sampler.chance(0.5) else sampler.choose(fronts)
     english = grammar.english_statement(clause, time_first=front == "time")
