@@ -21,6 +21,7 @@ from algoperf import backends, commands, frameworks, random_utils, registry, sub
 from algoperf.bound_workload import Workload
 from algoperf.run import clock
 from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
+from algoperf.settings import RunSettings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("framework", "jax", f"{frameworks.choices()}.")
@@ -91,9 +92,8 @@ class Stepper:
 
     def harness(self, steps: int) -> np.ndarray:
         """(wall, CPU) seconds for `steps` updates in the timed loop, evaluation off."""
-        options = LoopOptions(
-            budget_sec=1e9, eval_period_sec=1e9, max_steps=self.state.global_step + steps, skip_evals=True
-        )
+        settings = RunSettings(max_global_steps=self.state.global_step + steps, skip_evals=True)
+        options = LoopOptions(budget_sec=1e9, eval_period_sec=1e9, settings=settings)
         loop = TrainingLoop(
             self.workload,
             self.module,

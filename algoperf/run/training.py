@@ -17,6 +17,7 @@ from algoperf.bound_workload import Workload
 from algoperf.evaluation import SPLITS
 from algoperf.random_utils import StepKeys
 from algoperf.run import clock, due
+from algoperf.settings import RunSettings
 from algoperf.spec import Batch, Hyperparameters, Interrupted, TrainingCompleteError
 
 
@@ -49,11 +50,8 @@ class LoopOptions:
     """On the submission clock."""
     eval_period_sec: float
     """Least wall time between evaluations."""
-    eval_every_steps: int | None = None
-    """Evaluates by step count instead: after step 1 and every multiple."""
-    max_steps: int | None = None
-    run_past_targets: bool = False
-    skip_evals: bool = False
+    settings: RunSettings
+    """Of the run; the loop reads what is about evaluating and stopping by itself."""
 
 
 class TrainingLoop:
@@ -132,7 +130,11 @@ class TrainingLoop:
 
     def _end_status(self) -> str | None:
         state, options = self.state, self.options
-        if state.validation_goal_reached and state.test_goal_reached and not options.run_past_targets:
+        if (
+            state.validation_goal_reached
+            and state.test_goal_reached
+            and not options.settings.run_past_targets
+        ):
             return "target_reached"
         if state.has_diverged:
             return "diverged"
@@ -140,19 +142,20 @@ class TrainingLoop:
             return "budget_exhausted"
         if state.training_complete:
             return "submission_ended"
-        if options.max_steps is not None and state.global_step >= options.max_steps:
+        max_steps = options.settings.max_global_steps
+        if max_steps is not None and state.global_step >= max_steps:
             return "max_steps"
         return None
 
     def _schedule(self) -> due.Schedule:
-        options, step = self.options, self.state.global_step
-        every = None if options.skip_evals else options.eval_every_steps
-        by_time = options.eval_every_steps is None and not options.skip_evals
+        settings, step = self.options.settings, self.state.global_step
+        every = None if settings.skip_evals else settings.eval_every_steps
+        by_time = settings.eval_every_steps is None and not settings.skip_evals
         return due.Schedule(
             self._backend,
             self.ledger,
             step=step,
-            eval_step=due.next_eval_step(step, every=every, max_steps=options.max_steps),
+            eval_step=due.next_eval_step(step, every=every, max_steps=settings.max_global_steps),
             eval_ns=self._next_eval_ns if by_time else math.inf,
             budget_ns=self._budget_ns,
         )
@@ -232,7 +235,7 @@ class TrainingLoop:
                         now = ledger.enter("other")
                     found = schedule.after(step, now, state.training_complete, self.stop_signal)
                     if found >= due.END_DUE:
-                        return found == due.EVALUATION_DUE and not self.options.skip_evals
+                        return found == due.EVALUATION_DUE and not self.options.settings.skip_evals
                     if found == due.PROGRESS_DUE:
                         schedule.reported(self._report_progress(step))
                     check_ns = schedule.check_ns

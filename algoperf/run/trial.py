@@ -117,10 +117,7 @@ def _loop(session: Session) -> TrainingLoop:
         LoopOptions(
             budget_sec=config.budget_sec,
             eval_period_sec=config.workload.eval_period_time_sec,
-            eval_every_steps=config.settings.eval_every_steps,
-            max_steps=config.settings.max_global_steps,
-            run_past_targets=config.settings.run_past_targets,
-            skip_evals=config.settings.skip_evals,
+            settings=config.settings,
         ),
         wants_train_state=config.submission.wants_train_state,
         on_evaluation=session.record_evaluation,

@@ -640,3 +640,52 @@ def test_workers_that_would_share_gpus_are_refused(tmp_path, monkeypatch):
             execution.Options(workers=2), "auto", Store(found.experiment_dir), job_plan.make_jobs(found), None
         )
     assert execution.Options(gpus=("0", "1")).num_workers == 2
+
+
+def test_a_campaign_of_the_version_before_is_still_known_by_its_folder(tmp_path):
+    """It held the settings of its trials beside its own fields, some under other names."""
+    older = {
+        "experiment_dir": "/elsewhere",
+        "suite": "mini",
+        "ruleset": "self",
+        "submissions": ["/somewhere/nadamw"],
+        "framework": "jax",
+        "workloads": ["digits"],
+        "first_study": 0,
+        "num_studies": 2,
+        "num_trials": None,
+        "rng_seed": 3,
+        "data_dir": None,
+        "tuning_search_space": None,
+        "max_steps": 7,
+        "run_past_targets": False,
+        "device": "cpu",
+        "compare_to": None,
+        "calibrate": False,
+    }
+    path = tmp_path / ".campaign" / "campaign.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(older))
+    found = benchmark.saved_campaign(tmp_path)
+    assert found.experiment_dir == tmp_path
+    assert (found.suite, found.ruleset, found.num_studies) == ("mini", "self", 2)
+    shared = found.settings
+    assert (shared.framework, shared.rng_seed, shared.max_global_steps, shared.device) == ("jax", 3, 7, "cpu")
+    benchmark._save(found, Store(tmp_path))
+    assert benchmark.saved_campaign(tmp_path) == found, "and is written in today's form"
+
+
+def test_an_engine_that_ends_by_an_exception_gives_its_cores_back(tmp_path, monkeypatch):
+    scripts(tmp_path)
+    found = campaign(tmp_path)
+    made = engine(found)
+
+    def fail(job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(made, "_launch", fail)
+    with pytest.raises(KeyboardInterrupt):
+        made.run()
+    lease = cores.take(len(cores.usable()), cores.usable(), tmp_path / "locks")
+    assert lease is not None, "else every other command of this user would wait for ever"
+    lease.close()
