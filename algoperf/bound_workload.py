@@ -12,11 +12,11 @@ from algoperf.workload import WorkloadSpec
 
 
 class Workload(spec.Workload):
-    """A spec bound to one framework and one data folder; what submissions and the harness work with.
+    """A `WorkloadSpec` bound to one framework and one data folder; submissions and the harness work with it.
 
     Args:
-      workload_spec: the facts.
-      framework: name of one of `algoperf.frameworks`.
+      workload_spec: targets, sizes, budgets and configuration.
+      framework: 'jax' or 'pytorch'; see `algoperf.frameworks`.
       data_dir: root folder of prepared data; see `algoperf.data.locate`.
       torch_compile: whether PyTorch models are compiled.
       per_device: whether JAX arrays carry a leading device axis, for submissions that use `jax.pmap`.
@@ -44,13 +44,16 @@ class Workload(spec.Workload):
     # ---- facts -------------------------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Any:
-        """Facts of the spec and entries of its model configuration read as attributes (`step_hint`, `pre_ln`)."""
+        """Entries of the model configuration (`pre_ln`) and the image statistics, which AlgoPerf has as attributes."""
+        # `copy` and `pickle` ask for dunder names, also before `spec` is set; without this the lookup would
+        # recurse.
         if name.startswith("__") or "spec" not in self.__dict__:
             raise AttributeError(name)
         facts = self.__dict__["spec"]
         if name in ("train_mean", "train_stddev"):
             if getattr(facts, name) is not None:
                 return getattr(facts, name)
+            # As AlgoPerf's workloads without image statistics do.
             raise NotImplementedError(f"{facts.name} has no {name}.")
         if name in facts.model:
             return facts.model[name]
@@ -85,8 +88,11 @@ class Workload(spec.Workload):
     ) -> tuple[spec.Tensor, spec.ModelAuxiliaryState]:
         """See `spec.Workload.model_fn`.
 
-        `use_running_average_bn=True` is for JAX submissions that want training-time gradients through the running
-        statistics of batch norm; dropout is off then. AlgoPerf has it in the workloads with batch norm.
+        With `use_running_average_bn=True` (JAX only) batch norm uses its running statistics, gradients flow and dropout
+        is off. AlgoPerf's workloads with batch norm have this argument.
+
+        Raises:
+          ValueError: if `update_batch_norm` is True outside training or with `use_running_average_bn`.
         """
         if dropout_rate is None:
             dropout_rate = self.default_dropout_rate
@@ -184,4 +190,5 @@ for _name in (
     "eval_period_time_sec",
     "step_hint",
 ):
+    # Properties, so that an attempt to set one of these facts fails.
     setattr(Workload, _name, _spec_property(_name))

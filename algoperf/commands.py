@@ -1,4 +1,4 @@
-"""What all entry scripts share around their `main`: parsing, the form of errors, exit codes."""
+"""What all entry scripts share: parsing of the command line, the form of error messages, exit codes."""
 
 import signal
 import sys
@@ -9,11 +9,11 @@ from absl import app, flags
 from algoperf.spec import Interrupted, UsageError
 
 EXIT_FAILED = 1
-"""Something that was to be run has failed."""
+"""A trial or another part of the command has failed."""
 EXIT_USAGE = 2
 """Wrong input."""
 EXIT_SIGNAL_BASE = 128
-"""Stopped by signal n: 128 + n, as shells do."""
+"""A command stopped by signal n ends with 128 + n, as in shells."""
 
 Main = Callable[[Sequence[str]], int | None]
 
@@ -22,21 +22,23 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True) -
     """Runs a script's `main` and ends the process with its exit code.
 
     Args:
-      main: gets the command line without flags, its own name first; returns the exit code, None for 0.
+      main: takes the arguments without flags, the script's name first; returns the exit code, None for 0.
       max_arguments: how many arguments beside flags it takes.
-      ends_with_its_reader: whether the process ends when nobody reads what it prints any more, as in `| head`.
+      ends_with_its_reader: whether the process ends when the reader of its output ends, as in `| head`.
     """
     if ends_with_its_reader:
+        # Python ignores SIGPIPE and would end with a traceback of BrokenPipeError instead.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def guarded(argv: Sequence[str]) -> int:
         return exit_code_of(lambda: main(_checked(argv, max_arguments)))
 
+    # absl's own parser prints "FATAL Flags parsing error" and ends with exit code 1, as if a trial had failed.
     app.run(guarded, flags_parser=_parsed)
 
 
 def exit_code_of(function: Callable[[], int | None]) -> int:
-    """The exit code that a function comes to; what the user can put right is one line on stderr."""
+    """Calls a function and returns the exit code for its outcome; a UsageError becomes one line on stderr."""
     try:
         return function() or 0
     except UsageError as error:

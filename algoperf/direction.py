@@ -1,4 +1,4 @@
-"""What "better" means for a metric: the one place that knows what its direction stands for."""
+"""What "better" means for a metric: the only module that compares values by their direction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def at_least_as_good(value: float, target: float, higher_is_better: bool) -> boo
 @overload
 def at_least_as_good(value: np.ndarray, target: float, higher_is_better: bool) -> np.ndarray: ...
 def at_least_as_good(value: float | np.ndarray, target: float, higher_is_better: bool) -> bool | np.ndarray:
-    """Whether values of a metric meet a target, one answer per value; equality counts, NaN never does.
+    """Whether values of a metric meet a target, elementwise. Equality meets it, NaN never does (R7.1).
 
     >>> at_least_as_good(0.25, 0.25, higher_is_better=True), at_least_as_good(math.nan, 0.25, higher_is_better=False)
     (True, False)
@@ -24,12 +24,12 @@ def at_least_as_good(value: float | np.ndarray, target: float, higher_is_better:
 
 
 def best(values: Sequence[float], higher_is_better: bool) -> float:
-    """The best of several values, NaN left out; NaN if there is no other.
+    """The best of several values without NaN; NaN if there is no other value.
 
     >>> best([math.nan, 0.3, 0.2], higher_is_better=False)
     0.2
     """
-    if math.isnan(sum(values)):  # Quicker than to ask every value, as nearly all are numbers.
+    if math.isnan(sum(values)):  # One sum finds out faster than a test of each value that nothing is NaN.
         values = [value for value in values if not math.isnan(value)]
     if not values:
         return math.nan
@@ -37,5 +37,5 @@ def best(values: Sequence[float], higher_is_better: bool) -> float:
 
 
 def sign(higher_is_better: bool) -> str:
-    """How a value that meets a target stands to it, for people."""
+    """The comparison that a value must satisfy, '>=' or '<=', for messages."""
     return ">=" if higher_is_better else "<="

@@ -1,4 +1,4 @@
-"""Off-the-clock evaluation: metrics of the three splits for given parameters."""
+"""Evaluation off the clock: metrics of the three splits for given parameters."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,17 +14,18 @@ from algoperf.spec import ModelAuxiliaryState, ParameterContainer, UsageError
 from algoperf.workload import WorkloadSpec
 
 SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
-"""Split -> prefix of its metrics."""
+"""Split -> prefix of its metrics; AlgoPerf logs the split eval_train as `train/`."""
 
+# An eighth of the memory, so that training batches and the page cache keep the rest.
 CACHE_LIMIT_BYTES = max(4 * 2**30, psutil.virtual_memory().total // 8)
 """Evaluation batches are kept in host memory up to this size, all splits and processes of the host together."""
 
 
 def numbers_of(spec: WorkloadSpec, metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics of a split as floats, the target metric among them; NaN is a value that training can lead to.
+    """The metrics of a split as floats. NaN is allowed, because training can diverge.
 
     Raises:
-      UsageError: if the target metric is missing, so that no run could ever end well, or a metric is no number.
+      UsageError: if the target metric is missing (no run could reach its target), or a metric is no number.
     """
     if spec.target_metric_name not in metrics:
         raise UsageError(
@@ -34,7 +35,7 @@ def numbers_of(spec: WorkloadSpec, metrics: Mapping[str, Any]) -> dict[str, floa
     numbers = {}
     for name, value in metrics.items():
         try:
-            if isinstance(value, str):  # float("0.5") is no error.
+            if isinstance(value, str):  # float() would accept the string "0.5".
                 raise TypeError
             numbers[name] = float(value)
         except (TypeError, ValueError):
@@ -46,7 +47,7 @@ def numbers_of(spec: WorkloadSpec, metrics: Mapping[str, Any]) -> dict[str, floa
 
 
 class Evaluator:
-    """Evaluates one workload; batches are made once and kept while they fit.
+    """Evaluates one workload; evaluation batches are made once and kept in host memory while they fit.
 
     Padded rows have weight 0 and never count, so a metric does not depend on the batch size or on the
     number of devices.
@@ -83,7 +84,7 @@ class Evaluator:
                 if size <= self._room:
                     kept.append(batch)
                 else:
-                    kept = None
+                    kept = None  # A part of a split is of no use: a later pass would have to make the batches again.
             yield batch
         if kept is not None:
             self._room -= size
@@ -96,11 +97,11 @@ class Evaluator:
         model_state: ModelAuxiliaryState,
         batch_size: int | None = None,
     ) -> dict[str, float]:
-        """Metric name -> value on 'eval_train', 'validation' or 'test'."""
+        """Metric name -> value on the split 'eval_train', 'validation' or 'test'."""
         model = self._workload.model
         batch_size = batch_size or self._spec.eval_batch_size
         devices = self._workload.backend.num_devices()
-        batch_size = -(-batch_size // devices) * devices  # Rounded up: every device gets as many rows.
+        batch_size = -(-batch_size // devices) * devices  # Every device gets equally many rows.
         metrics = self._make_metrics(self._spec, self._folder)
         for batch in self._batches(split, batch_size):
             outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
@@ -110,14 +111,14 @@ class Evaluator:
     def evaluate(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch_size: int | None = None
     ) -> dict[str, float]:
-        """All splits: 'train/<m>', 'validation/<m>', 'test/<m>' and the numbers of examples."""
+        """Metrics of all splits as 'train/<m>', 'validation/<m>', 'test/<m>', with the numbers of examples."""
         results: dict[str, float] = {}
         for split in SPLITS:
             results.update(self.named(split, self.evaluate_split(split, params, model_state, batch_size)))
         return results
 
     def named(self, split: str, metrics: dict[str, float]) -> dict[str, float]:
-        """Metrics of one split under the keys of the records."""
+        """The metrics of one split under their names in the records, such as 'validation/loss'."""
         prefix = SPLITS[split]
         results = {f"{prefix}/{name}": value for name, value in metrics.items()}
         if split == "validation":

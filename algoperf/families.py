@@ -27,11 +27,11 @@ if TYPE_CHECKING:  # Commands that only list workloads do without NumPy, which t
     from algoperf.workload import WorkloadSpec
 
 NEARLY = 0.85
-"""Names at least this alike (`difflib` ratio) are taken for one another; 'eval_batch' and 'eval_batches': 0.91."""
+"""Names at least this similar (`difflib` ratio) count as a misspelling; 'eval_batch' and 'eval_batches': 0.91."""
 
 
 class Metrics(Protocol):
-    """One pass over a split: `update` for each batch, then `result`."""
+    """Computes the metrics of one pass over a split: `update` for each batch, then `result`."""
 
     def update(self, batch: Batch, outputs: dict[str, np.ndarray]) -> None:
         """Adds a batch and the model's outputs for it, both with the batch axis in front."""
@@ -41,7 +41,7 @@ class Metrics(Protocol):
 
 
 class CallArgs(Protocol):
-    """Keywords for the module."""
+    """(batch, train) -> keyword arguments for the module."""
 
     def __call__(self, batch: Batch, train: bool) -> dict[str, Any]: ...
 
@@ -50,31 +50,32 @@ class CallArgs(Protocol):
 
 
 def no_files(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """There is nothing to do for data that need no files."""
+    """Does nothing: the data need no files."""
 
 
 def always_ready(spec: WorkloadSpec, folder: Path) -> bool:
-    """Data that need no files are complete."""
+    """True: data that need no files are always complete."""
     return True
 
 
 def nothing_to_verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, dict[str, int]]:
-    """No splits, no counts."""
+    """An empty result: there are no files to verify."""
     return {}
 
 
 def inputs_alone(batch: Batch, train: bool) -> dict[str, Any]:
-    """The model is called with `inputs` and nothing else."""
+    """`inputs` as the only keyword argument of the model."""
     return {"inputs": batch["inputs"]}
 
 
 def as_it_is(batch: Batch) -> Batch:
-    """Submissions see the batch as data.py made it."""
+    """The batch unchanged: submissions see it as data.py made it."""
     return batch
 
 
 def averages_of_outputs(spec: WorkloadSpec, folder: Path) -> Metrics:
     """See `algoperf.metrics.averages`."""
+    # Imported late: this module must not need NumPy.
     return importlib.import_module("algoperf.metrics.averages").make_metrics(spec, folder)
 
 
@@ -83,7 +84,7 @@ def averages_of_outputs(spec: WorkloadSpec, folder: Path) -> Metrics:
 
 @dataclasses.dataclass(kw_only=True)
 class WorkloadFile:
-    """`workload.py`: facts; imports no framework."""
+    """`workload.py`: the facts of the family; imports no framework."""
 
     FAMILY: Any
     """`Family(base=WorkloadSpec(...), variants={...}, mini=Variant(...))`."""
@@ -103,7 +104,7 @@ class DataFile:
     manifest last. Required unless `NEEDS_FILES` is False."""
     synthesize: Callable[..., None] = no_files
     """`(spec, folder, progress=True)`: raw files of the real format into folder/raw, the same every time. Required for
-    a mini twin, unless `NEEDS_FILES` is False."""
+    a mini version, unless `NEEDS_FILES` is False."""
     is_ready: Callable[[WorkloadSpec, Path], bool] = always_ready
     """`(spec, folder)`: whether `folder` holds complete prepared data of the right version; cheap. Required unless
     `NEEDS_FILES` is False."""
@@ -112,19 +113,19 @@ class DataFile:
     NEEDS_FILES: bool = True
     """Whether there are files to prepare."""
     SHARDED: bool = False
-    """Whether batches are made as a part for each device, because examples cannot be dealt out by rows (graphs).
+    """Whether a batch consists of one part per device, because examples cannot be split by rows (graphs).
     `train_stream` and `eval_batches` then take a keyword `num_shards`, and every array of a batch consists of
     `num_shards` parts of one size, one after the other."""
     PREFETCH: int = 3
-    """Training batches that wait on the device, made by a thread; 0 makes each when it is asked for."""
+    """How many training batches a thread makes in advance; 0 makes each one when it is asked for."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class DownloadFile:
-    """`download.py` of the data set's folder, optional: raw files of the full-size workload, from their source."""
+    """`download.py` in the data set's folder, optional: downloads the raw files of the full-size workload."""
 
     download: Callable[[WorkloadSpec, Path, bool], None]
-    """`(spec, folder, progress)`: fetches them into folder/raw."""
+    """`(spec, folder, progress)`: downloads them into folder/raw."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -149,20 +150,20 @@ class ModelFile:
 
 @dataclasses.dataclass(kw_only=True)
 class JaxModelFile(ModelFile):
-    """`model_jax.py`: what is added in JAX."""
+    """`model_jax.py`: members of `ModelFile` and those that only JAX needs."""
 
     SUFFIX = "jax"
 
     example_batch: Callable[[WorkloadSpec], Batch]
     """`(spec)`: a batch with the shapes that the module is initialised with; one row is enough."""
     split_over_devices: Callable[[Batch, int], Batch] | None = None
-    """`(batch, num_devices)`: the batch with an axis for devices in front, for submissions that use `jax.pmap`; rows
-    are dealt out by default."""
+    """`(batch, num_devices)`: the batch with a leading device axis, for submissions that use `jax.pmap`. By default
+    each device gets equally many rows."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class TorchModelFile(ModelFile):
-    """`model_torch.py`: what is added in PyTorch."""
+    """`model_torch.py`: members of `ModelFile` and those that only PyTorch needs."""
 
     SUFFIX = "torch"
 
@@ -210,22 +211,22 @@ class _Found:
     """Names at the top level of a file."""
 
     functions: frozenset[str]
-    """Defined there."""
+    """Functions defined in the file."""
     values: Mapping[str, Any]
-    """Assigned there; None for what is not a plain literal."""
+    """Names assigned in the file -> value; None if the value is no plain literal."""
     others: frozenset[str]
-    """Imported or defined otherwise; '*' if there is an `import *`."""
+    """Names imported or defined in another way; '*' stands for an `import *`."""
 
     def __contains__(self, name: str) -> bool:
         return bool({name, "*"} & self.others) or name in self.functions or name in self.values
 
 
 def problem(folder: Path, has_mini: bool = True) -> str | None:
-    """What is wrong with the files of a workload folder, in one line that names the file; None where all is well.
+    """One line that names a file of a workload folder and what is wrong with it; None if nothing is wrong.
 
     Args:
-      folder: holds workload.py.
-      has_mini: whether the family has a mini twin.
+      folder: the folder that holds workload.py.
+      has_mini: whether the family has a mini version.
     """
     for stem, declared in FILES.items():
         path = folder / f"{stem}.py"
@@ -244,7 +245,7 @@ def problem(folder: Path, has_mini: bool = True) -> str | None:
 
 
 def shown(path: Path) -> str:
-    """A workload folder, or a file in one, as messages name it.
+    """The path of a workload folder, or of a file in it, as messages show it.
 
     >>> shown(Path("/home/me/workloads/wmt/data.py")), shown(Path("/home/me/workloads/wmt"))
     ('workloads/wmt/data.py', 'workloads/wmt')
@@ -256,7 +257,7 @@ T = TypeVar("T")
 
 
 def read(module: ModuleType, declared: type[T]) -> T:
-    """The declared members of an imported file, defaults where it has none.
+    """The declared members of an imported file; members that it does not define have their defaults.
 
     Raises:
       UsageError: if a required member is missing or one is of the wrong type.
@@ -277,8 +278,8 @@ def read(module: ModuleType, declared: type[T]) -> T:
 
 
 def _complaint(found: _Found, declared: type, has_mini: bool) -> str | None:
-    """The end of a line that begins with the file's name."""
-    # A helper may resemble a member that is there: `eval_batch` beside `eval_batches`.
+    """What is wrong with a file, as the rest of a sentence that begins with its name; None if nothing is."""
+    # Only for members that are missing: a helper `eval_batch` beside a defined `eval_batches` is no misspelling.
     for name in (field.name for field in _fields(declared) if field.name not in found):
         helpers = found.values if name.isupper() else found.functions
         spelled = {
@@ -290,7 +291,7 @@ def _complaint(found: _Found, declared: type, has_mini: bool) -> str | None:
         foreign = {field.name for other in MODEL_FILES.values() for field in _fields(other)}
         for name in sorted(found.functions & foreign - {field.name for field in _fields(declared)}):
             return f"defines {name!r}, which is for another framework. {_advice(declared)}"
-    # Imported, its value is not known before it is read.
+    # An imported NEEDS_FILES has no known value before the file runs.
     needs_files = "NEEDS_FILES" not in found.others and found.values.get("NEEDS_FILES", True)
     missing = [name for name in _required(declared, needs_files, has_mini) if name not in found]
     return f"defines no {missing[0]}. {_advice(declared)}" if missing else None
@@ -300,8 +301,9 @@ def _names_in(path: Path) -> _Found:
     functions: set[str] = set()
     values: dict[str, Any] = {}
     others: set[str] = set()
+    # Parsed, not imported: a check of all families must not import their frameworks and data packages.
     todo = list(ast.parse(path.read_text(), path.name).body)
-    for node in todo:  # It grows: what stands below an `if` or `try` counts as well.
+    for node in todo:  # The list grows in the loop: statements below an `if` or `try` are checked too.
         match node:
             case ast.FunctionDef(name=name):
                 functions.add(name)

@@ -1,15 +1,15 @@
-"""Files that are there whole or not at all, and JSON: for results, checkpoints and prepared data alike.
+"""Atomic writing of files, and JSON: for results, checkpoints and prepared data.
 
-Whatever is written here grows under a hidden temporary name beside its own (`.<name>.tmp`), which no reader looks for,
-and takes its name when it is complete. An error or Ctrl-C removes it; the file of before stays as it was.
+Content is written to a hidden temporary file in the same folder (`.<name>.tmp`), which is renamed when it is complete.
+So readers see the old file or the new one, never a part. An error or Ctrl-C removes the temporary file.
 
-Two kinds of writing differ in what several writers of one file do to each other:
+The two kinds of writing differ if several processes write the same file:
 
-- content at hand (`write_bytes`, `write_text`, `write_json`): each write has a temporary name of its own, so processes
-  may write the same file at once, and the last one wins with all of its content;
-- content that takes its time (`writing`, `replacing`): the temporary name is always the same, so that what a killed
-  process leaves, which may be gigabytes, is overwritten by the next try. The caller sees to it that only one process
-  writes, as `data.locate.one_at_a_time` does for a data folder.
+- small content in memory (`write_bytes`, `write_text`, `write_json`): each write has its own temporary name, so
+  processes may write at the same time, and the last one wins with all of its content;
+- content that takes long to write (`writing`, `replacing`): the temporary name is always the same, so that the next
+  attempt overwrites what a killed process has left, which may be gigabytes. The caller must make sure that only one
+  process writes, as `data.locate.one_at_a_time` does for a data folder.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from algoperf.spec import UsageError
 
 
 def temporary_path(path: Path) -> Path:
-    """Where `writing` and `replacing` let a file grow.
+    """The temporary file of `writing` and `replacing`.
 
     >>> print(temporary_path(Path("data/manifest.json")))
     data/.manifest.json.tmp
@@ -38,27 +38,27 @@ def temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path for libraries that open files by themselves; after the block it has become `path`, a file or a folder.
+    """Gives a temporary path, for libraries that open files themselves; after the block it is renamed to `path`.
 
-    A folder takes the place of none or of an empty one only: `os.replace` cannot exchange full ones.
+    A folder can be renamed only if `path` does not exist or is an empty folder: a limit of `os.replace`.
     """
     temporary = temporary_path(path)
-    _remove(temporary)  # What a killed process has left.
+    _remove(temporary)  # A killed process may have left it.
     with _moved(temporary, path):
         yield temporary
 
 
 @contextlib.contextmanager
 def writing(path: Path, mode: str = "wb", *, durable: bool = False, **options: Any) -> Iterator[IO[Any]]:
-    """An open file; after the block it has become `path`.
+    """Gives an open temporary file; after the block it is renamed to `path`.
 
     Args:
-      path: its folder exists.
-      mode: 'wb' or 'w', which is UTF-8.
-      durable: waits until the disk has the content before it takes the name, so that not even a power cut leaves an
-        empty file under it. That costs milliseconds to seconds, and is for what cannot be made again: results and
-        checkpoints, not prepared data, which have checksums.
-      **options: of `open`.
+      path: in an existing folder.
+      mode: 'wb', or 'w' for UTF-8 text.
+      durable: whether to wait until the content is on the disk before the renaming, so that not even a power cut leaves
+        an empty file. It costs milliseconds to seconds. Use it for what cannot be made again (results, checkpoints),
+        not for prepared data, which have checksums.
+      **options: passed to `open`.
     """
     temporary = temporary_path(path)
     with _moved(temporary, path), _opened(temporary, mode, durable, **options) as file:
@@ -66,26 +66,26 @@ def writing(path: Path, mode: str = "wb", *, durable: bool = False, **options: A
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """The file has all of `content` or does not change. `durable`: see `writing`."""
+    """Writes `content` atomically. `durable`: see `writing`."""
     temporary = temporary_path(path).with_suffix(f".{secrets.token_hex(4)}.tmp")
     with _moved(temporary, path), _opened(temporary, "xb", durable) as file:
         file.write(content)
 
 
 def write_text(path: Path, content: str, *, durable: bool = False) -> None:
-    """As `write_bytes`, in UTF-8."""
+    """Writes UTF-8 text; see `write_bytes`."""
     write_bytes(path, content.encode(), durable=durable)
 
 
 def write_json(path: Path, content: Any, *, indent: int = 2, durable: bool = False, **options: Any) -> None:
-    """As `write_bytes`: indented JSON and a newline.
+    """Writes indented JSON and a newline; see `write_bytes`.
 
     Args:
-      path: its folder exists.
-      content: what `json` can write.
+      path: in an existing folder.
+      content: anything that `json` can write.
       indent: spaces per level.
       durable: see `writing`.
-      **options: of `json.dumps`.
+      **options: passed to `json.dumps`.
     """
     write_text(path, json.dumps(content, indent=indent, **options) + "\n", durable=durable)
 
@@ -115,7 +115,7 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        with contextlib.suppress(OSError):  # The error that led here says more.
+        with contextlib.suppress(OSError):  # The error of the block, which is about to be raised, says more.
             path.unlink()
 
 
@@ -140,7 +140,7 @@ def read_json(path: Path | str) -> Any:
 
 
 def read_json_or_none(path: Path | str) -> Any | None:
-    """As `read_json`; None for a file that is missing or broken, where that is as good as not written yet."""
+    """As `read_json`; None if the file is missing or is no JSON. For callers that then make the file anew."""
     try:
         return read_json(path)
     except (OSError, ValueError):
@@ -151,9 +151,9 @@ def read_users_json(path: Path, name: str, if_missing: str) -> Any:
     """The content of a JSON file that a person wrote or chose.
 
     Args:
-      path: as given.
+      path: the path as the user gave it.
       name: names the file in messages, such as 'search space <path>' or '--point=<path>'.
-      if_missing: the whole message where there is no such file.
+      if_missing: the whole message for a missing file.
 
     Raises:
       UsageError: if it cannot be read or is not JSON; names the file, says what was found and what to do.

@@ -1,7 +1,7 @@
-"""Each framework as one record: names, files, packages. Imports none of them, and nothing but the standard library.
+"""Each framework as one record: names, files, packages. Imports no framework.
 
-Whatever lists frameworks reads `FRAMEWORKS` when it runs, so one more framework is one more record here, its backend
-(`algoperf/backends/`) and the models of the workloads. What takes the framework itself to know is the backend's.
+All code that lists frameworks reads `FRAMEWORKS` at run time. So a new framework needs one record here, its backend
+(`algoperf/backends/`) and the models of the workloads. What needs an import of the framework belongs to its backend.
 """
 
 import dataclasses
@@ -12,31 +12,31 @@ from algoperf.spec import UsageError, no_such
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Framework:
-    """What can be said of a framework without importing it."""
+    """Facts about a framework that need no import of it."""
 
     name: str
-    """On the command line, in records, and at the end of result folders (`<workload>_<name>`)."""
+    """Its name on the command line, in records, and at the end of result folders (`<workload>_<name>`)."""
     aliases: tuple[str, ...] = ()
-    """Other names that the command line takes for it."""
+    """Other names that the command line accepts."""
     suffix: str
-    """Of a workload's model: `workloads/<family>/model_<suffix>.py`."""
+    """Suffix of model files: `workloads/<family>/model_<suffix>.py`."""
     backend: str
-    """Module with `make()`, which gives the `algoperf.backends.base.Backend` of this process."""
+    """Module whose `make()` returns the `algoperf.backends.base.Backend` of this process."""
     launch: str
-    """Module that is an `algoperf.backends.base.Launch`."""
+    """Module that implements `algoperf.backends.base.Launch`."""
     packages: tuple[str, ...]
-    """What it needs, as it is imported: a source that imports one of them is written for this framework."""
+    """Packages it needs, by import name. A submission that imports one of them is written for this framework."""
     recorded: tuple[str, ...]
-    """Distributions whose versions go into the records of every run."""
+    """Distributions whose versions are stored in the records of every run."""
     extra: str
-    """`pip install algoperf[<extra>]` installs it."""
+    """Name of the extra: `pip install algoperf[<extra>]` installs the framework."""
     submission_files: tuple[str, ...]
-    """Names of a submission's file for this framework alone, the preferred one first."""
+    """File names of submissions for this framework alone, the preferred one first."""
     per_device_names: frozenset[str] = frozenset()
-    """A source that uses one of these names is written for the older layout with a leading device axis."""
+    """A submission that uses one of these names is written for the older layout with a leading device axis."""
 
     def missing_packages(self) -> list[str]:
-        """Packages that are not installed; imports nothing."""
+        """Needed packages that are not installed; imports nothing."""
         return [package for package in self.packages if importlib.util.find_spec(package) is None]
 
     def check_installed(self) -> None:
@@ -51,7 +51,7 @@ class Framework:
             )
 
 
-# In the order of preference where several would do: the public targets were set with JAX.
+# In order of preference where several frameworks are possible: AlgoPerf's public targets were set with JAX.
 FRAMEWORKS: tuple[Framework, ...] = (
     Framework(
         name="jax",
@@ -62,6 +62,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         recorded=("jax", "jaxlib", "flax", "optax"),
         extra="jax",
         submission_files=("submission_jax.py",),
+        # Submissions from before jit with sharding; see "Older submissions" in submissions/README.md.
         per_device_names=frozenset({"pmap"}),
     ),
     Framework(
@@ -79,10 +80,10 @@ FRAMEWORKS: tuple[Framework, ...] = (
 
 
 def get(name: str) -> Framework:
-    """The framework of a name or of another name for it ('torch' for 'pytorch').
+    """The framework with this name or alias ('torch' for 'pytorch').
 
     Raises:
-      UsageError: for any other name.
+      UsageError: for an unknown name.
     """
     for framework in FRAMEWORKS:
         if name in (framework.name, *framework.aliases):
@@ -91,22 +92,22 @@ def get(name: str) -> Framework:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all."""
+    """The names of all frameworks."""
     return tuple(framework.name for framework in FRAMEWORKS)
 
 
 def preferred() -> Framework:
-    """The first that is installed; the first of all where none is."""
+    """The first installed framework; if none is installed, the first of all."""
     return next((one for one in FRAMEWORKS if not one.missing_packages()), FRAMEWORKS[0])
 
 
 def submission_files() -> tuple[str, ...]:
-    """File names that say for which framework a submission is."""
+    """All file names that tell for which framework a submission is written."""
     return tuple(file for framework in FRAMEWORKS for file in framework.submission_files)
 
 
 def choices(separator: str = " or ") -> str:
-    """All names, for help and messages.
+    """All names in one text, for help and messages.
 
     >>> choices()
     'jax or pytorch'

@@ -1,4 +1,4 @@
-"""Where the processes of a run on several hosts meet, as the command line says it."""
+"""The address at which the hosts of a run connect, from the command line."""
 
 import dataclasses
 
@@ -7,13 +7,13 @@ from algoperf.spec import UsageError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """Where the processes of a run on several hosts meet; the same on each but for `host_id`."""
+    """The address at which the hosts of a run connect; the same on each host except for `host_id`."""
 
     coordinator: str
-    """host:port of host 0, or 'auto' where the cluster's environment (Slurm, Open MPI, TPU pods) says it."""
+    """host:port of host 0, or 'auto' to take it from the cluster's environment (Slurm, Open MPI, TPU pods)."""
     num_hosts: int | None = None
     host_id: int | None = None
-    """From 0."""
+    """Number of this host, from 0."""
     timeout_sec: int = 300
     """How long to wait for the other hosts."""
 
@@ -27,6 +27,7 @@ class Hosts:
                     "--num_hosts and --host_id, or name the coordinator as host:port."
                 )
             return
+        # From the right: an IPv6 address has colons of its own.
         host, _, port = self.coordinator.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
             raise UsageError(
@@ -45,10 +46,10 @@ class Hosts:
     def from_flags(
         cls, coordinator: str | None, num_hosts: int | None, host_id: int | None, timeout_sec: int
     ) -> "Hosts | None":
-        """None without --coordinator.
+        """The hosts that the flags describe; None without --coordinator.
 
         Raises:
-          UsageError: for flags that do not fit together.
+          UsageError: if the flags contradict each other.
         """
         if coordinator:
             return cls(coordinator=coordinator, num_hosts=num_hosts, host_id=host_id, timeout_sec=timeout_sec)

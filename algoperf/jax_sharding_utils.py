@@ -11,24 +11,24 @@ Tree = TypeVar("Tree")
 
 @functools.cache
 def get_mesh() -> Mesh:
-    """All devices in one axis called 'batch'."""
+    """A mesh of all devices with one axis, 'batch'."""
     return Mesh(jax.devices(), ("batch",))
 
 
 @functools.cache
 def get_replicate_sharding() -> NamedSharding:
-    """A full copy on every device."""
+    """The sharding that puts a full copy on every device."""
     return NamedSharding(get_mesh(), PartitionSpec())
 
 
 @functools.cache
 def get_batch_dim_sharding() -> NamedSharding:
-    """The first axis split over the devices."""
+    """The sharding that splits the first axis over the devices."""
     return NamedSharding(get_mesh(), PartitionSpec("batch"))
 
 
 def shard_along_batch_dim(tree: Tree) -> Tree:
-    """`tree` with the first axis of every leaf split over the devices; sizes must divide."""
+    """`tree` with the first axis of every leaf split over the devices; their number must divide its size."""
     return jax.device_put(tree, get_batch_dim_sharding())
 
 

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend import random as jax_extend_random
 
-# A draw is a whole number below this. Its square root, too, is exact enough in float32 to tell it from its
-# neighbours, so that a rate of 0 keeps all and a rate of 1 drops all.
+# Draws are integers below this number, 22 bits. In float32 (24 bits) their square roots still differ from those of the
+# neighbours, so the comparison below is exact: a rate of 0 keeps everything and a rate of 1 drops everything.
 _NUM_LEVELS = 1 << 22
 
 
@@ -27,7 +27,7 @@ def _mix(bits: jax.Array) -> jax.Array:
 
 
 def _hash(key: jax.Array, words: jax.Array) -> jax.Array:
-    """32 bits for each of `words`; `key` is (2,) uint32. One word of the key enters before each mixing."""
+    """32 random bits per element of `words`; `key` is (2,) uint32. Each word of the key enters before one mixing."""
     return _mix(_mix(words + key[0]) ^ key[1])
 
 
@@ -35,6 +35,7 @@ def _flat_index(shape: tuple[int, ...]) -> jax.Array:
     """Row-major index of each element modulo 2**32, built per axis so that it can be split over devices."""
     index = jnp.zeros(shape, jnp.uint32)
     for axis in range(len(shape)):
+        # uint32 arithmetic wraps around, so strides modulo 2**32 give the index modulo 2**32 as well.
         stride = math.prod(shape[axis + 1 :]) % 2**32
         index += jax.lax.broadcasted_iota(jnp.uint32, shape, axis) * jnp.uint32(stride)
     return index
@@ -51,7 +52,7 @@ def _split(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def _fold_in(key: jax.Array, word: int | jax.Array) -> jax.Array:
-    # The complement keeps derived keys apart from the bits that the same key gives.
+    # Complemented and reversed, so that derived keys are unrelated to the bits drawn with the same key.
     return _hash(~key[::-1], _mix(jnp.uint32(word)) + _flat_index((2,)))
 
 
@@ -73,18 +74,17 @@ MASK_PRNG = jax_extend_random.define_prng_impl(
 def dropout_key(key: jax.Array) -> jax.Array:
     """A key of the generator for masks, from a key of any kind; for `module.apply(rngs={"dropout": ...})`.
 
-    It serves initial weights as well: what matters there is what matters for masks.
-
-    Masks are right with other keys too, only slower.
+    Initial weights use it as well: they need no more randomness than masks do. Dropout also works with other keys, only
+    slower.
     """
     words = jax.random.key_data(key) if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else key
     return jax.random.wrap_key_data(words.ravel()[:2].astype(jnp.uint32), impl=MASK_PRNG)
 
 
 class Dropout(nn.Module):
-    """Sets elements to 0 with probability `rate` and divides the others by 1 - rate.
+    """Sets elements to 0 with probability `rate` and divides the others by 1 - rate (Srivastava et al. 2014).
 
-    The rate belongs to the call, so one compiled step serves every rate. It is rounded to a multiple of 2**-22.
+    The rate is an argument of the call, so one compiled step serves every rate. It is rounded to a multiple of 2**-22.
 
     Args:
       broadcast_dims: axes that share one draw; (1, 2) drops whole channels of (B, H, W, C).
@@ -112,7 +112,7 @@ class Dropout(nn.Module):
         scale = jnp.where(num_kept > 0, _NUM_LEVELS / jnp.maximum(num_kept, 1), 0).astype(x.dtype)
         shape = [1 if axis in self.broadcast_dims else size for axis, size in enumerate(x.shape)]
         draws = jax.random.bits(self.make_rng(self.rng_collection), tuple(shape), jnp.uint32) >> 10
-        # The roots change nothing in the comparison. But XLA for CPU takes a root for expensive, and so computes
-        # the draws once instead of once in each of their consumers: a quarter less to compile in `wmt_mini`.
+        # The square roots do not change the result of the comparison. But XLA for CPU considers a root expensive, so it
+        # computes the draws once instead of once per consumer: compiling `wmt_mini` takes a quarter less.
         keep = jnp.sqrt(draws.astype(jnp.float32)) >= jnp.sqrt(num_dropped)
         return jnp.where(keep, x * scale, 0)

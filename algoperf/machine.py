@@ -1,4 +1,4 @@
-"""What is written down about the machine, the software and the code of a run."""
+"""Facts about the machine, the software and the code of a run, for its records; and settings of the C library."""
 
 import ctypes
 import importlib.metadata
@@ -15,7 +15,7 @@ import psutil
 from algoperf import frameworks
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "sentencepiece", "sacrebleu")
-"""Beside the frameworks: what can change data or metrics."""
+"""Packages besides the frameworks that can change data or metrics."""
 
 
 def package_versions() -> dict[str, str]:
@@ -85,7 +85,7 @@ def _gpu_facts() -> dict[str, Any]:
 
 
 def describe() -> dict[str, Any]:
-    """Hardware, load and software under AlgoPerf's names where it has one."""
+    """Hardware, load and software; under AlgoPerf's names where it has them."""
     memory = psutil.virtual_memory()
     disk, net = psutil.disk_io_counters(), psutil.net_io_counters()
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
@@ -119,11 +119,12 @@ def num_cores() -> int:
 
 
 def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str | None:
-    """A warning if other processes keep this machine's processors busy; looks for `interval_sec`.
+    """A warning if other processes keep this machine's processors busy, else None; measures for `interval_sec`.
 
     Threads that wait for each other suffer out of proportion: two busy neighbours on two cores make PyTorch's steps
     of `digits` more than twenty times slower.
     """
+    # 0.3 s is short beside set-up. On two cores, one busy neighbour shows as 50 %, more than the limit.
     busy = psutil.cpu_percent(interval=interval_sec)
     if busy < limit_percent:
         return None
@@ -135,26 +136,27 @@ def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str 
 
 def peak_host_memory_bytes() -> int:
     """Largest resident size of this process so far."""
+    # ru_maxrss is in bytes on macOS and in KiB on Linux.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB, macOS in bytes.
 
 
 def keep_freed_memory() -> bool:
-    """Makes the C library keep large pieces of memory that are freed, for the rest of the process.
+    """Makes the C library keep large blocks of freed memory instead of returning them to the kernel.
 
-    By default it hands them back at once, and the next training step gets its temporary arrays as fresh pages, which
-    the kernel clears first. That was 5 to 17 % of a step on CPUs, in both frameworks. Frameworks keep the memory of
-    accelerators themselves. Settings of the user's own (MALLOC_MMAP_MAX_) stay.
+    By default it returns them at once, and the next training step gets new pages for its temporary arrays, which the
+    kernel must clear first. That took 5 to 17 % of a step on CPUs, in both frameworks. On accelerators frameworks keep
+    memory themselves. A user's own setting (MALLOC_MMAP_MAX_) is left alone.
 
     Returns:
-      False where this C library has no such switch.
+      Whether freed memory is kept; False if the C library has no such option.
     """
     if "MALLOC_MMAP_MAX_" in os.environ:
         return True
-    mmap_max, trim_threshold = -4, -1  # Of glibc's malloc.h.
+    mmap_max, trim_threshold = -4, -1  # Constants of glibc's malloc.h.
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    # No piece in a mapping of its own, and no limit to what is kept.
+    # No block gets an mmap of its own, and the top of the heap is never trimmed.
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, -1))

@@ -1,7 +1,7 @@
-"""Parameter shapes and types, derived from names; the first matching rule wins.
+"""Parameter shapes, and parameter types derived from names; the first matching rule decides.
 
-Source of the rules: AlgoPerf 0.6. Type trees keep the keys of the parameter tree (upstream's JAX trees are
-lower-cased, so that they do not line up).
+Source of the rules: AlgoPerf 0.6. Type trees have the same keys as the parameter tree; in AlgoPerf's JAX trees keys are
+lower-cased, so they do not match.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ def _scale_or_bias(name: str, scale: ParameterType, bias: ParameterType) -> Para
     return bias if "bias" in name else scale
 
 
-# In this order, because 'qkv_proj' contains 'kv_proj', and that contains 'v_proj'.
+# The order matters: "kv_proj" contains "v_proj", and "qkv_proj" contains "kv_proj".
 _ATTENTION_PROJECTIONS = (
     (("in_proj", "qkv_proj"), ParameterType.ATTENTION_QKV),
     (("kv_proj",), ParameterType.ATTENTION_KV),
@@ -68,10 +68,12 @@ def pytorch_param_types(shapes: Mapping[str, ShapeTuple]) -> dict[str, Parameter
     """Dotted parameter name -> type.
 
     Raises:
-      ValueError: for an attention parameter whose role its name does not tell.
+      ValueError: if the name of an attention parameter does not tell its role.
     """
     types = {}
     for name in shapes:
+        # The order of the rules is AlgoPerf's. Normalisation comes before attention, which may contain norm
+        # layers.
         if "bn" in name:
             types[name] = _scale_or_bias(name, ParameterType.BATCH_NORM_SCALE, ParameterType.BATCH_NORM_BIAS)
         elif "norm" in name or "ln" in name:
@@ -100,6 +102,8 @@ def jax_param_types(shapes: ShapeTree, parents: str = "") -> ParameterTypeTree:
             types[key] = _scale_or_bias(leaf, ParameterType.LAYER_NORM_SCALE, ParameterType.LAYER_NORM_BIAS)
         elif "conv" in parents:
             types[key] = ParameterType.BIAS if "bias" in leaf else ParameterType.CONV_WEIGHT
+        # Flax calls an embedding's table "embedding"; a dense layer used as one is recognised by the name of
+        # its module.
         elif "embedding" in leaf or ("embedding" in parents and leaf == "kernel"):
             types[key] = ParameterType.EMBEDDING
         elif "attention" in parents:

@@ -20,6 +20,7 @@ def pytorch_setup() -> tuple[bool, int, torch.device, int]:
     use_ddp = "LOCAL_RANK" in os.environ
     rank = int(os.environ["LOCAL_RANK"]) if use_ddp else 0
     has_gpu, num_gpus = torch.cuda.is_available(), torch.cuda.device_count()
+    # Otherwise two processes would share a GPU, which NCCL refuses later with a message that names no cause.
     if has_gpu and rank >= num_gpus:
         raise UsageError(
             f"torchrun started {os.environ.get('LOCAL_WORLD_SIZE', rank + 1)} processes on this host, where "
@@ -34,6 +35,7 @@ def pytorch_init(use_ddp: bool, rank: int, profiler: object = None) -> None:
     if not use_ddp or dist.is_initialized():
         return
     if torch.cuda.is_available():
+        # Before NCCL starts: it uses the current device, and all ranks would meet on GPU 0.
         torch.cuda.set_device(rank)
     # Gloo beside NCCL: small host objects (clock readings, metrics) are exchanged without touching the GPU.
     found = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -43,13 +45,14 @@ def pytorch_init(use_ddp: bool, rank: int, profiler: object = None) -> None:
 
 
 def process_group_name() -> str:
-    """Keeps the process groups of trials apart that one torchrun starts one after the other."""
+    """Name of this trial's process group; the trials of one torchrun run one after the other in groups of their own."""
     return os.environ.get("ALGOPERF_PROCESS_GROUP", "algoperf")
 
 
 def sync_ddp_time(time: float, device: torch.device | None = None) -> float:
-    """The largest `time` over all processes."""
+    """The largest `time` in seconds over all processes; `device` is accepted for compatibility."""
     del device
+    # On the host, where Gloo reduces it: a GPU would first have to finish its queue.
     tensor = torch.tensor(time, dtype=torch.float64)
     dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
     return float(tensor)
@@ -61,11 +64,12 @@ def batch_norm_layers(module: nn.Module) -> list[nn.Module]:
 
 
 def update_batch_norm_fn(module: nn.Module, update_batch_norm: bool) -> None:
-    """For `module.apply`: freezes (momentum 0) or releases the running statistics of one layer."""
+    """For `module.apply`: freezes (momentum 0) or unfreezes the running statistics of one layer, as in AlgoPerf."""
     if not (hasattr(module, "running_mean") and hasattr(module, "momentum")):
         return
     layer: Any = module  # `nn.Module` declares none of these attributes.
     if not update_batch_norm and not hasattr(module, "momentum_backup"):
+        # The same attribute as in AlgoPerf, whose submissions may look at it.
         layer.momentum_backup, layer.momentum = layer.momentum, 0.0
     elif update_batch_norm and hasattr(module, "momentum_backup"):
         layer.momentum = layer.momentum_backup
@@ -73,7 +77,7 @@ def update_batch_norm_fn(module: nn.Module, update_batch_norm: bool) -> None:
 
 
 class FrozenRunningStatistics:
-    """Within this context, training-mode passes normalise by the batch and leave running statistics alone."""
+    """Within this context, training-mode passes normalise by the batch and do not change running statistics."""
 
     def __init__(self, layers: Iterable[nn.Module]):
         self._layers: list[Any] = list(layers)  # `nn.Module` declares no momentum.

@@ -1,8 +1,8 @@
-"""Random keys of the steps of a run, in either framework, and seeds split by purpose; NumPy only.
+"""Random keys of the steps in both frameworks, key functions for PyTorch submissions, and seeds by purpose. NumPy only.
 
-`PRNGKey`, `split` and `fold_in` make the keys of PyTorch runs: int32 arrays of shape (2,), as in AlgoPerf. Those of
-JAX runs are the keys of `jax.random`; `jax_step_keys` computes them without JAX. All but `seed_global_generators` are
-pure: the same arguments give the same keys.
+Keys in PyTorch are int32 arrays of shape (2,), as in AlgoPerf, made by `PRNGKey`, `split` and `fold_in`. Keys in JAX
+are uint32 arrays of shape (2,), those of `jax.random`; `jax_step_keys` computes the keys of the steps without JAX.
+All functions but `seed_global_generators` are pure.
 """
 
 import random
@@ -10,25 +10,25 @@ from collections.abc import Callable
 
 import numpy as np
 
+# Keys are int32 in AlgoPerf.
 _LIMIT = 2**31 - 1
 
 SEED_PURPOSES = ("data", "init", "submission", "evaluation")
 
 
 def PRNGKey(seed: int) -> np.ndarray:  # noqa: N802 - as in jax.random
-    """The key of an integer seed."""
-    # Split once, so that neighbouring seeds do not give neighbouring keys.
+    """The (2,) int32 key of a non-negative integer seed, for PyTorch."""
     return split(np.array([seed % _LIMIT, seed // _LIMIT % _LIMIT], np.int32))[0]
 
 
 def split(key: np.ndarray, num: int = 2) -> np.ndarray:
-    """(num, 2) int32 keys, drawn from the generator that `key` seeds."""
+    """(num, 2) int32 keys, drawn from a generator that is seeded with `key`; for PyTorch."""
     generator = np.random.RandomState([int(item) % _LIMIT for item in key])
     return generator.randint(0, _LIMIT, size=(num, 2), dtype=np.int32)
 
 
 def fold_in(key: np.ndarray, data: int) -> np.ndarray:
-    """A key of shape (2,) that depends on `key` and the integer `data`."""
+    """A (2,) int32 key that depends on `key` and the integer `data`; for PyTorch."""
     generator = np.random.RandomState([int(item) % _LIMIT for item in key])
     return np.array([generator.randint(0, _LIMIT, dtype=np.int32), data % _LIMIT], np.int32)
 
@@ -40,7 +40,7 @@ StepKeys = Callable[[int], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 def pytorch_step_keys(seed: int) -> StepKeys:
-    """int32 keys of the steps of a PyTorch run; those of a step depend on `seed` and the step alone."""
+    """int32 keys for each step of a PyTorch run. The keys of a step depend only on `seed` and the step."""
 
     def draw(number: int) -> np.ndarray:
         return np.random.default_rng([seed, number]).integers(
@@ -51,10 +51,12 @@ def pytorch_step_keys(seed: int) -> StepKeys:
 
 
 def jax_step_keys(seed: int) -> StepKeys:
-    """uint32 keys of the steps of a JAX run: `split(fold_in(PRNGKey(seed), step), 4)` of `jax.random`, as in AlgoPerf.
+    """uint32 keys for each step of a JAX run: `jax.random.split(fold_in(PRNGKey(seed), step), 4)`, as in AlgoPerf.
 
-    Computed here because a JAX call would wait for the training steps that are queued on the same device.
+    Computed in NumPy, because a JAX call would wait for the training steps that are queued on the same device.
     """
+    # `PRNGKey`: upper and lower half of the seed. `fold_in` hashes the counts (0, step); `split` with
+    # `jax_threefry_partitionable`, JAX's default, hashes (0, index).
     root = (np.uint32(seed >> 32), np.uint32(seed & 0xFFFFFFFF))
 
     def draw(number: int) -> np.ndarray:
@@ -74,7 +76,8 @@ def _in_blocks(draw: Callable[[int], np.ndarray]) -> StepKeys:
         number, offset = divmod(global_step, KEY_BLOCK)
         block = blocks.get(number)
         if block is None:
-            blocks.clear()  # Steps only go up: an old block would never be asked for again.
+            # Steps come in order, so an earlier block is not needed again.
+            blocks.clear()
             blocks[number] = block = draw(number)
         row = block[offset]
         return row[0], row[1], row[2]
@@ -89,6 +92,7 @@ def threefry2x32(
 
     Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", the 20-round variant.
     """
+    # Rotations and the parity constant are those of Threefry-2x32 in the paper.
     rotations = ((13, 15, 26, 6), (17, 29, 16, 24))
     with np.errstate(over="ignore"):  # Arithmetic is modulo 2**32.
         schedule = (key[0], key[1], key[0] ^ key[1] ^ np.uint32(0x1BD11BDA))
@@ -104,10 +108,10 @@ def threefry2x32(
 
 
 def seeds(rng_seed: int, study: int, trial: int) -> dict[str, int]:
-    """Independent 32-bit seeds for one trial: purpose -> seed.
+    """Independent seeds of one trial: purpose -> seed, below 2**31 (R11.8).
 
-    A change of one purpose's use of randomness leaves the others alone, and every trial of every study has
-    its own.
+    Every trial of every study has its own seeds. A change in how one purpose uses random numbers does not change the
+    other purposes.
 
     Raises:
       ValueError: if `rng_seed`, `study` or `trial` is negative.
@@ -116,11 +120,11 @@ def seeds(rng_seed: int, study: int, trial: int) -> dict[str, int]:
     for index, purpose in enumerate(SEED_PURPOSES):
         # By spawn key, not by seed + trial: such sums of different studies would coincide.
         sequence = np.random.SeedSequence(rng_seed, spawn_key=(study, trial, index))
-        found[purpose] = int(sequence.generate_state(1)[0] >> 1)  # 31 bits: valid for every library.
+        found[purpose] = int(sequence.generate_state(1)[0] >> 1)  # Some libraries take signed seeds.
     return found
 
 
 def seed_global_generators(seed: int) -> None:
-    """Seeds the generators of Python and NumPy that submissions may draw from without saying so."""
+    """Seeds the global generators of Python and NumPy, which submissions may use beside the keys they are given."""
     random.seed(seed)
     np.random.seed(seed)

@@ -1,11 +1,12 @@
-"""The results folder: the one place that knows its file names and columns. Reader and writer; no framework.
+"""The results folder of a trial: file names, columns, reader and writer. Imports no framework.
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
         summary.json  checkpoint_<step>  stop.json
 
-Names and columns are AlgoPerf's, so its tools read ours. JSON is replaced atomically; CSV rows are appended and
-flushed, so that a crash can tear the last line at most, which `read_csv` tolerates.
+Names and columns are AlgoPerf's, so its tools can read our results; summary.json and stop.json are additions. JSON
+files are replaced atomically. CSV rows are appended and flushed, so a crash can damage only the last line, which
+`read_csv` leaves out. `algoperf.run.summary` knows the content of summary.json.
 """
 
 import csv
@@ -25,7 +26,7 @@ EVAL_MEASUREMENTS = "eval_measurements.csv"
 HPARAMS = "hparams.json"
 SUMMARY = "summary.json"
 STOP = "stop.json"
-"""Put beside a running trial by whoever stops it for good; holds the reason."""
+"""Written beside a running trial that is stopped and not to be continued, with the reason (early stops)."""
 CHECKPOINT_PREFIX = "checkpoint_"
 
 GLOBAL_STEP = "global_step"
@@ -38,7 +39,7 @@ TOTAL_DURATION = "total_duration"
 
 STATUSES = (
     *("target_reached", "budget_exhausted", "submission_ended", "max_steps", "diverged", "failed"),
-    "stopped",  # From outside and for good: see STOP.
+    "stopped",  # By another process, not to be continued: see STOP.
 )
 
 
@@ -50,10 +51,12 @@ def trial_folder(
 
 
 def flags_file(preemption_count: int | str) -> str:
+    """Name of the file with the settings of the n-th start of a trial, from 0."""
     return f"flags_{preemption_count}.json"
 
 
 def meta_data_file(preemption_count: int | str) -> str:
+    """Name of the file with machine, versions and identity at the n-th start of a trial, from 0."""
     return f"meta_data_{preemption_count}.json"
 
 
@@ -62,7 +65,7 @@ _OWN_NAMES = re.compile(
         [
             *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP)),
             rf"{CHECKPOINT_PREFIX}\d+",
-            # The names up to the number stand once, above.
+            # Made from the functions above, so that each name is written once.
             *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
         ]
     )
@@ -70,7 +73,7 @@ _OWN_NAMES = re.compile(
 
 
 def is_own(name: str) -> bool:
-    """Whether a file of this name in the folder of a trial is one that trials write, finished or half.
+    """Whether a trial writes files of this name, temporary names of unfinished files included.
 
     >>> [is_own(name) for name in ("flags_0.json", ".checkpoint_5.tmp", "my_notes.json")]
     [True, True, False]
@@ -87,10 +90,10 @@ def clear(folder: Path) -> None:
 
 
 def newest(folder: Path, name: Callable[[str], str]) -> Path | None:
-    """The file that the last start of a trial wrote, None where there is none.
+    """The file with the highest number, written by the last start of a trial; None if there is none.
 
     Args:
-      folder: of the trial.
+      folder: the folder of the trial.
       name: `flags_file` or `meta_data_file`.
     """
     numbers = {path: path.stem.rpartition("_")[-1] for path in folder.glob(name("*"))}
@@ -99,18 +102,18 @@ def newest(folder: Path, name: Callable[[str], str]) -> Path | None:
 
 
 def newest_meta_data(folder: Path) -> dict[str, Any]:
-    """What the last start of a trial wrote about itself; empty where there is nothing."""
+    """The content of the newest meta_data file of a trial; empty if there is none."""
     path = newest(folder, meta_data_file)
     return {} if path is None else read_json(path)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes strict JSON that survives a power cut; what is neither JSON nor a number becomes its `str`."""
+    """Writes strict JSON, durably (see `files.writing`); a value that JSON does not know becomes its `str`."""
     files.write_json(path, _plain(content), durable=True, default=str)
 
 
 def _plain(value: Any) -> Any:
-    """NaN and infinity become null: they are not JSON."""
+    """The content with NaN and infinity replaced by None, because strict JSON has neither."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
@@ -121,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_csv(path: Path | str) -> dict[str, list[float]]:
-    """Column name -> values, NaN where a cell is empty or no number; a torn last line is left out.
+    """Column name -> values; NaN for a cell that is empty or no number. An incomplete last line is left out.
 
     Raises:
       FileNotFoundError: if there is no such file.
@@ -134,6 +137,7 @@ def read_csv(path: Path | str) -> dict[str, list[float]]:
     header, *body = rows
     columns: dict[str, list[float]] = {name: [] for name in header}
     for row in body:
+        # A row may be shorter than the header: it was written before a column was added.
         for name, cell in zip(header, [*row, *[""] * (len(header) - len(row))]):
             columns[name].append(_number(cell))
     return columns
@@ -147,11 +151,11 @@ def _number(cell: str) -> float:
 
 
 class CsvLog:
-    """Appends rows to a CSV file in constant time; a row with a new column rewrites the file once.
+    """Appends rows to a CSV file. A row takes constant time, except that one with a new column rewrites the file.
 
     Args:
-      path: the file; rows that it holds already are kept.
-      last_step: rows with a larger global_step are dropped first (they come from work that was lost).
+      path: the file; its existing rows are kept.
+      last_step: existing rows with a larger global_step are dropped: a resumed run does those steps again.
     """
 
     def __init__(self, path: Path, last_step: float = math.inf):
@@ -177,7 +181,7 @@ class CsvLog:
             writer.writerows([*row, *[""] * (len(self._header) - len(row))] for row in rows)
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Adds one row; columns start as the sorted keys of the first, new ones come on the right."""
+        """Adds one row. The columns are the sorted keys of the first row; later new keys are added on the right."""
         new = sorted(key for key in row if key not in self._header)
         if new:
             self._file.close()
@@ -187,6 +191,7 @@ class CsvLog:
             self._rewrite(rows)
             self._file = open(self._path, "a", newline="")  # noqa: SIM115
         csv.writer(self._file, lineterminator="\n").writerow([row.get(name, "") for name in self._header])
+        # To the kernel, not to the disk: rows survive a crash of the process, at no cost to speak of.
         self._file.flush()
 
     def close(self) -> None:
@@ -194,18 +199,19 @@ class CsvLog:
 
 
 class MetricsLogger:
-    """What submissions and the harness log with; AlgoPerf's interface.
+    """The logger of submissions and the harness; its interface is AlgoPerf's.
 
-    A submission's values may be device scalars that are still being computed: they are kept and read later, off
-    the clock, so that logging costs it a list append and no synchronisation.
+    A submission may log device scalars that are still being computed. They are kept in a list and read later, off the
+    clock, so that logging does not make the submission wait for the device.
 
     Args:
-      folder: of the trial.
-      to_float: reads a device scalar.
-      preemption_count: restarts so far.
-      last_step: rows after it are dropped.
+      folder: the folder of the trial.
+      to_float: converts a device scalar to a float, waiting for it.
+      preemption_count: number of restarts so far.
+      last_step: existing rows after this step are dropped.
     """
 
+    # Bounds the device memory of logged scalars in runs with rare evaluations.
     PENDING_LIMIT = 256
 
     def __init__(
@@ -228,7 +234,7 @@ class MetricsLogger:
         preemption_count: int | None = None,
         is_eval: bool = False,
     ) -> None:
-        """Logs scalars of one step; `metrics` itself is left as it is."""
+        """Logs the scalars of one step; `metrics` is not changed."""
         row = {**metrics, GLOBAL_STEP: global_step}
         if is_eval or preemption_count is not None:
             row[PREEMPTION_COUNT] = self._preemption_count if preemption_count is None else preemption_count
@@ -236,7 +242,7 @@ class MetricsLogger:
         if is_eval:
             self._evaluations.append(self._read(row))
         if len(self._pending) > self.PENDING_LIMIT:
-            self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest were computed long ago.
+            self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest are computed by now: no wait.
 
     def _read(self, row: Mapping[str, object]) -> dict[str, float | str]:
         return {key: self._scalar(key, value) for key, value in row.items()}
@@ -252,15 +258,15 @@ class MetricsLogger:
             ) from None
 
     def flush(self, keep: int = 0) -> None:
-        """Writes pending rows but the last `keep`."""
+        """Writes all pending rows except the last `keep`."""
         end = len(self._pending) - keep
         rows = self._pending[:end]
-        del self._pending[:end]  # First, so that a row that cannot be written does not come back.
+        del self._pending[:end]  # First: a row that cannot be written must not fail at every flush.
         for row in rows:
             self._measurements.append(self._read(row))
 
     def finish(self) -> None:
-        """Writes what is pending and closes the files."""
+        """Writes pending rows and closes the files."""
         try:
             self.flush()
         finally:

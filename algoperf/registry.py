@@ -1,6 +1,6 @@
-"""Workload names -> specs, found by looking for `workloads/<family>/workload.py`; imports no framework.
+"""Workload name -> spec. Workloads are found as `workloads/<family>/workload.py`; imports no framework.
 
-A folder with a mistake is left out and remembered, with one line that says what is wrong; all others work.
+A folder with a mistake is left out, with one line that says what is wrong; all other folders work.
 """
 
 import contextlib
@@ -21,25 +21,25 @@ HOW_TO_LIST = "`python -m algoperf.registry` lists them all"
 ROOT = Path(__file__).resolve().parent.parent / "workloads"
 
 MORE_ROOTS = "ALGOPERF_WORKLOADS"
-"""Environment variable with more folders of workload folders, separated as in $PATH; processes inherit it."""
+"""Environment variable with further root folders, separated as in $PATH; child processes inherit it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Registry:
-    """What there is under some roots."""
+    """All families and workloads found under some roots."""
 
     folders: dict[str, Path] = dataclasses.field(default_factory=dict)
-    """Family -> folder, of those that can be used."""
+    """Family -> folder, for folders without mistakes."""
     specs: dict[str, WorkloadSpec] = dataclasses.field(default_factory=dict)
     """Workload name -> spec."""
     doubles: dict[str, str] = dataclasses.field(default_factory=dict)
-    """Workload name that two folders give -> a line about it; it means neither."""
+    """Workload name defined by two folders -> one line about it; the name is then refused."""
     broken: dict[Path, str] = dataclasses.field(default_factory=dict)
-    """Folder that cannot be used -> a line about it."""
+    """Folder with a mistake -> one line about it."""
 
 
 def roots() -> tuple[Path, ...]:
-    """The folders in which families are looked for: ours, and those of $ALGOPERF_WORKLOADS."""
+    """The folders that are searched for families: ours, then those of $ALGOPERF_WORKLOADS."""
     more = os.environ.get(MORE_ROOTS, "").split(os.pathsep)
     return (ROOT, *(Path(root).expanduser().resolve() for root in more if root))
 
@@ -51,14 +51,14 @@ def discover(root: Path = ROOT) -> dict[str, Path]:
 
 def _registered() -> _Registry:
     found = roots()
-    # Families of every root are imported as `workloads.<family>`, as their own imports say.
+    # All roots become one package `workloads`, because families import their own files as `workloads.<family>`.
     importlib.import_module("workloads").__path__[:] = [str(root) for root in found]
     return _registered_in(found)
 
 
 @functools.cache
 def _registered_in(all_roots: tuple[Path, ...]) -> _Registry:
-    importlib.invalidate_caches()  # Folders may be newer than Python's list of them.
+    importlib.invalidate_caches()  # Python caches directory listings; a folder may have been added since.
     found = _Registry()
     for family, folder in ((family, path) for root in all_roots for family, path in discover(root).items()):
         try:
@@ -83,10 +83,11 @@ def _registered_in(all_roots: tuple[Path, ...]) -> _Registry:
 
 
 def _declared(folder: Path) -> Family:
-    """`FAMILY` of a folder whose files are as they must be; UsageError otherwise."""
+    """`FAMILY` of a folder; UsageError if one of its files has a mistake."""
     place = families.shown(folder)
     try:
         module = importlib.import_module(f"workloads.{folder.name}.workload")
+    # A module may raise anything when it is imported; one broken folder must not break the others.
     except (Exception, SystemExit) as error:
         text = f"{place}/workload.py cannot be imported: {type(error).__name__}: {error}"
         raise UsageError(text) from error
@@ -108,7 +109,7 @@ def _line(error: UsageError) -> str:
 
 
 def broken() -> dict[Path, str]:
-    """Workload folder that cannot be used -> one line that says why, for all that were found."""
+    """Every workload folder with a mistake -> one line that says what is wrong."""
     return dict(_registered().broken)
 
 
@@ -122,7 +123,7 @@ def get(name: str) -> WorkloadSpec:
     """The spec of a workload.
 
     Raises:
-      UsageError: if there is none of that name, or its folder has a mistake.
+      UsageError: if there is no workload of that name, or its folder has a mistake.
     """
     found = _registered()
     if name in found.specs:
@@ -152,10 +153,11 @@ def data_module(workload_spec: WorkloadSpec) -> families.DataFile:
 
 @contextlib.contextmanager
 def data_packages(workload_spec: WorkloadSpec) -> Iterator[None]:
-    """Within this context, a missing package becomes advice on how to install it."""
+    """Within this context, a ModuleNotFoundError becomes a UsageError that says how to install the package."""
     try:
         yield
     except ModuleNotFoundError as error:
+        # A missing module of our own is a mistake in the code, which no installation repairs.
         if error.name is None or error.name.split(".")[0] in ("algoperf", "workloads"):
             raise
         raise UsageError(
@@ -165,14 +167,14 @@ def data_packages(workload_spec: WorkloadSpec) -> Iterator[None]:
 
 
 def download_module(workload_spec: WorkloadSpec) -> families.DownloadFile | None:
-    """`workloads/<data set>/download.py`, or None where the raw files are not fetched by us."""
+    """`workloads/<data set>/download.py`; None if the user has to download the raw files by hand."""
     if not _has(workload_spec.dataset, "download"):
         return None
     return families.read(_module(workload_spec.dataset, "download"), families.DownloadFile)
 
 
 def model_module(workload_spec: WorkloadSpec, framework: str) -> families.ModelFile:
-    """`workloads/<family>/model_<suffix>.py`, with the suffix of the framework of that name ('torch' will do).
+    """`workloads/<family>/model_<suffix>.py`; the suffix is that of the framework, given by name or alias.
 
     Raises:
       UsageError: if the workload has no model in this framework.
@@ -203,7 +205,7 @@ def _has(folder: str, stem: str) -> bool:
 
 
 def _module(folder: str, stem: str) -> ModuleType:
-    _registered()  # The folders of every root can be imported from here on.
+    _registered()  # Sets up the package `workloads` with all roots.
     return importlib.import_module(f"workloads.{folder}.{stem}")
 
 

@@ -1,8 +1,8 @@
-"""The settings of a run: one field each, from which everything that lists settings is made.
+"""The settings of a run, one field each; everything that lists settings is derived from these fields.
 
-The flags of `submission_runner.py`, their checks, the command lines of trials in processes of their own, the identity
-of a trial, what the processes of a run compare and what `--reproduce` takes over follow from the fields of
-`RunSettings`. So a new setting is one field here and the place that uses it. Imports no framework.
+From the fields of `RunSettings` follow the flags of `submission_runner.py` and their checks, the command lines of
+child processes, the identity of a trial, the settings that all processes must share, and those that `--reproduce`
+takes over. So a new setting is one field here and the code that uses it. Imports no framework.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ from absl import flags
 from algoperf import frameworks
 from algoperf.spec import UsageError, no_such
 
-flags.disclaim_key_flags()  # --help lists flags under the script that asked for them.
+# Makes --help list flags under the script that calls `define_flags`, not under this module.
+flags.disclaim_key_flags()
 
 RULESETS = ("external", "self")
 DEVICES = ("auto", "cpu", "gpu")
@@ -24,26 +25,26 @@ DEVICES = ("auto", "cpu", "gpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What else is known about a setting, beside its type and default."""
+    """Facts about a setting, besides its type and default."""
 
     help: str
     unit: str | None = None
-    """Of a number, such as 'seconds' or 'updates'."""
+    """Unit of a number, such as 'seconds' or 'updates'."""
     at_least: int | None = None
-    """Smallest value of a number."""
+    """Smallest allowed value of a number."""
     choices: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
     """Other names of the flag."""
     is_identity: bool = False
-    """Whether a run with another value is another run, which cannot continue this one."""
+    """Whether a run with another value is a different run, which cannot continue this one."""
     is_shared: bool = False
-    """Whether all processes of a run must agree on it, or they would wait for each other for ever."""
+    """Whether all processes of a run must have the same value; otherwise they would wait for each other for ever."""
     is_reproduced: bool = True
-    """Whether `--reproduce` takes it from the stored trial; settings of this machine and command do not come along."""
+    """Whether `--reproduce` takes it from the stored trial; False for settings of the machine or the command."""
     is_of_campaign: bool = False
-    """Whether it is a flag of `run_benchmark.py`, too, which hands it to every trial."""
+    """Whether it is also a flag of `run_benchmark.py`, which passes it to every trial."""
     is_passed_on: bool = True
-    """Whether a trial in a process of its own is given it; the choice among trials is made before."""
+    """Whether child processes get it; False for settings that choose among trials, which the parent does."""
 
 
 def setting(default: object, **mark: Any) -> Any:
@@ -53,7 +54,7 @@ def setting(default: object, **mark: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run was asked for; names as on the command line. Values that cannot be right are refused."""
+    """The settings of a run, named as on the command line. Impossible values are refused with a UsageError."""
 
     workload: str | None = setting(
         None, help="Name of the workload, for example digits, wmt_mini or wmt.", is_identity=True
@@ -196,7 +197,7 @@ class RunSettings:
 
     @property
     def given_submission(self) -> str | None:
-        """The submission, under whichever of its two names it was given."""
+        """The submission from --submission or --submission_path."""
         return self.submission or self.submission_path
 
     def values(self, names: Iterable[str]) -> dict[str, Any]:
@@ -204,15 +205,15 @@ class RunSettings:
         return {name: getattr(self, name) for name in names}
 
     def as_arguments(self) -> list[str]:
-        """The command line that gives a process these settings; what is None is left out."""
+        """The command line that gives a child process these settings; None is left out."""
         passed_on = self.values(name for name, mark in marks().items() if mark.is_passed_on)
         return [f"--{name}={value}" for name, value in passed_on.items() if value is not None]
 
     def reproduced_from(self, stored: Mapping[str, object]) -> "RunSettings":
-        """The settings of a stored trial, with this command's own where those belong to the machine or the command.
+        """These settings, with those of a stored trial in place of all that `Mark.is_reproduced` marks.
 
         Args:
-          stored: content of the trial's flags file, of this version or an older one.
+          stored: the content of the trial's flags file, written by this version or an older one.
         """
         taken: dict[str, Any] = {
             name: stored[name] for name, mark in marks().items() if mark.is_reproduced and name in stored
@@ -231,11 +232,12 @@ OF_CAMPAIGNS = tuple(name for name, mark in marks().items() if mark.is_of_campai
 
 
 def given(values: Mapping[str, object]) -> RunSettings:
-    """Settings from values by name, aliases included; the others have their defaults.
+    """Settings from values by name or alias; all others have their defaults.
 
     >>> given({"max_steps": 5}).max_global_steps
     5
     """
+    # Stored settings may use an alias: they come from a command line, or from an older version.
     names = {alias: name for name, mark in marks().items() for alias in mark.aliases}
     named: dict[str, Any] = {names.get(name, name): value for name, value in values.items()}
     return RunSettings(**named)
@@ -248,8 +250,8 @@ def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
     """Defines the flags of settings, with their types, help texts and aliases.
 
     Args:
-      names: which; all by default.
-      defaults: values in the place of the fields' own.
+      names: the settings; all by default.
+      defaults: name -> default, in place of the field's own.
     """
     hints = typing.get_type_hints(RunSettings)
     for field in dataclasses.fields(RunSettings):
@@ -261,6 +263,7 @@ def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
                 flags.DEFINE_alias(alias, field.name)
 
 
+# Fields have one of these types only, or one of them and None.
 _DEFINE: dict[type, Callable[..., object]] = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
@@ -269,7 +272,7 @@ _DEFINE: dict[type, Callable[..., object]] = {
 
 
 def _plain_type(hint: type | types.UnionType) -> type:
-    """The type beside None.
+    """The type of a hint without None.
 
     >>> _plain_type(int | None)
     <class 'int'>
@@ -281,7 +284,7 @@ def _plain_type(hint: type | types.UnionType) -> type:
 
 
 def from_flags(names: Collection[str] | None = None) -> RunSettings:
-    """The settings that the flags of this process say, of `define_flags` with the same names."""
+    """The settings from the flags of this process, after `define_flags` with the same names."""
     wanted = [name for name in marks() if names is None or name in names]
     values: dict[str, Any] = {name: flags.FLAGS[name].value for name in wanted}
     return RunSettings(**values)

@@ -1,4 +1,4 @@
-"""What a submission sees: enums, type names, the workload interface, and the errors of the benchmark.
+"""The API that submissions see: enums, type names, the workload interface, and the errors of the benchmark.
 
 Names and values are those of AlgoPerf 0.6, so that public submissions import and run unmodified.
 This module imports no framework.
@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 
 class UsageError(ValueError):
-    """Something that the user can put right: the message names the value, the choices and the next step."""
+    """A mistake of the user. The message names the value, the choices and the next step."""
 
 
 MAX_CHOICES = 12
-"""As many names as a person reads; of more, an error shows the nearest."""
+"""An error lists up to this many names; if there are more, it shows the `NUM_NEAREST` most similar ones."""
 NUM_NEAREST = 5
 
 
@@ -24,10 +24,10 @@ def no_such(kind: str, name: object, choices: Collection[str], how_to_list: str 
     """The error for an unknown name.
 
     Args:
-      kind: what it should be a name of.
-      name: what was given.
-      choices: the names that there are; of many only the nearest are shown.
-      how_to_list: says how to see all of many, without a full stop.
+      kind: what the name stands for, such as 'workload'.
+      name: the unknown name.
+      choices: the existing names; only the most similar are shown if there are many.
+      how_to_list: how to list all names, shown if there are many; without a full stop.
 
     >>> print(no_such("workload", "wtm", ["ogbg", "wmt"]))
     No workload is called 'wtm'; the nearest is 'wmt'. Choose from ogbg, wmt.
@@ -54,6 +54,7 @@ class TrainingCompleteError(Exception):
     """Raised by a submission in `update_params` to end its training; one last evaluation follows."""
 
 
+# Values of the enums are AlgoPerf's: stored results and submissions may contain them.
 class LossType(enum.Enum):
     SOFTMAX_CROSS_ENTROPY = 0
     SIGMOID_CROSS_ENTROPY = 1
@@ -86,7 +87,7 @@ class ParameterType(enum.Enum):
 
 
 class ShapeTuple:
-    """The shape of one parameter; deliberately not a pytree node, so that tree maps see it as a leaf."""
+    """The shape of one parameter. It is no pytree node, so that JAX's tree functions treat it as a leaf."""
 
     def __init__(self, shape_tuple: tuple[int, ...]):
         self.shape_tuple = tuple(int(size) for size in shape_tuple)

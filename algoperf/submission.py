@@ -1,4 +1,4 @@
-"""Find, import and check a submission before anything expensive starts."""
+"""Finds, imports and checks a submission before anything expensive starts."""
 
 import ast
 import contextlib
@@ -36,7 +36,8 @@ KEYWORDS = (
     "rng",
 )
 PREPARE_KEYWORDS = tuple(name for name in KEYWORDS if name != "batch")
-# Function -> (number of positional arguments, keyword arguments) it must accept.
+# Function -> (number of positional arguments, keyword arguments) that it must accept; AlgoPerf's runner calls them
+# so.
 REQUIRED = {
     "get_batch_size": (1, ()),
     "init_optimizer_state": (5, ()),
@@ -57,12 +58,12 @@ class Submission:
     framework: str
     module: ModuleType
     source_hash: str
-    """Over all .py and .json files of its folder (of the file alone, if its folder holds other things)."""
+    """Hash of all .py and .json files of its folder, or of its file alone; see `source_hash`."""
     wants_train_state: bool
     uses_pmap: bool
     """Whether the source is written for arrays with a leading device axis."""
     leaves_dropout_to_harness: bool
-    """Whether it is of the 0.5 era, when the harness built the model with the dropout of the hyperparameters."""
+    """Whether it was written for AlgoPerf 0.5, whose runner built the model with the hyperparameters' dropout rate."""
 
     def function(self, name: str) -> Callable[..., Any] | None:
         return getattr(self.module, name, None)
@@ -117,6 +118,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
             )
         framework = next(iter(offered))
     elif framework not in offered:
+        # A file without imports fits any framework; it is offered for all.
         if offered and not (path.is_file() and not _imported_names(path)):
             raise UsageError(
                 f"Submission {str(path)!r} is written for {' and '.join(offered)}, not for {framework}; "
@@ -146,7 +148,7 @@ def _imported_names(path: Path) -> set[str]:
 
 
 def frameworks_of(path: Path) -> list[str]:
-    """Names of the frameworks that a file imports; of all if it imports none."""
+    """Names of the frameworks that a file imports; if it imports none, the names of all."""
     imported = _imported_names(path)
     found = [one.name for one in frameworks.FRAMEWORKS if not imported.isdisjoint(one.packages)]
     return found or list(frameworks.names())
@@ -173,7 +175,7 @@ def _add_import_roots(path: Path) -> None:
             if file == path:
                 raise
     for name in sorted(wanted):
-        # What can be imported already stays what it is: a folder of that name must not shadow an installed package.
+        # What can be imported already must not be hidden by a folder of the same name.
         if name in sys.modules or importlib.util.find_spec(name) is not None:
             continue
         for ancestor in path.parents:
@@ -228,16 +230,16 @@ def import_file(path: Path) -> ModuleType:
 
 
 def _is_found_as(name: str, path: Path) -> bool:
-    """Whether importing `name` would run this file, and not another one of that name that comes earlier."""
+    """Whether importing `name` would run this file and not another file that comes earlier in sys.path."""
     try:
         found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # The parent is no package, or one of those that `_import_as` makes.
+    except (ImportError, ValueError):  # The parent is no package, or `_import_as` has made it.
         return False
     return found is not None and found.origin is not None and Path(found.origin).resolve() == path
 
 
 def _import_as(path: Path, name: str) -> ModuleType:
-    """Imports a file under a name of its own, its folder standing in for the package."""
+    """Imports a file under a new name, with its folder as the package."""
     package, _, stem = name.rpartition(".")
     if package:
         if _is_taken(package):  # For example a folder called jax.
@@ -336,12 +338,12 @@ def _passes_dropout(file: Path) -> bool:
 
 
 def source_hash(file: Path) -> str:
-    """Short hash over names and contents of a submission's Python and JSON files, search spaces left out.
+    """Short hash of the names and contents of a submission's Python and JSON files, without search spaces.
 
-    A search space changes nothing but the points that are drawn from it, which are compared as such.
+    A search space only determines the points drawn from it, and the point of a trial is compared itself.
 
     Args:
-      file: of the submission; where it has a folder of its own, all files there count.
+      file: the submission's file; if it has a folder of its own, all files in it count.
     """
     digest = hashlib.sha256()
     for path in sorted(file.parent.rglob("*")) if has_own_folder(file) else [file]:
@@ -353,7 +355,7 @@ def source_hash(file: Path) -> str:
 
 
 def has_own_folder(file: Path) -> bool:
-    """Whether a submission's file is called as all are (`submission.py`), so that its folder's name tells it apart."""
+    """Whether a submission's file has a standard name, so that the submission is named after its folder."""
     return file.name in (ANY_FRAMEWORK, *frameworks.submission_files())
 
 
@@ -361,13 +363,14 @@ def has_own_folder(file: Path) -> bool:
 
 
 def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int) -> int:
-    """The global batch size that a submission wants.
+    """The global batch size that a submission asks for (R2.4).
 
-    A submission that does not know the name (ValueError) is asked for the base workload's. A mini workload uses its
-    own default instead, because the base's would not fit, and so does a workload whose base is unknown too.
+    If `get_batch_size` raises ValueError for a variant, it is called with the name of the base workload. A mini
+    workload uses its own default instead, because the base's batch would not fit; so does a workload whose base is
+    unknown too.
 
     Raises:
-      UsageError: if the answer is no positive integer or does not divide over the devices.
+      UsageError: if the result is no positive integer, or no multiple of the number of devices.
     """
     ask = submission.module.get_batch_size
     try:
@@ -392,10 +395,10 @@ def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int)
 
 
 def search_space(submission_file: Path, given: Path | str | None) -> tuple[tuning.SearchSpace, Path]:
-    """The search space of a submission: `given`, else tuning_search_space.json beside its file.
+    """(search space of a submission, its path): `given`, or by default tuning_search_space.json beside its file.
 
-    A bare file name that is not in the working directory is looked for beside the submission, so that one name stands
-    for the same kind of space of several submissions.
+    A file name without folder that is not in the working directory is searched beside the submission, so that one flag
+    can choose a search space of the same name for several submissions.
     """
     path = Path(given).expanduser() if given else submission_file.parent / SEARCH_SPACE
     beside = submission_file.parent / path.name

@@ -1,11 +1,11 @@
-"""Suites: which workloads count, with which targets, budgets, studies and trials. Rule versions are data.
+"""Suites: the scored workloads with their targets, budgets, studies and trials (RULES.md, section 10).
 
     suite = suites.load("algoperf_v05")
     suite.ruleset("external").num_studies      # 5
     suite.targets("wmt").validation_target     # 30.8491
     suite.budget_sec("wmt", "self")            # 144453.0
 
-A suite is one file, `algoperf/suites/<name>.json`, or any other whose path is given instead of a name:
+A suite is one file, `algoperf/suites/<name>.json`, or another file whose path is given instead of a name:
 
     suite = suites.load("results/targets.json")
 
@@ -48,7 +48,7 @@ have hold ours. Only this table translates.
 
 @dataclass(frozen=True, kw_only=True)
 class Ruleset:
-    """How often a submission runs on each workload, and for how long."""
+    """Numbers of studies and trials per workload, and the factor on budgets."""
 
     num_studies: int
     """Independent repetitions of tuning; the median over them is scored."""
@@ -68,22 +68,22 @@ class Ruleset:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadTargets:
-    """When a run on one workload is done, and how long it may take."""
+    """The targets of one workload, and the time that a run may take."""
 
     metric_name: str
-    """Metric that is compared; the logs call it `validation/<metric_name>` and `test/<metric_name>`."""
+    """The target metric; in the records `validation/<metric_name>` and `test/<metric_name>`."""
     higher_is_better: bool
     """Whether the target is a floor (accuracy) or a ceiling (error rate, loss)."""
     validation_target: float
-    """To be reached on the validation split; equality counts."""
+    """Value to reach on the validation split; equality counts."""
     test_target: float | None
-    """To be reached on the test split; None where there is none. It ends runs and is not scored."""
+    """Value to reach on the test split, or None. It takes part in ending runs and is not scored (R7.3)."""
     runtime_budget_sec: float
-    """Submission time allowed to one trial, before the ruleset's budget factor."""
+    """Submission time that one trial may use, before the ruleset's budget factor."""
     step_hint: int | None
-    """Updates the reference algorithm is expected to do within the budget."""
+    """Updates that a baseline makes within the budget; None if not known."""
     eval_period_sec: float
-    """Spacing of the evaluations."""
+    """Least wall time between evaluations."""
 
     def __post_init__(self) -> None:
         if not self.metric_name:
@@ -108,24 +108,24 @@ class WorkloadTargets:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A named set of workloads and the rules by which submissions are compared on them."""
+    """A named set of workloads and the numbers by which submissions are compared on them."""
 
     name: str
-    """The file's name without '.json'."""
+    """The file's name without '.json'; the absolute path for files given by path."""
     description: str
     """A sentence for listings and reports."""
     workloads: tuple[str, ...]
     """Fixed workloads; each has the same weight in the score."""
     held_out: Mapping[str, str]
-    """Held-out variant -> the fixed workload it guards."""
+    """Held-out variant -> the fixed workload that it guards (RULES.md, section 9)."""
     rulesets: Mapping[str, Ruleset]
     """'external' and 'self'."""
     r_max: float
-    """Times beyond this multiple of the fastest count as infinite; also the end of the profile."""
+    """Times above this multiple of the fastest count as infinite (R8.6); also the end of the profile."""
     frugal: bool = False
     """Whether campaigns may stop trials that can no longer change a score."""
     known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
-    """Numbers frozen with the suite, of fixed workloads and of variants. A workload without an entry here
+    """Numbers frozen with the suite, for workloads and variants. A workload without an entry
     takes them from the workload registry."""
 
     def __post_init__(self) -> None:
@@ -150,7 +150,7 @@ class Suite:
         return self.rulesets[name]
 
     def targets(self, workload: str) -> WorkloadTargets:
-        """Targets and budget of a workload or variant; `UsageError` where nobody knows it."""
+        """Targets and budget of a workload or variant; `UsageError` for an unknown one."""
         if workload in self.known_targets:
             return self.known_targets[workload]
         if workload in self.workloads or workload in self.held_out:
@@ -162,7 +162,7 @@ class Suite:
         return self.targets(workload).runtime_budget_sec * self.ruleset(ruleset).budget_factor
 
     def scored_names(self) -> tuple[str, ...]:
-        """Fixed workloads, then held-out variants: everything that a full submission runs."""
+        """Fixed workloads, then held-out variants: all that a complete submission must run."""
         return (*self.workloads, *self.held_out)
 
 
@@ -173,10 +173,10 @@ def customize(
     num_studies: int | None = None,
     num_trials: int | None = None,
 ) -> Suite:
-    """A suite cut to the workloads, studies and trials that somebody could afford; None keeps what is there.
+    """A suite with fewer (or other) workloads, studies and trials; None keeps the suite's own.
 
-    `workloads` may name any workload with known targets, of the suite or of the registry. Held-out variants
-    whose base is left out go too. Scores under such a suite do not compare with those under the full one.
+    `workloads` may be any with known targets, from the suite or the registry. Held-out variants
+    whose base is left out are left out too. Scores of such a suite cannot be compared with the full one's (R10.2).
 
     >>> customize(load("algoperf_v05"), workloads=["ogbg"], num_studies=1).scored_names()
     ('ogbg', 'ogbg_model_size')
@@ -193,13 +193,13 @@ def customize(
         rulesets={name: dataclasses.replace(ruleset, **changes) for name, ruleset in suite.rulesets.items()},
     )
     for workload in kept:
-        changed.targets(workload)  # an unknown name fails here
+        changed.targets(workload)  # Raises for an unknown name.
     return changed
 
 
 def targets_from_registry(workload: str) -> WorkloadTargets:
-    """The targets that the workload itself declares (used by suites without frozen numbers)."""
-    # Imported late, because it imports the modules of workloads.
+    """The targets that the workload itself declares, for suites without frozen numbers."""
+    # Imported late: the registry imports every workload.py, which takes 0.1 s and more.
     spec = importlib.import_module("algoperf.registry").get(workload)
     return WorkloadTargets(**{own: getattr(spec, name) for own, name in NAME_IN_WORKLOAD.items()})
 
@@ -223,21 +223,21 @@ def is_file(name: str) -> bool:
 
 
 def default_name(workloads: Sequence[str]) -> str:
-    """The suite whose rules hold for runs on these workloads where none is named.
+    """The suite for runs on these workloads if the user names none.
 
     >>> default_name(["digits", "wmt_mini"]), default_name(["wmt_mini", "wmt"])
     ('mini', 'algoperf_v06')
     """
-    registry = importlib.import_module("algoperf.registry")  # Imported late, as below.
+    registry = importlib.import_module("algoperf.registry")  # Imported late, as above.
     is_small = all(spec.is_mini or spec.family == "digits" for spec in map(registry.get, workloads))
     return "mini" if is_small else "algoperf_v06"
 
 
 def load(name: str) -> Suite:
-    """The suite called `name`, or the one in the file of that path, which is then its name, made absolute.
+    """The suite with this name, or the one in the file at this path; the absolute path is then its name.
 
     Raises:
-      UsageError: names the choices where there is no such suite, and what is wrong with a file.
+      UsageError: if there is no such suite, or its file is not well formed.
     """
     if is_file(name):
         return _read(Path(name).expanduser().resolve())
@@ -270,7 +270,7 @@ def _read(path: Path) -> Suite:
 
 
 def _rules_for(targets: Iterable[str]) -> dict[str, Any]:
-    """What a file of targets leaves out: all its workloads, under the rules for their size."""
+    """The entries that a file with `targets` alone leaves out: all its workloads, and the rules for their size."""
     rules = _shipped(default_name(list(targets)))
     return {
         "description": f"Targets under the rules of {rules.name}.",

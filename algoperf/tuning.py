@@ -1,8 +1,8 @@
-"""Search spaces and the points that are drawn from them.
+"""Search spaces, and the points drawn from them.
 
-A point depends on (search space, seed, study, trial) alone, so trials can run in one process, in many, or
-out of order. Points are quasi-random: each study has its own scrambled Halton sequence.
-Source: Bousquet et al. 2017, https://arxiv.org/abs/1706.03200; the grammar is AlgoPerf's.
+A point depends only on (search space, seed, study, trial), so trials can run in one process, in many, or in any
+order. Points are quasi-random: each study has its own scrambled Halton sequence.
+Source: Bousquet et al. 2017, https://arxiv.org/abs/1706.03200; the file format is AlgoPerf's.
 """
 
 import collections
@@ -27,7 +27,7 @@ def load_search_space(path: Path | str) -> SearchSpace:
     """Reads and checks a tuning_search_space.json: an object of ranges, or a list of complete points.
 
     Raises:
-      UsageError: if the file is missing, unreadable or ill-formed; names the entry at fault.
+      UsageError: if the file is missing, unreadable or ill-formed; names the wrong entry.
     """
     path = Path(path)
     space = files.read_users_json(
@@ -43,7 +43,7 @@ def load_search_space(path: Path | str) -> SearchSpace:
 
 
 def check_search_space(space: object) -> None:
-    """Raises UsageError if `space` does not follow the grammar."""
+    """Raises UsageError if `space` does not have the form of R5.4."""
     if isinstance(space, list):
         if not space or not all(isinstance(point, dict) and point for point in space):
             raise UsageError("a list must hold at least one point, each an object of hyperparameters.")
@@ -101,7 +101,8 @@ def _value(entry: Mapping[str, Any], u: float) -> Any:
     """The value at coordinate `u` in [0, 1)."""
     if "feasible_points" in entry:
         points = entry["feasible_points"]
-        return points[min(int(u * len(points)), len(points) - 1)]  # u * n may be rounded up to n.
+        # u < 1, but u * n can round up to n.
+        return points[min(int(u * len(points)), len(points) - 1)]
     low, high = entry["min"], entry["max"]
     if entry.get("scaling", "linear") == "log":
         return low * math.exp(u * math.log(high / low))
@@ -109,7 +110,7 @@ def _value(entry: Mapping[str, Any], u: float) -> Any:
 
 
 def num_distinct(space: SearchSpace) -> float:
-    """How many different points the space holds; infinite with any true range."""
+    """Number of different points in the space; infinite if it has a range with min < max."""
     if isinstance(space, list):
         return len(space)
     count = 1
@@ -127,15 +128,15 @@ def draw_points(
 ) -> list[Point]:
     """The points of one study, all different; point t is trial t + 1.
 
-    A list that is as long as the number of trials (or shorter) is dealt in file order, one trial each; from a
-    longer one every study draws its own without replacement.
+    A list that is at most as long as the number of trials is used in file order, one point per trial. From a longer
+    list every study draws its own points without replacement (R5.6).
 
     Args:
       space: checked search space.
-      num_trials: points wanted; a list that is shorter gives fewer.
-      seed: of the whole benchmark run.
+      num_trials: number of points; a shorter list gives fewer.
+      seed: `--rng_seed`, the same for all studies.
       study: number of the study, from 0.
-      trials_per_study: of the suite, by which a list counts as longer; `num_trials` by default.
+      trials_per_study: the suite's number, with which the length of a list is compared; by default `num_trials`.
 
     Raises:
       UsageError: if the space holds fewer different points than trials.
@@ -152,11 +153,11 @@ def draw_points(
         )
     from scipy.stats import qmc
 
+    # Scrambled: the first points of a plain Halton sequence are strongly correlated in high dimensions.
     sampler = qmc.Halton(d=len(space), scramble=True, rng=np.random.default_rng([seed, study]))
     points: list[Point] = []
     seen: set[str] = set()
-    # Points that repeat are skipped, because a trial twice would be a trial fewer. The number of attempts has a limit:
-    # a very narrow range of a log scale can hold fewer floating-point numbers than trials.
+    # Blocks until there are enough different points: in a space of a few feasible points draws repeat often.
     for _ in range(1000):
         if len(points) >= num_trials:
             break
@@ -176,9 +177,9 @@ def draw_points(
 
 
 def make_hyperparameters(point: Mapping[str, object]) -> Hyperparameters:
-    """A namedtuple `Hyperparameters` that knows which of its fields were read: see `unread`.
+    """A namedtuple `Hyperparameters` that remembers which of its fields were read; see `unread`.
 
-    Where a point has `one_minus_<name>` and no `<name>`, as it is swept on a log scale near 1, both can be read.
+    If a point has only `one_minus_<name>` (for log-scale sweeps near 1), `<name>` can be read as well.
 
     >>> round(make_hyperparameters({"one_minus_beta2": 0.001}).beta2, 6)
     0.999
@@ -204,8 +205,8 @@ def make_hyperparameters(point: Mapping[str, object]) -> Hyperparameters:
 
         return method
 
-    # _asdict, _replace, unpacking and indexing hand out fields without asking for them by name.
-    # __reduce__: checkpoints pickle states that hold it, and the class has no importable name.
+    # _asdict, _replace, unpacking and indexing read fields without their names, so they count as reading all.
+    # __reduce__: optimizer states in checkpoints may contain the tuple, and its class cannot be imported by name.
     members = {
         "__slots__": (),
         "__getattribute__": __getattribute__,
@@ -229,7 +230,7 @@ def unread(hyperparameters: Hyperparameters | None, read_earlier: Collection[str
     """Names of hyperparameters that nobody has read; none for None.
 
     Args:
-      hyperparameters: of `make_hyperparameters`, or None.
+      hyperparameters: the result of `make_hyperparameters`, or None.
       read_earlier: `names_read` in an earlier part of the run.
     """
     if hyperparameters is None:

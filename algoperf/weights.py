@@ -1,4 +1,4 @@
-"""Weights of Flax modules under the names and in the layouts of PyTorch's, for the `weights.py` of families.
+"""Converts weights of Flax modules to the names and layouts of PyTorch, for the `weights.py` of families.
 
 Imports no framework: leaves are anything that NumPy reads as an array.
 """
@@ -25,14 +25,14 @@ def leaves(
 
 
 def conv_kernel(kernel: Any) -> np.ndarray:
-    """(height, width, in, out) -> (out, in, height, width)."""
+    """A convolution kernel of Flax (height, width, in, out) in PyTorch's layout (out, in, height, width)."""
     return np.transpose(kernel, (3, 2, 0, 1))
 
 
 def attention_kernel(kernel: np.ndarray, layer: str, width: int) -> np.ndarray:
-    """(out, in) of a layer of width D with H heads of K: `layer` 'out' has (H, K, D), all others have (D, H, K).
+    """A Flax attention kernel as PyTorch's (out, in). The layer 'out' has (H, K, D), all others have (D, H, K).
 
-    Fits dense layers, (in, out), as well.
+    D is the width of the layer, H the number of heads, K their width. Kernels (in, out) of dense layers work as well.
     """
     flat = kernel.reshape(-1, width) if layer == "out" else kernel.reshape(kernel.shape[0], -1)
     return flat.T

@@ -1,7 +1,7 @@
-"""What a workload is, as pure data; `algoperf.bound_workload` binds it to a framework.
+"""The description of a workload as data; `algoperf.bound_workload` binds it to a framework.
 
 A family (`workloads/<family>/workload.py`) writes one `Family`: its base facts, its variants as overrides
-and its mini twin as overrides. `Family.specs()` expands it to every name, for example 'wmt', 'wmt_post_ln',
+and its mini version as overrides. `Family.specs()` expands it to every name, for example 'wmt', 'wmt_post_ln',
 'wmt_mini' and 'wmt_post_ln_mini'. Nothing here imports a framework.
 """
 
@@ -29,9 +29,9 @@ class Variant:
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Overrides of other fields of `WorkloadSpec`, targets above all."""
     mini_facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Overrides for `<family>_<variant>_mini`, applied last (its targets, say)."""
+    """Overrides for `<family>_<variant>_mini`, applied last, such as its targets."""
     mini_model: Mapping[str, Any] | None = None
-    """What takes the place of `model` in the twin, where the variant changes sizes."""
+    """Replaces `model` in the mini version, for variants that change sizes."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,31 +43,31 @@ class WorkloadSpec:
     family: str
     """Its folder under `workloads/`."""
     dataset: str = ""
-    """Name of its data folder, shared by families that learn from the same data; the family by default."""
+    """Name of its data folder, shared by families with the same data; the family by default."""
     base_name: str = ""
     """Name that a submission is asked about when it does not know `name`; the family by default."""
     variant: str | None = None
     """Suffix of the variant; None for a base. Set by `Family`."""
     is_mini: bool = False
-    """Whether this is a small twin, whose data are made on first use. Set by `Family`."""
+    """Whether this is a mini version, whose data are made on first use. Set by `Family`."""
 
     target_metric_name: str
     """Key of the metric without split prefix, as in 'validation/bleu'."""
     higher_is_better: bool
     """Whether the target is a floor (accuracy) or a ceiling (error rate, loss)."""
     validation_target_value: float
-    """To be reached on the validation split, which is what is scored; equality counts."""
+    """Value to reach on the validation split, which is scored; equality counts (R7.1)."""
     test_target_value: float
-    """To be reached on the test split; it ends runs."""
+    """Value to reach on the test split; takes part in ending runs and is not scored (R7.3)."""
     loss_type: spec.LossType
-    """Chooses the loss, unless the model files define `loss`, and the activation of the output."""
+    """Determines the output activation, and the loss unless the model files define `loss`."""
 
     num_train_examples: int
     """Examples in an epoch."""
     num_eval_train_examples: int
     """Size of the fixed training subset that is evaluated as 'train/...'."""
     num_validation_examples: int
-    """Recorded with each evaluation, as is the next."""
+    """Size of the validation split."""
     num_test_examples: int
     """Size of the test split."""
     eval_batch_size: int
@@ -82,16 +82,16 @@ class WorkloadSpec:
     default_batch_size: int
     """Global batch size for a submission that does not know this workload."""
     default_dropout_rate: float = 0.0
-    """For submissions that leave the rate to the workload; in [0, 1)."""
+    """Dropout rate for submissions that do not set one; in [0, 1)."""
     has_dropout: bool = True
-    """Whether the model has dropout layers; without, a dropout rate changes nothing."""
+    """Whether the model has dropout layers; if not, a dropout rate has no effect."""
 
     output_params: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """Framework -> parameter keys of the output layer (JAX: top-level names, PyTorch: dotted names)."""
     train_mean: float | tuple[float, ...] | None = None
-    """Of the raw inputs, per channel; None where it means nothing."""
+    """Mean of the raw inputs, per channel; None if it has no meaning."""
     train_stddev: float | tuple[float, ...] | None = None
-    """The same for the standard deviation."""
+    """Standard deviation of the raw inputs, per channel; None if it has no meaning."""
     model: ml_collections.ConfigDict = dataclasses.field(default_factory=ml_collections.ConfigDict)
     """Locked model configuration; its entries are also attributes of the bound workload."""
     data: ml_collections.ConfigDict = dataclasses.field(default_factory=ml_collections.ConfigDict)
@@ -105,6 +105,7 @@ class WorkloadSpec:
             value = getattr(self, field)
             # A copy, so that a change of the caller's dictionary does not reach a spec that is frozen.
             config = ml_collections.ConfigDict(dict(value))
+            # The dataclass is frozen, so a default that depends on another field is set like this.
             object.__setattr__(self, field, ml_collections.FrozenConfigDict(config))
         counts = (
             "num_train_examples",
@@ -149,13 +150,12 @@ class WorkloadSpec:
         return result
 
     def config_hash(self) -> str:
-        """Short hash over everything in the spec, for records and caches."""
-        # Sorted: the order in which fields are declared or overridden is no difference.
+        """Short hash of the whole spec, targets and budget included, for the identity of trials."""
         text = json.dumps(self.to_dict(), sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# Metric -> closed range of possible values. A typing error such as 229.4 for 29.4 is caught here.
+# Metric -> closed range of possible values; catches typing errors such as 229.4 for 29.4.
 METRIC_RANGES = {
     "accuracy": (0.0, 1.0),
     "error_rate": (0.0, 1.0),
@@ -176,17 +176,17 @@ def check_target(workload: str, field: str, metric: str, value: float) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
-    """A base workload with its variants and, by composition, their mini twins."""
+    """A base workload with its variants and, by composition, their mini versions."""
 
     base: WorkloadSpec
     """The workload that variants and twins derive from."""
     variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
     """Suffix ('post_ln') -> overrides."""
     mini: Variant | None = None
-    """Overrides that make the mini twin out of the base or of a variant."""
+    """Overrides that make the mini version out of the base or of a variant."""
 
     def specs(self) -> dict[str, WorkloadSpec]:
-        """Name -> spec for base, variants, mini twin and mini variants."""
+        """Name -> spec for base, variants, mini version and mini variants."""
         found = {self.base.name: self.base}
         for suffix, variant in self.variants.items():
             name = f"{self.base.name}_{suffix}"
@@ -195,7 +195,7 @@ class Family:
             for full_name, full in list(found.items()):
                 small = _override(full, self.mini, name=f"{full_name}_mini", is_mini=True)
                 if full.variant is not None:
-                    # The variant comes last: what it changes stays changed in its twin, mini targets included.
+                    # The variant is applied after `mini`, so that its changes are kept in its twin.
                     variant = self.variants[full.variant]
                     model = variant.model if variant.mini_model is None else variant.mini_model
                     again = Variant(model=model, data=variant.data, facts=variant.mini_facts)
@@ -207,7 +207,8 @@ class Family:
 def _override(base: WorkloadSpec, overrides: Variant, **fields: Any) -> WorkloadSpec:
     changes: dict[str, Any] = dict(overrides.facts)
     for part in ("model", "data"):
-        config = ml_collections.ConfigDict(getattr(base, part).to_dict())  # A copy: the base stays as it is.
+        # A copy, so that the base does not change.
+        config = ml_collections.ConfigDict(getattr(base, part).to_dict())
         wanted = getattr(overrides, part)
         for key in wanted:
             if key not in config:

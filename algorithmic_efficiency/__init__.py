@@ -24,7 +24,7 @@ class _SameModule(importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # The import system has just relabelled the module; it keeps its own name.
+        # The import system has just set these to the old name; `algoperf` must keep its own.
         module.__spec__, module.__loader__, module.__package__ = self._own
 
 
@@ -46,4 +46,5 @@ class _Finder(importlib.abc.MetaPathFinder):
         return importlib.machinery.ModuleSpec(fullname, _SameModule(), is_package=is_package)
 
 
+# First, because the usual finders would load the same files a second time under the old name.
 sys.meta_path.insert(0, _Finder())

@@ -1,10 +1,10 @@
-"""What a campaign costs beside its trials: time per trial of the local engine, and time to recognise finished trials.
+"""Overhead of a campaign: time per trial of the local engine, and time to recognise finished trials.
 
   python benchmarks/campaign_overhead.py
 
-The first runs trials that end at once, under the engine and alone, in turn; the difference is the engine's, launcher
-included. The second writes summaries of 1,000 trials and times the whole command that finds them all done, start-up
-and scores included, and with --plan, which shows the table instead.
+The first measurement runs trials that end at once, under the engine and alone, in turn; the difference is the cost
+of the engine and its launcher. The second writes summaries of 1,000 trials and times the whole command that finds
+all of them finished: with scores, and with --plan, which prints the table of trials instead.
 """
 
 import statistics
@@ -29,7 +29,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_integer("trials", 20, "Trials per turn of the first measurement.")
 flags.DEFINE_integer("finished", 1000, "Finished trials of the second one.")
 
-# A trial that does nothing but write down that it is done.
+# A trial that only writes its summary.
 EMPTY_TRIAL = """
 import json, os, sys
 flags = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
@@ -40,6 +40,7 @@ os.makedirs(folder)
 with open(os.path.join(folder, "summary.json"), "w") as file:
     json.dump({"status": "target_reached"}, file)
 """
+# -I and -S skip site-packages: the start-up of the empty trial would otherwise hide the engine's own cost.
 COMMAND = (sys.executable, "-I", "-S", "-c", EMPTY_TRIAL)
 
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def campaign_of(folder: Path, num_trials: int) -> job_plan.Campaign:
-    """A campaign of at least so many trials, 120 from each submission."""
+    """A campaign of at least `num_trials` trials; a submission has 120 of them."""
     algorithms = sorted(
         path.parent.name for path in (ROOT / "reference_algorithms").glob("*/tuning_search_space.json")
     )
@@ -68,7 +69,7 @@ def campaign_of(folder: Path, num_trials: int) -> job_plan.Campaign:
 
 
 def per_trial(folder: Path) -> tuple[float, float]:
-    """(seconds a trial under the engine, seconds of the process alone)."""
+    """Seconds per trial: (under the engine, its process alone)."""
     campaign = campaign_of(folder, FLAGS.trials)
     jobs = job_plan.make_jobs(campaign)[: FLAGS.trials]
     engine = LocalEngine(Store(campaign.experiment_dir), jobs, places(1), None, lambda *_: None, COMMAND)
@@ -84,7 +85,7 @@ def per_trial(folder: Path) -> tuple[float, float]:
 
 
 def finished(folder: Path) -> None:
-    """Prints how long finished trials take to be recognised."""
+    """Prints how long run_benchmark.py takes to recognise finished trials."""
     campaign = campaign_of(folder, FLAGS.finished)
     jobs = job_plan.make_jobs(campaign)
     header = "accumulated_submission_time,global_step,validation/loss,validation/accuracy\n"

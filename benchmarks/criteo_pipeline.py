@@ -1,4 +1,4 @@
-"""Criteo 1TB input pipeline alone: conversion of day files, and training batches from what it wrote.
+"""Speed of the Criteo 1TB input pipeline: conversion of day files, then training batches from the result.
 
   python benchmarks/criteo_pipeline.py
 
@@ -35,6 +35,7 @@ ALGOPERF_ROWS_PER_CPU_SEC = 79_900
 def day_text(num_rows: int, seed: int) -> bytes:
     """Lines with power-law tokens and log-normal counts; a tenth of all fields is empty."""
     rng = np.random.default_rng(seed)
+    # 3 % of clicks, about the rate in the real data.
     columns = [rng.choice(np.array([b"0", b"1"], object), num_rows, p=[0.97, 0.03])]
     for _ in range(13):
         counts = np.minimum(rng.lognormal(2.0, 2.0, num_rows), 65_535).astype(int)
@@ -62,7 +63,8 @@ def make_raw(raw: Path, num_rows: list[int]) -> int:
 
 def measure_conversion(folder: Path, spec, num_rows: int) -> str:
     layout = layout_of(spec.data.bucket_counts)
-    next(sources.read_rows(folder / "raw" / "day_2.gz", layout))  # Compiles, or loads what was compiled.
+    # Compiles the parser, or loads it from the cache.
+    next(sources.read_rows(folder / "raw" / "day_2.gz", layout))
     wall, cpu = time.perf_counter(), time.process_time()
     data.prepare(spec, folder, progress=False)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -74,6 +76,7 @@ def measure_conversion(folder: Path, spec, num_rows: int) -> str:
 
 def measure_training(folder: Path, spec, batch_size: int, seconds: float, repeats: int) -> str:
     stream = data.train_stream(spec, folder, seed=0, global_batch_size=batch_size)
+    # Fills the pipeline's buffers before the clock starts.
     for _ in range(5):
         next(stream)
     by_wall, by_cpu = [], []

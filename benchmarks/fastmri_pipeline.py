@@ -1,9 +1,9 @@
-"""How fast fastMRI batches are made: first pass over the slices, and later passes of the same run.
+"""Speed of the fastMRI input pipeline: first pass over the slices, and later passes of the same run.
 
     python benchmarks/fastmri_pipeline.py
 
 Volumes of random numbers in the real format and size (640 x 368, cropped to 320 x 320) are written to a temporary
-folder, so nothing is measured of the disk: files come from the page cache. AlgoPerf's pipeline is known from a machine
+folder and read from the page cache, so disk speed is not measured. AlgoPerf's pipeline was measured on a machine
 of the same kind with 2 cores, reading the same kind of volumes from its cache in memory.
 """
 
@@ -35,7 +35,7 @@ ALGOPERF_PER_CPU_SECOND = 119
 
 
 def write_volumes(spec: WorkloadSpec, folder: Path, num_volumes: int) -> None:
-    """Random k-space in files of the real format, and the index; one volume each for validation and test."""
+    """Writes random k-space in the real file format, and the index; validation and test have one volume each."""
     from workloads.fastmri import catalog, data, synthesis
 
     size = spec.data.image_size
@@ -52,13 +52,13 @@ def write_volumes(spec: WorkloadSpec, folder: Path, num_volumes: int) -> None:
 
 
 def cpu_seconds() -> float:
-    """Of all threads, in user and kernel mode."""
+    """CPU time of all threads of this process, in user and kernel mode."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def measure(num_volumes: int, num_passes: int) -> dict[str, tuple[float, float]]:
-    """Pass -> examples per second and per CPU-second."""
+    """Maps 'first pass' and 'later passes' to examples per second and per CPU-second."""
     from workloads.fastmri import data
 
     num_slices = num_volumes * SLICES_PER_VOLUME
@@ -73,7 +73,7 @@ def measure(num_volumes: int, num_passes: int) -> dict[str, tuple[float, float]]
     )
     with tempfile.TemporaryDirectory() as place:
         write_volumes(spec, Path(place), num_volumes)
-        # Another seed first: libraries are loaded and files in the page cache when the clock starts.
+        # Warm-up with another stream: loads libraries and fills the page cache, but not the stream's cache of slices.
         warm = data.train_stream(spec, Path(place), 1, BATCH_SIZE)
         for _ in range(num_slices // BATCH_SIZE):
             next(warm)

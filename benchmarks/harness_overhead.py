@@ -1,10 +1,10 @@
-"""What the timed loop adds to a step: the harness against a bare loop over the same update on the same batches.
+"""Overhead of the timed loop per step: the harness against a bare loop over the same update on the same batches.
 
   python benchmarks/harness_overhead.py --framework=jax --workload=digits
 
-Both loops run in one process, in turn, on batches that are in memory already; the ratio is taken pair by pair, so
-that a noisy machine disturbs both. Prints the median ratio with its quartiles, the same in CPU time (which neighbours
-disturb less), the ratios of the sums, and the seconds per step.
+Both loops run in one process, in turn, on batches that are in memory already. The ratio is computed per pair of
+turns, so noise of the machine affects both loops. Prints the median ratio with its quartiles, the same in CPU time
+(less sensitive to other processes), the ratios of the sums, and the seconds per step.
 """
 
 import itertools
@@ -34,7 +34,7 @@ flags.DEFINE_string("data_dir", None, "Root of prepared data.")
 
 
 class Stepper:
-    """One training state that both loops continue in turn."""
+    """One training state, which both loops advance in turn."""
 
     def __init__(
         self, framework: str, workload_name: str, algorithm: str, num_batches: int, data_dir: str | None
@@ -60,9 +60,10 @@ class Stepper:
         self.wants_train_state = loaded.wants_train_state
 
     def bare(self, steps: int) -> np.ndarray:
-        """(wall, CPU) seconds for `steps` updates with nothing around them."""
+        """(wall, CPU) seconds of `steps` updates in a plain loop."""
         state, workload, update = self.state, self.workload, self.module.update_params
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
+        # As in the timed loop: no second reference, so that updates may reuse (donate) these buffers.
         state.params = state.model_state = state.optimizer_state = None
         fixed: dict[str, Any] = {
             "workload": workload,
@@ -91,7 +92,7 @@ class Stepper:
         return elapsed
 
     def harness(self, steps: int) -> np.ndarray:
-        """(wall, CPU) seconds for `steps` updates in the timed loop, evaluation off."""
+        """(wall, CPU) seconds of `steps` updates in the timed loop without evaluations."""
         settings = RunSettings(max_global_steps=self.state.global_step + steps, skip_evals=True)
         options = LoopOptions(budget_sec=1e9, eval_period_sec=1e9, settings=settings)
         loop = TrainingLoop(
@@ -112,7 +113,7 @@ class Stepper:
 
 
 def empty_loop_sec(stepper: Stepper, steps: int = 5000, repeats: int = 7) -> float:
-    """Seconds a step that the timed loop adds when updates do nothing: the overhead without the noise of a model."""
+    """Seconds per step that the timed loop adds to updates that do nothing: its overhead without a model's noise."""
 
     def update_params(
         current_param_container: Any, optimizer_state: Any, model_state: Any, **arguments: Any
@@ -131,7 +132,8 @@ def empty_loop_sec(stepper: Stepper, steps: int = 5000, repeats: int = 7) -> flo
 
 
 def measure(stepper: Stepper, steps: int, pairs: int) -> dict[str, float]:
-    """Medians over pairs; which loop goes first alternates."""
+    """Medians over pairs of turns; the loop that runs first alternates, so a drift of the clock rate cancels."""
+    # One unmeasured turn of each first: compilation and caches.
     stepper.bare(steps)
     stepper.harness(steps)
     bare: list[np.ndarray] = []

@@ -23,10 +23,10 @@ import numpy as np
 from absl import flags
 
 from algoperf import commands, registry
-from workloads.imagenet import jpeg, pipeline, records
+from workloads.imagenet import array_records, jpeg, pipeline
 
 flags.DEFINE_integer("num_images", 256, "Different images.", lower_bound=1)
-flags.DEFINE_integer("repeats", 5, "Measurements; the median counts.", lower_bound=1)
+flags.DEFINE_integer("repeats", 5, "Measurements; their median is printed.", lower_bound=1)
 flags.DEFINE_multi_integer("batch_size", [32, 256], "Rows per batch.")
 flags.DEFINE_integer("num_workers", 0, "Threads; 0 is one per core.")
 
@@ -53,21 +53,23 @@ def photograph(generator: np.random.Generator) -> np.ndarray:
     return np.clip(118 + 50 * np.stack(channels, axis=-1), 0, 255).astype(np.uint8)
 
 
-def make_records(folder: Path, num_images: int) -> records.Records:
+def make_records(folder: Path, num_images: int) -> array_records.Records:
     generator = np.random.default_rng(0)
     files = [jpeg.encode(photograph(generator), QUALITY) for _ in range(num_images)]
     shards = []
     for shard, names in enumerate(np.array_split(np.arange(num_images), 4)):
-        path = folder / records.shard_name("train", shard, 4)
-        records.write_shard(path, [(f"n{name}.JPEG", files[name], int(name) % 1000) for name in names])
+        path = folder / array_records.shard_name("train", shard, 4)
+        array_records.write_shard(path, [(f"n{name}.JPEG", files[name], int(name) % 1000) for name in names])
         shards.append((path, len(names)))
     size = statistics.mean(map(len, files))
     print(f"{num_images} JPEG files of {WIDTH} x {HEIGHT} pixels, {size / 1e3:.0f} kB on average")
-    return records.Records(shards, np.concatenate([records.index_shard(path) for path, _ in shards]))
+    return array_records.Records(
+        shards, np.concatenate([array_records.index_shard(path) for path, _ in shards])
+    )
 
 
 def measure(stream: pipeline.TrainStream, batch_size: int, repeats: int) -> tuple[float, float]:
-    """Examples per second and per CPU-second, medians."""
+    """Median examples per second and per CPU-second."""
     num_batches = max(1, EXAMPLES_PER_REPEAT // batch_size)
     next(stream)
     wall, cpu = [], []
@@ -84,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with tempfile.TemporaryDirectory() as folder:
         images = make_records(Path(folder), flags.FLAGS.num_images)
-        images._cache = None  # Read from the files each time, as from the full data set.
+        images._cache = None  # Read files every time: the full data set does not fit in the cache either.
         for name, reference in REFERENCE.items():
             spec = registry.get(name)
             settings = {**spec.data.to_dict(), "num_workers": flags.FLAGS.num_workers}

@@ -1,12 +1,12 @@
-"""LibriSpeech input pipeline alone: preparation of FLAC files, and training batches from what it wrote.
+"""Speed of the LibriSpeech input pipeline: preparation of FLAC files, then training batches from the result.
 
   python benchmarks/librispeech_pipeline.py
 
 Writes synthetic utterances of LibriSpeech's lengths (up to 20 s, on average 12.3 s) in its tree into a temporary
-folder, prepares them and reads batches padded to 20 s. CPU time counts all threads. The floor is what writing the
-bytes of a batch takes: NumPy's `fill` of arrays of these sizes, in memory that was used before, as the pipeline's is.
-AlgoPerf 0.6 on the same kind of machine, at this batch size, per CPU-second: 258 examples out of its loader, 104 in
-JAX batches.
+folder, prepares them and reads batches padded to 20 s. CPU time counts all threads. The floor is the time to write
+the bytes of a batch: NumPy's `fill` of arrays of the same sizes, in reused memory, as in the pipeline.
+AlgoPerf 0.6 on the same kind of machine, at this batch size, makes 258 examples per CPU-second in its loader and 104
+as JAX batches.
 """
 
 import statistics
@@ -31,7 +31,7 @@ flags.DEFINE_float("seconds", 1.0, "Length of one repeat.")
 flags.DEFINE_integer("repeats", 5, "The median is printed; pipeline and floors take turns.")
 
 ALGOPERF_LOADER_PER_CPU_SEC, ALGOPERF_JAX_PER_CPU_SEC = 258, 104
-MEAN_SEC = 12.3  # Of LibriSpeech's training utterances.
+MEAN_SEC = 12.3  # Mean length of LibriSpeech's training utterances.
 
 
 def make_raw(raw: Path, num_train: int, max_samples: int) -> dict[str, int]:
@@ -43,8 +43,11 @@ def make_raw(raw: Path, num_train: int, max_samples: int) -> dict[str, int]:
     shares = {"train-clean-100": 0.1, "train-clean-360": 0.37, "train-other-500": 0.53}
     counts = {subset: round(num_train * shares.get(subset, 4 / num_train)) for subset in corpus.SUBSETS}
     long_noise = rng.standard_normal(2 * max_samples)
+    # Two passes of a decaying filter take away high frequencies, as in speech: FLAC could not compress white
+    # noise.
     for _ in range(2):
         long_noise = np.convolve(long_noise, 0.7 ** np.arange(20))[: 2 * max_samples]
+    # Standard deviation in 16-bit steps.
     long_noise *= 1_200 / long_noise.std()
     letters = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ     "))
     for subset, count in counts.items():
@@ -52,7 +55,8 @@ def make_raw(raw: Path, num_train: int, max_samples: int) -> dict[str, int]:
         folder.mkdir(parents=True)
         lines = []
         for number in range(count):
-            # Lengths with LibriSpeech's mean and a peak at its long end.
+            # LibriSpeech's lengths have a peak at the long end. 12.333 = (2 + 15 + 20) / 3 is the mean of this
+            # distribution.
             size = int(np.clip(rng.triangular(2, 15, 20) * MEAN_SEC / 12.333, 1.5, 20) * corpus.SAMPLE_RATE)
             start = int(rng.integers(len(long_noise) - size))
             loudness = np.repeat(rng.uniform(0.1, 1.0, size // 1_600 + 1), 1_600)[:size]
@@ -106,7 +110,7 @@ def measure_training(folder: Path, max_samples: int, max_tokens: int) -> str:
 
     kinds = {"pipeline": lambda: next(stream), "floor": fill_used}
     for make_batch in kinds.values():
-        for _ in range(len(train) // batch_size):  # Every page of the samples is in memory after one epoch.
+        for _ in range(len(train) // batch_size):  # One epoch first: then all samples are in the page cache.
             make_batch()
     found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for _ in range(FLAGS.repeats):

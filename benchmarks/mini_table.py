@@ -1,11 +1,11 @@
-"""Prints what campaigns on the mini workloads came to: the table of reference_algorithms/README.md.
+"""Prints the results of campaigns on the mini workloads: the table of reference_algorithms/README.md.
 
   python run_benchmark.py --suite=mini --ruleset=self --framework=jax --experiment_dir=<a> --submissions=...
   python run_benchmark.py --suite=mini --ruleset=self --framework=pytorch --experiment_dir=<b> --submissions=...
   python benchmarks/mini_table.py <a> <b>
 
-A cell is seconds on the clock and updates until the validation target, and the best validation metric; or that metric
-and "missed". Of several studies: how many reached it, and medians, where a miss counts as infinite.
+A cell gives seconds on the clock and updates until the validation target, and the best validation metric; or "missed"
+and that metric. With several studies it gives how many reached the target, and medians; a miss counts as infinite.
 """
 
 import collections
@@ -21,7 +21,7 @@ from algoperf.run.summary import Summary
 from algoperf.spec import UsageError, no_such
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("algorithms", None, "Columns, in this order; all there are by default.")
+flags.DEFINE_list("algorithms", None, "Columns, in this order; by default all algorithms found.")
 
 Summaries = Mapping[tuple[str, str, str], Sequence[Summary]]
 """(workload, framework, algorithm) -> summaries of its studies."""
@@ -61,7 +61,7 @@ def read(folders: Sequence[Path]) -> Summaries:
 
 
 def cell(trials: Sequence[Summary]) -> str:
-    """See the head of this file."""
+    """One cell of the table; its format is described at the top of this file."""
     if not trials:
         return ""
     bests = [(one.best or {}).get(f"validation/{one.target_metric}") for one in trials]
@@ -71,6 +71,7 @@ def cell(trials: Sequence[Summary]) -> str:
     if not hits:
         return f"missed: {best} ({trials[0].status})"
     many = f"{len(hits)} of {len(trials)}: " if len(trials) > 1 else ""
+    # With half of the studies missed, the median over all of them would be infinite.
     if 2 * len(hits) <= len(trials):
         return f"{many}{best}"
     lost = [float("inf")] * (len(trials) - len(hits))

@@ -1,4 +1,4 @@
-"""OGBG input pipeline alone: preparation of OGB's text files, and training batches from what it wrote.
+"""Speed of the OGBG input pipeline: preparation of OGB's text files, then training batches from the result.
 
   python benchmarks/ogbg_pipeline.py
 
@@ -23,7 +23,7 @@ from workloads.ogbg import data, preparation, raw_tables, settings
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("graphs", 40_000, "Training molecules; there are a tenth as many in each other split.")
-flags.DEFINE_integer("batch_size", 512, "Most graphs of a batch.")
+flags.DEFINE_integer("batch_size", 512, "Largest number of graphs in a batch.")
 flags.DEFINE_integer("num_shards", 1, "Parts of a batch, one per device.")
 flags.DEFINE_float("seconds", 2.0, "Length of one repeat of the training pipeline.")
 flags.DEFINE_integer("repeats", 5, "The median is printed.")
@@ -43,7 +43,7 @@ def make_raw(folder: Path, spec) -> int:
     num_graphs = sum(sizes)
     num_atoms = np.clip(np.round(rng.normal(26, 6, num_graphs)), 8, 60).astype(int)
     num_bonds = num_atoms + 2
-    # Each atom but the first is bound to an earlier one, and three more bonds close rings.
+    # Each atom but the first is bound to an earlier one (n - 1 bonds); three more bonds close rings: n + 2 in all.
     place = np.arange(num_bonds.sum()) - np.repeat(np.cumsum(num_bonds) - num_bonds, num_bonds)
     last = np.repeat(num_atoms, num_bonds) - 1
     ends = np.where(place < last, place + 1, last)

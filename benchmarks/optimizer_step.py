@@ -1,14 +1,14 @@
-"""The optimizer's part of a training step alone: from gradients to new parameters, without forward and backward pass.
+"""Time of the optimizer's part of a training step: from gradients to new parameters, without forward and backward.
 
   python benchmarks/optimizer_step.py
   python benchmarks/optimizer_step.py --algorithms=lamb,muon --frameworks=pytorch --workload=wmt
 
 Every algorithm in reference_algorithms/ on the parameters of a full-size model with random gradients, against the same
-rule (or the nearest one) of `optax` or `torch.optim`, else against AdamW of the same framework. Both take turns in one
-process; of the variants of a PyTorch optimizer the fastest counts. Prints the median seconds per step and the median
-ratio with its quartiles: below 1 ours is faster. JAX runs the transformation that the algorithm builds, compiled with
-donated buffers; what an algorithm does around the optimizer (gradients uphill, averages of weights) is not part of it.
-Leave the machine alone meanwhile.
+rule (or a similar one) of `optax` or `torch.optim`, otherwise against AdamW of the same framework. Both take turns in
+one process; of a PyTorch optimizer's variants the fastest counts. Prints the median seconds per step and the median
+ratio with its quartiles; below 1 ours is faster. JAX runs the transformation that the algorithm builds, compiled with
+donated buffers; work around the optimizer (SAM's second gradient, averages of weights) is not measured.
+Run nothing else on the machine meanwhile.
 """
 
 import functools
@@ -34,14 +34,16 @@ flags.DEFINE_integer("repeats", 15, "Turns of each optimizer; the median counts.
 flags.DEFINE_integer("steps", 1, "Steps per turn.")
 flags.DEFINE_integer("warmup", 3, "Steps before the first turn.")
 flags.DEFINE_float(
-    "max_sec", 30.0, "No further warm-up and no further turn of one algorithm after so long, each."
+    "max_sec",
+    30.0,
+    "Time limit of an algorithm's warm-up, and again of its turns; the current turn is finished.",
 )
 
 ALGORITHMS = Path(__file__).resolve().parent.parent / "reference_algorithms"
 RATE, BETA1, BETA2, DECAY = 1e-3, 0.9, 0.99, 0.1
 WARMUP_STEPS, TOTAL_STEPS = 100, 10_000
 GRADIENT_SIZE = 1e-3  # Standard deviation; small enough that no rule leaves the range of float32.
-FALLBACK = "adamw"  # What an algorithm without a counterpart is put beside.
+FALLBACK = "adamw"  # Compared with algorithms that have no counterpart.
 
 Step = Callable[[], None]
 Steps = dict[str, Step]
@@ -56,7 +58,7 @@ def algorithm_names() -> list[str]:
 
 
 def jax_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
-    """Ours and the counterparts, each under its label."""
+    """(our step, its counterparts' steps), each a mapping from label to step."""
     import jax
 
     params = _jax_params(workload)
@@ -78,10 +80,12 @@ def _jax_params(workload: Workload) -> Any:
 
 
 def _jax_transformation(name: str, workload: Workload, params: Any) -> Any:
-    """The transformation that the algorithm hands to the shared training step."""
+    """The optax transformation that the algorithm passes to the shared training step."""
     from reference_algorithms.shared import training_jax
 
     module = submission.load(ALGORITHMS / name, "jax").module
+    # The transformation is not part of a submission's interface, so it is taken from the call that receives
+    # it.
     with mock.patch.object(training_jax, "init_state", wraps=training_jax.init_state) as init_state:
         module.init_optimizer_state(workload, params, {}, None, None)
     return init_state.call_args.args[0]
@@ -105,12 +109,12 @@ def _jax_step(transformation: Any, params: Any, grads: Any) -> Step:
         params, state = update(params, state, grads)
         jax.block_until_ready((params, state))
 
-    step()  # The second call compiles again where the first state has weak types.
+    step()  # One step here: if the first state has weak types, the second call compiles again.
     return step
 
 
 def _optax_peer(name: str, workload: Workload, params: Any) -> tuple[str, Any]:
-    """The counterpart with the state, the weight decay and the kind of schedule of ours."""
+    """optax's counterpart, with as much state, the same weight decay and the same kind of schedule as ours."""
     import optax
 
     rate = optax.warmup_cosine_decay_schedule(0.0, RATE, WARMUP_STEPS, TOTAL_STEPS)
@@ -127,6 +131,7 @@ def _optax_peer(name: str, workload: Workload, params: Any) -> tuple[str, Any]:
             adam_b1=BETA1,
             adam_b2=BETA2,
             adam_weight_decay=DECAY,
+            # Ours scales updates to the root mean square of Adam's, 0.2: https://arxiv.org/abs/2502.16982.
             consistent_rms=0.2,
             muon_weight_dimension_numbers=_muon_axes(workload, params),
         )
@@ -139,6 +144,7 @@ def _optax_peer(name: str, workload: Workload, params: Any) -> tuple[str, Any]:
         "lamb": lambda: optax.lamb(rate, **adam),
         "adafactor": lambda: optax.adafactor(
             rate,
+            # Ours factors every matrix; optax by default only those from 128 on.
             min_dim_size_to_factor=1,
             multiply_by_parameter_scale=False,
             momentum=BETA1,
@@ -158,7 +164,7 @@ def _optax_peer(name: str, workload: Workload, params: Any) -> tuple[str, Any]:
 
 
 def _muon_axes(workload: Workload, params: Any) -> Any:
-    """Parameters that ours orthogonalises, as matrices of the same shape, for `optax.contrib.muon`."""
+    """For `optax.contrib.muon`: the parameters that ours orthogonalises, reshaped to the same matrices."""
     import jax
     from optax.contrib import MuonDimensionNumbers
 
@@ -183,7 +189,7 @@ def _muon_axes(workload: Workload, params: Any) -> Any:
 
 
 def torch_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
-    """Ours and the counterparts, each under its label."""
+    """(our step, its counterparts' steps), each a mapping from label to step."""
     import torch
 
     module = submission.load(ALGORITHMS / name, "pytorch").module
@@ -222,7 +228,7 @@ def _torch_step(optimizers: list[Any]) -> Step:
 
 
 def _torch_variants(optimizer: Any, **settings: Any) -> dict[str, Callable[[Workload, Any], list[Any]]]:
-    """The optimizer on all parameters, once for each way to go through them that it has."""
+    """The optimizer on all parameters, once with each of `foreach` and `fused` that it supports."""
 
     def make(option: dict[str, bool], workload: Workload, model: Any) -> list[Any]:
         del workload
@@ -233,7 +239,7 @@ def _torch_variants(optimizer: Any, **settings: Any) -> dict[str, Callable[[Work
 
 
 def _torch_muon(workload: Workload, model: Any) -> list[Any]:
-    """`torch.optim.Muon` for the matrices that ours orthogonalises, if they have two axes, and AdamW for the rest."""
+    """`torch.optim.Muon` for parameters with two axes that ours orthogonalises, and AdamW for all others."""
     import torch
 
     from reference_algorithms.muon.submission_torch import groups_of
@@ -247,8 +253,8 @@ def _torch_muon(workload: Workload, model: Any) -> list[Any]:
     return [muon, torch.optim.AdamW(others, lr=RATE, weight_decay=DECAY, fused=True)]
 
 
-# `torch.optim.Adafactor` keeps no momentum, so it has less to do than ours. Orthogonalisation in `torch.optim.Muon`
-# is in bfloat16.
+# `torch.optim.Adafactor` keeps no momentum, so it does less work than ours. `torch.optim.Muon` orthogonalises
+# in bfloat16.
 TORCH_PEERS: dict[str, Callable[[Any], dict[str, Callable[[Workload, Any], list[Any]]]]] = {
     "adamw": lambda optim: _torch_variants(optim.AdamW, betas=(BETA1, BETA2)),
     "nadamw": lambda optim: _torch_variants(optim.NAdam, betas=(BETA1, BETA2), decoupled_weight_decay=True),
@@ -261,7 +267,7 @@ TORCH_PEERS: dict[str, Callable[[Any], dict[str, Callable[[Workload, Any], list[
 
 # ---- both -------------------------------------------------------------------------------------------------
 
-# Algorithms whose optimizer is that of another one.
+# Algorithms that use the optimizer of another one.
 RULE = {
     "sam": "adamw",
     "ema_nadamw": "nadamw",
@@ -274,7 +280,7 @@ STEPS_IN = {"jax": jax_steps, "pytorch": torch_steps}
 def measure(
     steps: Steps, repeats: int, steps_per_turn: int, warmup: int, max_sec: float
 ) -> dict[str, np.ndarray]:
-    """Seconds per step of each, taken in turn: (repeats,), or fewer but at least 1 if that takes over `max_sec`."""
+    """Seconds per step (repeats,) of each label; fewer, but at least 1, if that takes more than `max_sec`."""
     start = time.perf_counter()
     for _ in range(max(warmup, 1)):
         for step in steps.values():
@@ -285,6 +291,7 @@ def measure(
     start = time.perf_counter()
     for repeat in range(repeats):
         order = list(steps.items())
+        # Alternating order, so that neither side always runs on caches that the other one left.
         for label, step in order if repeat % 2 else order[::-1]:
             begin = time.perf_counter()
             for _ in range(steps_per_turn):
@@ -304,7 +311,7 @@ def compare(name: str, workload: Workload, **settings: Any) -> tuple[str, np.nda
 
 
 def main(argv: Sequence[str]) -> None:
-    """What the flags ask for."""
+    """Measures the algorithms and frameworks that the flags select."""
     del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     known = algorithm_names()

@@ -1,9 +1,9 @@
-"""All benchmarks of the harness itself, one line each.
+"""Runs all benchmarks of the harness, which print one line each.
 
   python benchmarks/run_all.py [--leaderboard=<unpacked external_tuning folder of AlgoPerf 0.5>]
 
-Each runs in a process of its own, one after the other; leave the machine alone meanwhile. Ratios are taken within
-one process or in turn, so they travel better than the absolute numbers beside them.
+Each runs in its own process, one after the other; run nothing else on the machine meanwhile. Ratios are taken within
+one process or in turn, so they vary less between machines than the absolute numbers do.
 """
 
 import subprocess
@@ -24,7 +24,7 @@ STEP_TIMES = (
     *("criteo1tb", "fastmri", "imagenet_resnet", "imagenet_vit"),
     *("librispeech_conformer", "librispeech_deepspeech", "ogbg", "wmt"),
 )
-STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # Steps per turn and turns: half a second or more each.
+STEPS = {"digits": (200, 31), "wmt_mini": (15, 21)}  # (steps per turn, turns): a turn takes 0.5 s or more.
 
 
 def _run(script: str, *arguments: str) -> None:

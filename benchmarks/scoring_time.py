@@ -1,9 +1,9 @@
-"""Time of scoring a folder of submissions, whole command with start-up.
+"""Time to score a folder of submissions: the whole command, start-up included.
 
     python benchmarks/scoring_time.py ~/external_tuning --runs=7
 
-Prints the median and the range over several runs, and evaluation files per second; the first run, which may read
-from a cold disk, is shown apart.
+Prints the median and the range of several runs, and evaluation files per second. The first run, which may read
+from a cold disk, is printed separately.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""One training step of a workload's model at given shapes: loss, gradient and AdamW update, float32.
+"""Time of one training step of a workload's model at given shapes: loss, gradient and AdamW update, float32.
 
   python benchmarks/step_time.py --workload=imagenet_resnet --framework=jax
   python benchmarks/step_time.py --workload=wmt --framework=pytorch --override=model.num_layers=2 --batch_size=4
 
-Needs no data: batches are random numbers in the workload's shapes, and the model, the loss and the batch
-normalisation's statistics are those that a submission gets. Prints the median seconds per step with its quartiles,
+Needs no data: batches are random numbers in the workload's shapes. The model, the loss and batch normalisation
+are those that a submission gets. Prints the median seconds per step with its quartiles,
 the CPU seconds per step, the seconds that the first step takes beyond a later one (compilation), and the ratio to
-AlgoPerf's figure where there is one. Leave the machine alone meanwhile.
+AlgoPerf's figure where there is one. Run nothing else on the machine meanwhile.
 """
 
 import ast
@@ -29,7 +29,7 @@ from workloads.ogbg.graphs import GraphsTuple
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workload", "imagenet_resnet", "Workload to step.")
 flags.DEFINE_string("framework", "jax", f"{frameworks.choices()}.")
-flags.DEFINE_integer("batch_size", None, "Examples per step; AlgoPerf's conditions by default.")
+flags.DEFINE_integer("batch_size", None, "Examples per step; by default as in AlgoPerf's measurement.")
 flags.DEFINE_multi_string("override", [], "Setting of the model or the data, as model.width=192.")
 flags.DEFINE_integer("repeats", 7, "Measurements; the median counts.")
 flags.DEFINE_integer("steps", 1, "Steps per measurement.")
@@ -41,7 +41,7 @@ Batch = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What AlgoPerf 0.6 took, and how it was asked; s per step on 2 cores."""
+    """How AlgoPerf 0.6 was measured, and its seconds per step on 2 cores."""
 
     batch_size: int
     overrides: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ def _criteo(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
 
 
 def _librispeech(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
-    """Utterances and targets of full length."""
+    """Utterances and targets of maximal length."""
     audio = 1_000 * _normal(rng, size, spec.data.max_audio_samples)
     shape = (size, spec.data.max_target_length)
     tokens = rng.integers(1, spec.model.vocab_size, shape).astype(np.float32)
@@ -99,7 +99,7 @@ def _librispeech(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Bat
 
 
 def _ogbg(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
-    """Graphs that fill the budgets of nodes and edges to the end, and the graph of padding."""
+    """Graphs that use up the budgets of nodes and edges, and one padding graph."""
     nodes, edges = spec.data.max_nodes_per_graph, spec.data.max_edges_per_graph
     first_nodes = np.repeat(np.arange(size) * nodes, edges)
     senders, receivers = (first_nodes + rng.integers(0, nodes, size * edges) for _ in range(2))
@@ -172,7 +172,7 @@ def overridden(spec: WorkloadSpec, overrides: tuple[str, ...]) -> WorkloadSpec:
 
 
 def jax_stepper(workload: Workload, batch: Batch) -> Callable[[], None]:
-    """A function that makes one step and waits for it."""
+    """A function that runs one training step and waits until the device has finished it."""
     import jax
     import optax
 
@@ -208,7 +208,7 @@ def jax_stepper(workload: Workload, batch: Batch) -> Callable[[], None]:
 
 
 def torch_stepper(workload: Workload, batch: Batch) -> Callable[[], None]:
-    """A function that makes one step and waits for it."""
+    """A function that runs one training step and waits until the device has finished it."""
     import torch
 
     params, model_state = workload.init_model_fn(workload.backend.root_key(0))
@@ -240,7 +240,7 @@ STEPPERS = {"jax": jax_stepper, "pytorch": torch_stepper}
 
 
 def measure(step: Callable[[], None], repeats: int, steps: int, warmup: int) -> dict[str, Any]:
-    """Wall and CPU seconds per step, one of each per repeat, and the seconds of the very first step."""
+    """Wall and CPU seconds per step, (repeats,) each, and the seconds of the first step, with compilation."""
     first = _seconds(step)[0]
     for _ in range(warmup):
         step()
@@ -260,12 +260,12 @@ def _seconds(call: Callable[[], None]) -> tuple[float, float]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """What the flags ask for."""
+    """Measures the workload that the flags select."""
     del argv
     logging.getLogger("jax").setLevel(logging.WARNING)
     framework = frameworks.get(FLAGS.framework).name
     condition = ALGOPERF.get(FLAGS.workload)
-    # AlgoPerf's figure is for its conditions; others are not put beside it.
+    # AlgoPerf's figure holds for its batch size and settings only, so no ratio is printed for others.
     is_compared = condition is not None and FLAGS.batch_size in (None, condition.batch_size)
     is_compared &= not FLAGS.override and not FLAGS.compile
     overrides = tuple(FLAGS.override) or (condition.overrides if condition else ())

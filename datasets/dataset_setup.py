@@ -3,7 +3,7 @@
     python datasets/dataset_setup.py --dataset=wmt --data_dir=~/data/algoperf
     python datasets/dataset_setup.py --dataset=wmt_mini
 
-The same command continues after an interruption, and does nothing where everything is in place. What happens is
+Run again, the command continues after an interruption; if everything is in place, it only verifies. The steps are
 written in `download.py` and `data.py` of `workloads/<data set>/`.
 """
 
@@ -21,7 +21,7 @@ from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 
 flags.DEFINE_string(
-    "dataset", None, "A data set ('wmt', 'imagenet') or its mini twin ('wmt_mini').", required=True
+    "dataset", None, "A data set ('wmt', 'imagenet') or its mini version ('wmt_mini').", required=True
 )
 flags.DEFINE_string(
     "data_dir", None, f"Root of all data; $ALGOPERF_DATA_DIR or {locate.DEFAULT_ROOT} by default."

@@ -1,1 +1,1 @@
-"""Reference algorithms: one folder per family; what they share is in `reference_algorithms.shared`."""
+"""Reference algorithms, one folder per family; common code is in `reference_algorithms.shared`."""

@@ -14,7 +14,7 @@ which the engine of `campaign/` starts.
     outcome.py          what it finds, and how that is written
     tables.py, plots.py cells and pictures that procedures share
     sweep.py            sweep folder -> one `SweepTrial` per finished run
-    results.py          trials -> best validation metric per point and workload; what "better" means
+    sweep_tables.py     trials -> best validation metric per point and workload; what "better" means
     target_rules.py     best point of a sweep, targets from its reruns, probability of hitting them
     best_of_k.py        exact distribution of the best of k trials
     sweep_jobs.py       for `run`: points, rules and seeds of a sweep, written down; its jobs, and those of the reruns

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scoring.plot import INSTALL, is_available
-from target_setting.results import Table
+from target_setting.sweep_tables import Table
 
 __all__ = ["DASHED", "INSTALL", "Panel", "Trace", "is_available", "points", "write"]
 

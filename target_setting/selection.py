@@ -6,8 +6,8 @@ import numpy as np
 
 from algoperf.spec import UsageError, no_such
 from scoring.score_report import count
-from target_setting.results import Metric, Table, make_table, names, on
 from target_setting.sweep import Sweep, SweepTrial
+from target_setting.sweep_tables import Metric, Table, make_table, names, on
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,8 @@ from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
 from campaign.job_plan import Campaign, Job, absolute_if_there, in_turns, make_jobs
 from campaign.store import Store
-from target_setting.results import point_key
 from target_setting.sweep import RERUNS, WEAK, WEAK_FACTOR, Point, SweepTrial, part_folder
+from target_setting.sweep_tables import point_key
 from target_setting.target_rules import check_runtime_budget
 
 ROOT = Path(__file__).resolve().parents[1]

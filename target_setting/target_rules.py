@@ -7,7 +7,9 @@ import numpy as np
 
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import METRIC_RANGES
-from target_setting.results import (
+from target_setting.selection import Selection
+from target_setting.sweep import SweepTrial
+from target_setting.sweep_tables import (
     Metric,
     best_test,
     best_validation,
@@ -17,8 +19,6 @@ from target_setting.results import (
     point_key,
     steps_to_best,
 )
-from target_setting.selection import Selection
-from target_setting.sweep import SweepTrial
 
 RUNTIME_BUDGETS = ("workload", "measured")
 CONFIDENCE = 0.95

@@ -23,6 +23,7 @@ from harness import (
 
 from algoperf import backends, frameworks, records, suites
 from algoperf.run import runner
+from algoperf.settings import RunSettings
 
 HELPERS = ROOT / "tests" / "helpers"
 EXTENSION = {one.name: one.suffix for one in frameworks.FRAMEWORKS}
@@ -145,6 +146,18 @@ def test_missing_data_are_one_line_with_the_folder_and_the_command(tmp_path, cap
     one_error(capsys, code, str(tmp_path / "data" / "wmt"), "python datasets/dataset_setup.py")
 
 
+def test_a_gpu_that_the_framework_cannot_use_is_one_line_and_the_cpu_has_to_be_asked_for(
+    tmp_path, capsys, monkeypatch, framework
+):
+    monkeypatch.setattr(backends.get_backend(framework), "platform", lambda: "cpu")
+    monkeypatch.setattr(backends, "has_nvidia_gpu", lambda: True)
+    settings = {**GOOD, "submission": str(SGD_FILES[framework]), "framework": framework}
+    code = command(tmp_path, **settings)
+    one_error(capsys, code, f"has an NVIDIA GPU, but {framework} found only the CPU", "--device=cpu")
+    assert not list((tmp_path / "experiments").rglob("*.json")), "nothing was trained"
+    assert command(tmp_path, **settings, device="cpu", max_global_steps=1, skip_evals=True) == 0
+
+
 def test_a_framework_that_is_not_installed_is_one_line_with_the_command(
     tmp_path, capsys, monkeypatch, framework
 ):
@@ -229,6 +242,7 @@ def test_a_batch_size_that_does_not_divide_over_the_devices_is_one_line(
         ),
         ({"lr": {"min": "a", "max": 1}}, ["'lr'", "finite numbers, got 'a'"]),
         ({"lr": {"min": 0, "max": 1e999}}, ["'lr'", "finite numbers, got inf"]),
+        ({"lr": {"min": True, "max": 2}}, ["'lr'", "finite numbers, got True"]),
         ({"lr": {"min": 1}}, ["'lr' must be"]),
         ({"lr": {"min": 1, "max": 2, "step": 1}}, ["'lr' must be"]),
         ({"lr": {"feasible_points": 3}}, ["'lr'", "non-empty list, got 3"]),
@@ -342,6 +356,14 @@ def test_reproduce_runs_a_stored_trial_again_with_the_same_metrics(tmp_path, cap
     assert metrics_of(again) == metrics_of(stored)
     assert_equal_params(again, stored)
     assert records.read_json(again / records.HPARAMS) == records.read_json(stored / records.HPARAMS)
+
+
+def test_a_trial_that_went_on_beyond_its_first_limit_is_reproduced_to_the_last_one(tmp_path):
+    for limit in (1, 3):
+        assert run_sgd(tmp_path, "pytorch", max_global_steps=limit, eval_every_steps=10) == 0
+    stored = folder_of(tmp_path, "pytorch")
+    settings = RunSettings(reproduce=str(stored), experiment_dir=str(tmp_path / "again"))
+    assert runner.reproduced(settings).settings.max_global_steps == 3
 
 
 def test_reproduce_refuses_a_submission_or_a_search_space_that_has_changed(tmp_path, capsys, framework):

@@ -1,4 +1,4 @@
-"""What differs between frameworks, behind one small interface; the choice is made once, by name."""
+"""Everything that differs between frameworks, behind one small interface; `get_backend` chooses by name."""
 
 import functools
 import importlib
@@ -15,9 +15,11 @@ def get_backend(name: str) -> Backend:
     return _made(frameworks.get(name))
 
 
+# One backend per process: it owns the process group and compiles what `wait` needs.
 @functools.cache
 def _made(framework: Framework) -> Backend:
     framework.check_installed()
+    # Before the import of the backend: JAX reads its environment variables when it creates its devices.
     launch(framework.name).prepare()
     return importlib.import_module(framework.backend).make()
 
@@ -31,16 +33,18 @@ def launch(name: str) -> Launch:
 def has_nvidia_gpu() -> bool:
     """Whether this machine shows an NVIDIA device that was not hidden on purpose."""
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or os.environ.get("JAX_PLATFORMS") == "cpu"
+    # The device file exists as soon as the driver is loaded, and looking for it starts neither a process nor a
+    # framework.
     return os.path.exists("/dev/nvidia0") and not hidden
 
 
 def check_device(found: str, wanted: str, framework: str) -> None:
-    """Raises UsageError where a run would fall back from GPU to CPU without having been told to.
+    """Raises UsageError if a run would fall back from GPU to CPU although nobody asked for the CPU.
 
     Args:
       found: platform that the framework picked, 'cpu', 'gpu' or another.
       wanted: 'auto', 'cpu' or 'gpu'.
-      framework: for the message.
+      framework: its name, for the message.
     """
     if wanted == "auto" and found == "cpu" and has_nvidia_gpu():
         raise UsageError(

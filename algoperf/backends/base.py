@@ -1,4 +1,4 @@
-"""The interface between neutral code and a framework. Trees, keys and device batches are opaque to the caller."""
+"""The interface between neutral code and a framework. Callers never look inside trees, keys or device batches."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -40,16 +40,16 @@ class SubmissionError(UsageError):
 
 
 class Launch(Protocol):
-    """How processes of a framework start; the module that is one is imported before the framework may be."""
+    """How processes of a framework start. A module implements it; it can be imported before the framework itself."""
 
     def prepare(self) -> None:
-        """Sets what has to be set before the framework makes its devices, without importing it."""
+        """Sets the options that must be set before the framework creates its devices; does not import the framework."""
 
     def join_hosts(self, hosts: Hosts) -> None:
-        """Meets the other hosts of a run, before anything that uses a device.
+        """Connects to the other hosts of a run; must come before anything that uses a device.
 
         Raises:
-          UsageError: if they do not come, or the framework has a launcher of its own.
+          UsageError: if the hosts do not connect in time, or the framework has a launcher of its own.
         """
 
     def is_launched(self) -> bool:
@@ -68,13 +68,13 @@ class BoundModel(Protocol):
         """Tree of `ParameterType`; ValueError before `init`."""
 
     def init(self, rng: RandomState) -> ModelInitState:
-        """(parameters, model state), new."""
+        """Newly initialised (parameters, model state)."""
 
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of a batch: `Backend.to_device`, and the layout that model and submissions expect."""
 
     def eval_to_device(self, batch: HostBatch) -> Batch:
-        """The same for `eval_step`; differs only where the layout is one that submissions alone want."""
+        """The transfer for `eval_step`; differs from `to_device` only where submissions need a layout of their own."""
 
     def train_forward(
         self,
@@ -118,41 +118,41 @@ class BoundModel(Protocol):
 
 
 class Exchange(Protocol):
-    """What the processes of a distributed run tell each other; the first three are called by all at once."""
+    """Messages between the processes of a distributed run. The first three methods must be called by all processes."""
 
     def maximum(self, value: float) -> float:
         """The largest value over all processes."""
 
     def broadcast(self, value: T) -> T:
-        """Process 0's value, which `pickle` can write, on every process."""
+        """The value of process 0, on every process; it must be picklable."""
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, in their order, on every process."""
 
     def announce_failure(self, reason: str) -> str:
-        """Tells the others, whatever they are doing, that this process ends; returns the reason that came first."""
+        """Tells the other processes, even busy ones, that this one ends; returns the first announced reason."""
 
     def failure(self) -> str | None:
-        """The reason that came first, if any process has failed."""
+        """The reason that was announced first; None if no process has failed."""
 
     def count_departed(self, more: int = 1) -> int:
-        """Adds `more` to the processes that have departed after a failure; returns how many have."""
+        """Adds `more` to the number of processes that have ended after a failure; returns the new number."""
 
 
 class Backend(Protocol):
     """What the harness asks of a framework."""
 
     name: str
-    """Of its `algoperf.frameworks.Framework`."""
+    """The name of its `algoperf.frameworks.Framework`."""
     process_index: int
     num_processes: int
     exchange: Exchange | None
-    """None with one process."""
+    """None in a run of one process."""
     unsaved: Sequence[str]
-    """Entries of the optimizer state that the last `save` had to leave out."""
+    """Keys of the optimizer state that the last `save` could not store."""
 
     def compiles_models(self, flag: bool | None) -> bool:
-        """Whether models are compiled as a step of their own: `flag`, or what pays on this device where it is None."""
+        """Whether the harness compiles models: `flag`; if it is None, whether compiling saves time on this device."""
 
     def bind_model(
         self, workload: "BoundWorkload", torch_compile: bool = False, per_device: bool = False
@@ -160,13 +160,13 @@ class Backend(Protocol):
         """The model of a workload.
 
         Args:
-          workload: for its spec and its backend.
-          torch_compile: as `compiles_models` says.
+          workload: gives the spec and the backend.
+          torch_compile: the result of `compiles_models`.
           per_device: whether arrays have a leading device axis, the older JAX layout.
         """
 
     def check_optimizer_state(self, state: object) -> None:
-        """Raises UsageError if `init_optimizer_state` returned something else than a submission has to."""
+        """Raises UsageError if `init_optimizer_state` did not return what its contract asks for."""
 
     def platform(self) -> str:
         """'cpu', 'gpu' or what the framework calls it."""
@@ -180,15 +180,15 @@ class Backend(Protocol):
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of this process's rows of a batch; returns without waiting for it.
 
-        `is_local` says that the batch holds these rows only. This knows nothing of the model: what one is to read goes
-        through `BoundModel.to_device`.
+        `is_local` says that the batch already holds only these rows. The layout that a model expects is made by
+        `BoundModel.to_device`, not here.
         """
 
     def wait(self) -> None:
         """Returns when all queued device work of this process is done."""
 
     def maximum(self, value: float) -> float:
-        """The largest value over all processes; no communication with one process."""
+        """The largest value over all processes; a single process does not communicate."""
 
     def root_key(self, seed: int) -> RandomState:
         """The key of an integer seed."""
@@ -204,7 +204,7 @@ class Backend(Protocol):
     def save(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
     ) -> HostCopy:
-        """A copy in host memory that `pickle` can write; called by all processes, and process 0's counts."""
+        """A picklable copy in host memory. All processes must call it; the copy of process 0 is stored."""
 
     def restore(
         self,
@@ -219,10 +219,10 @@ class Backend(Protocol):
         """State of this process's global generators, for `pickle`."""
 
     def set_random_state(self, state: GeneratorState) -> None:
-        """Continues from a `random_state`: of this process or, where their number has changed, of process 0."""
+        """Sets a stored `random_state`: this process's own or, if the number of processes has changed, process 0's."""
 
     def device_memory(self) -> dict[str, int]:
-        """Peak bytes per device, where the framework knows them."""
+        """Peak memory in bytes per device; empty if the framework does not report it."""
 
     def describe_device(self) -> str:
         """For example '1 x NVIDIA H100' or 'cpu (2 cores)'."""
@@ -245,13 +245,13 @@ class BoundWorkload(Protocol):
 
 
 def exchange_of(backend: Backend) -> Exchange:
-    """By which the processes of a run talk, of which there must be several."""
+    """The exchange of a backend; the run must have several processes."""
     assert backend.exchange is not None
     return backend.exchange
 
 
 def describe_cpus(num_processes: int) -> str:
-    """'cpu (2 cores)'; with several processes also their number, the cores being those of this host."""
+    """'cpu (2 cores)', the cores of this host; with several processes their number is added."""
     return f"cpu ({os.cpu_count()} cores)" + (f", {num_processes} processes" if num_processes > 1 else "")
 
 
@@ -260,6 +260,8 @@ def rows_of_process(batch: HostBatch, index: int, count: int) -> HostBatch:
     if count == 1:
         return dict(batch)
 
+    # Contiguous equal shares in the order of the processes: JAX's batch sharding deals rows out in the same
+    # way, so both frameworks train each device on the same rows.
     def rows(array: np.ndarray) -> np.ndarray:
         size = len(array) // count
         return array[index * size : (index + 1) * size]

@@ -30,12 +30,12 @@ def _increment(marker: jax.Array) -> jax.Array:
 
 
 def _replicated_copy(array: jax.Array) -> jax.Array:
-    """The same on every device of all processes, which have to call this together."""
+    """A copy of the array on every device of all processes; all processes must call it together."""
     return jax.jit(lambda array: array, out_shardings=jax_sharding_utils.get_replicate_sharding())(array)
 
 
 def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) -> None:
-    """Raises UsageError for parameters with an axis of devices, of which there were more or fewer."""
+    """Raises UsageError if saved parameters have a leading device axis and the number of devices has changed."""
     for leaf, fresh in zip(jax.tree_util.tree_leaves(saved), jax.tree_util.tree_leaves(params), strict=False):
         if isinstance(leaf, SavedArray) and leaf.array.shape != fresh.shape:
             raise UsageError(
@@ -46,14 +46,14 @@ def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) ->
 
 
 class FunctionLeaf:
-    """Stands for a function in a saved tree; the function itself comes from the fresh state at that path."""
+    """Replaces a function in a saved tree: functions do not pickle, so `restore` takes it from the fresh state."""
 
     def __init__(self, path: str):
         self.path = path
 
 
 class SavedArray:
-    """A device array in a saved tree; NumPy arrays and other leaves stay what they are."""
+    """A device array in a saved tree; the type tells `restore` which arrays go back to the device."""
 
     def __init__(self, array: np.ndarray, key_impl: str | None, is_split: bool):
         self.array, self.key_impl, self.is_split = array, key_impl, is_split
@@ -61,6 +61,7 @@ class SavedArray:
     @classmethod
     def of(cls, leaf: jax.Array) -> "SavedArray":
         is_split = not leaf.is_fully_replicated  # A leading device axis, in submissions for `jax.pmap`.
+        # `np.asarray` reads only arrays whose shards are all on this host.
         if is_split and not leaf.is_fully_addressable:
             leaf = _replicated_copy(leaf)
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # A key made by `jax.random.key`.
@@ -83,6 +84,7 @@ class JaxBackend:
         if self.num_processes > 1:
             from algoperf.backends.jax_processes import JaxExchange
 
+            # A global batch is cut into equal shares per process, and each share into equal parts per device.
             counts = collections.Counter(device.process_index for device in jax.devices())
             if len(set(counts.values())) > 1:
                 raise UsageError(
@@ -91,15 +93,17 @@ class JaxBackend:
             self.exchange = JaxExchange()
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
         self._replicated = jax_sharding_utils.get_replicate_sharding()
+        # A scalar per local device; see `wait`.
         self._markers = [jax.device_put(np.zeros((), np.float32), device) for device in jax.local_devices()]
         self.wait()  # Compiles what `wait` needs, off the clock.
-        # The same as device_put, through the compiled path: 30 instead of 250 us for a batch of digits.
+        # It does the same as device_put, in 30 instead of 250 us for a batch of digits.
+        # A jitted identity with shardings places a batch on all devices in one dispatch.
         self._place = jax.jit(
             lambda tree: tree, in_shardings=self._batch_sharding, out_shardings=self._batch_sharding
         )
 
     def compiles_models(self, flag: bool | None) -> bool:
-        del flag  # Submissions compile their steps, and the model with them.
+        del flag  # JAX submissions jit their own steps, which compiles the model as a part of them.
         return False
 
     def bind_model(
@@ -131,6 +135,7 @@ class JaxBackend:
         return jax.device_count()
 
     def processes_on_host(self) -> int:
+        # One JAX process drives all devices of a host.
         return 1
 
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
@@ -141,13 +146,13 @@ class JaxBackend:
         return self._place(batch)
 
     def wait(self) -> None:
-        # Not only what the submission returned: any array that is still being computed was queued by it.
+        # All live arrays, not only the returned ones: whatever is still being computed was queued by the submission.
         for array in jax.live_arrays():
             if not array.is_deleted():
                 array.block_until_ready()
         jax.effects_barrier()
-        # Results that nobody kept are no live arrays, yet still computed: a device works in order, so something
-        # small that is queued now is done after them.
+        # A result that nobody keeps is no live array, but the device still computes it. A device works in the order of
+        # the queue, so a small addition that is queued now finishes after everything before it.
         jax.block_until_ready([_increment(marker) for marker in self._markers])
 
     def maximum(self, value: float) -> float:
@@ -157,6 +162,7 @@ class JaxBackend:
         return jax.random.PRNGKey(seed)
 
     def seed_of(self, key: jax.Array) -> int:
+        # `PRNGKey(seed)` is the pair (upper 32 bits, lower 32 bits) of the seed.
         return int(np.asarray(key)[-1])
 
     def step_keys(self, seed: int) -> random_utils.StepKeys:
@@ -176,6 +182,7 @@ class JaxBackend:
     def save(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
     ) -> HostCopy:
+        # The second entry, the update function, is code: `restore` takes it from the new optimizer state.
         tree = (params, model_state, optimizer_state[0])
 
         def to_host(path: jax.tree_util.KeyPath, leaf: object) -> object:
@@ -237,6 +244,7 @@ class JaxBackend:
         return float(np.asarray(value).reshape(()))
 
     def is_out_of_memory(self, error: BaseException) -> bool:
+        # XLA raises one class for all errors; only the status code in the text tells them apart.
         return "RESOURCE_EXHAUSTED" in str(error)
 
 

@@ -33,7 +33,7 @@ class JaxModel:
     """See `algoperf.backends.base.BoundModel`.
 
     Args:
-      workload: for its spec, and the transfers of its backend.
+      workload: gives the spec and the backend's transfers.
     """
 
     def __init__(self, workload: BoundWorkload):
@@ -55,15 +55,13 @@ class JaxModel:
     def init(self, rng: RandomState) -> ModelInitState:
         batch = self._family.example_batch(self.spec)
         shapes = map_arrays(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), batch)
-        # lazy_init runs the initialisers and nothing of the forward pass, so there is less to compile.
+        # lazy_init runs the initialisers only, not the forward pass, so there is less to compile.
         arguments = self._call_args(shapes, train=False)
-        # The generator for masks will do for weights: JAX's own takes a second to compile for each shape.
+        # Weights are drawn with the generator of dropout masks: JAX's own takes a second to compile for each shape.
         key = dropout_key(jnp.asarray(rng))
         init = functools.partial(self.module.lazy_init, **arguments, train=False, dropout_rate=0.0)
-        # One program that runs once: compiled as quickly as can be.
-        options: dict[str, Any] = {
-            "xla_backend_optimization_level": 0
-        }  # JAX's annotation knows of no numbers.
+        # The program runs once, so compile time matters and its speed does not: no optimisation.
+        options: dict[str, Any] = {"xla_backend_optimization_level": 0}
         variables = dict(jax.jit(init).lower(key).compile(options)(key))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
@@ -110,6 +108,8 @@ class JaxModel:
         )
         if not model_state:
             return apply(), model_state
+        # Flax normalises by the batch in training mode in any case; without `update_batch_norm` the new
+        # running statistics are dropped.
         logits, new_state = apply(mutable=list(model_state))
         return logits, (dict(new_state) if update_batch_norm else model_state)
 

@@ -1,4 +1,4 @@
-"""How JAX processes on several hosts meet, and what they tell each other."""
+"""How JAX processes on several hosts connect, and the messages between them."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-from jax._src import distributed  # The store of the coordinator has no public name.
+from jax._src import distributed  # There is no public name for the coordinator's key-value store.
 from jax.experimental import multihost_utils
 
 from algoperf.commands import EXIT_USAGE
@@ -18,17 +18,19 @@ from algoperf.spec import UsageError
 
 T = TypeVar("T")
 
+# A broadcast goes through device memory, where a whole checkpoint may not fit beside the run that it
+# restores.
 CHUNK_BYTES = 64 << 20
 KEY = "algoperf"
 
 
 def join(hosts: Hosts) -> None:
-    """Meets the other hosts; must come before anything that uses a device.
+    """Connects to the other hosts; must come before anything that uses a device.
 
-    If they do not come in time this process ends, with the error that UsageError would give.
+    If they do not connect in time, this process ends with the message and the exit code of a UsageError.
 
     Raises:
-      UsageError: if they were told another number of hosts, or there is no cluster to ask.
+      UsageError: if hosts were given different numbers of hosts, or no cluster was found.
     """
     where: dict[str, Any] = {}
     if hosts.coordinator != "auto":
@@ -38,10 +40,11 @@ def join(hosts: Hosts) -> None:
             "process_id": hosts.host_id,
             "cluster_detection_method": "deactivate",
         }
-    # It would catch SIGTERM, which is the harness's own to answer.
+    # JAX's preemption service would take over SIGTERM, which the harness handles itself.
     jax.config.update("jax_enable_preemption_service", False)
+    # Gloo is part of every jaxlib; MPI, the other choice, is not.
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    # JAX does not raise when its time is up but aborts the process, with a core dump.
+    # After its timeout JAX does not raise but aborts with a core dump; our own timer ends the process earlier.
     watch = threading.Timer(hosts.timeout_sec, _give_up, [hosts])
     watch.daemon = True
     watch.start()
@@ -71,7 +74,7 @@ def _give_up(hosts: Hosts) -> None:
         file=sys.stderr,
         flush=True,
     )
-    os._exit(EXIT_USAGE)
+    os._exit(EXIT_USAGE)  # From a thread: sys.exit would end only that, while JAX keeps waiting.
 
 
 def _store() -> Any:
@@ -98,7 +101,7 @@ class JaxExchange:
         self._store = _store()
 
     def maximum(self, value: float) -> float:
-        # As bytes, because arrays on devices have no float64.
+        # Sent as bytes: device arrays have no float64 by default, and float32 seconds are too coarse for a clock.
         sent = np.frombuffer(np.float64(value).tobytes(), np.uint8)
         return float(_gather_bytes(sent).view(np.float64).max())
 
@@ -121,19 +124,20 @@ class JaxExchange:
         sizes = (
             _gather_bytes(np.frombuffer(np.int64(len(content)).tobytes(), np.uint8)).view(np.int64).ravel()
         )
+        # Collectives need equal shapes on all processes.
         padded = np.zeros(sizes.max(), np.uint8)
         padded[: len(content)] = content
         return [pickle.loads(row[:size]) for row, size in zip(_gather_bytes(padded), sizes, strict=True)]
 
     def announce_failure(self, reason: str) -> str:
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # Another was first.
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # The key exists: another process was first.
             self._store.key_value_set(f"{KEY}/failure", reason)
         return self.failure() or reason
 
     def failure(self) -> str | None:
         try:
             return self._store.key_value_try_get(f"{KEY}/failure")
-        except jax.errors.JaxRuntimeError:  # Not there.
+        except jax.errors.JaxRuntimeError:  # No such key: nobody has failed.
             return None
 
     def count_departed(self, more: int = 1) -> int:

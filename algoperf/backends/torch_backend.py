@@ -17,7 +17,7 @@ from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, UsageError
 
-# Optimizer-state entries that can be saved as they are, because no live object hangs on them.
+# Types of optimizer-state entries that are plain values, so they can be saved and restored as they are.
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
 
 
@@ -25,7 +25,7 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, PLAIN):
         return True
     if isinstance(value, torch.Tensor):
-        return not isinstance(value, torch.nn.Parameter)  # A parameter belongs to the module.
+        return not isinstance(value, torch.nn.Parameter)  # Parameters are saved with the module.
     if isinstance(value, dict):
         return all(isinstance(key, PLAIN) and _is_plain(item) for key, item in value.items())
     return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
@@ -56,13 +56,13 @@ class TorchBackend:
         self.masks: MaskGenerator | None = None
 
     def compiles_models(self, flag: bool | None) -> bool:
-        # On a CPU, compiling takes longer than mini workloads have.
+        # On a CPU, compiling takes longer than the whole budget of a mini workload.
         return self.platform() == "gpu" if flag is None else flag
 
     def bind_model(
         self, workload: BoundWorkload, torch_compile: bool = False, per_device: bool = False
     ) -> TorchModel:
-        assert not per_device  # A layout of JAX.
+        assert not per_device  # Only JAX submissions have this layout.
         return TorchModel(workload, self, torch_compile)
 
     def check_optimizer_state(self, state: object) -> None:
@@ -78,18 +78,20 @@ class TorchBackend:
         return self.num_processes
 
     def processes_on_host(self) -> int:
-        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # Of torchrun, which starts one for each GPU.
+        return int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # Set by torchrun, which starts a process per GPU.
 
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         if not is_local:
             batch = rows_of_process(batch, self.process_index, self.num_processes)
         if self.device.type == "cpu":
             return map_arrays(torch.from_numpy, batch)
+        # Only copies from pinned memory run beside the device's work.
         pinned = map_arrays(lambda array: torch.from_numpy(array).pin_memory(), batch)
         return map_arrays(lambda tensor: tensor.to(self.device, non_blocking=True), pinned)
 
     def wait(self) -> None:
         if self.device.type == "cuda":
+            # CPU operations are synchronous, so there is nothing to wait for on a CPU.
             torch.cuda.synchronize()
 
     def maximum(self, value: float) -> float:
@@ -129,7 +131,7 @@ class TorchBackend:
             else:
                 entries[key] = ("skipped", None)  # Keeps its freshly initialised value on restore.
         self.unsaved = [key for key, (kind, _) in entries.items() if kind == "skipped"]
-        del model_state  # Always None: running statistics are buffers of the module.
+        del model_state  # Always None in PyTorch: running statistics are buffers of the module.
         return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
 
     def restore(
@@ -180,6 +182,7 @@ class TorchBackend:
         return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)
 
     def is_out_of_memory(self, error: BaseException) -> bool:
+        # CUDA libraries such as cuBLAS report it as a plain RuntimeError "CUDA error: out of memory".
         return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
 
 
@@ -188,6 +191,7 @@ def _to_host(tree: object) -> Any:
         return tree.detach().to("cpu", copy=True)
     if isinstance(tree, dict):
         return {key: _to_host(value) for key, value in tree.items()}
+    # A named tuple cannot be built from one iterable; `_fields` tells it from a tuple.
     if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
         return type(tree)(_to_host(value) for value in tree)
     return tree

@@ -1,4 +1,4 @@
-"""See `algoperf.backends.base.Launch`: PyTorch's processes, one a GPU, are started by torchrun."""
+"""See `algoperf.backends.base.Launch`: torchrun starts PyTorch's processes, one per GPU."""
 
 import os
 
@@ -11,7 +11,7 @@ def prepare() -> None:
 
 
 def join_hosts(hosts: Hosts) -> None:
-    """PyTorch's processes meet through torchrun.
+    """Always refused: torchrun connects PyTorch's processes.
 
     Raises:
       UsageError: always.

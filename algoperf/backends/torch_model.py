@@ -22,14 +22,14 @@ Logits = torch.Tensor | tuple[torch.Tensor, ...]
 
 
 class Processes(Protocol):
-    """What a model has to know of its process and the others."""
+    """What a model needs to know about its process and the other processes."""
 
     device: torch.device
     rank: int
     process_index: int
     num_processes: int
     masks: MaskGenerator | None
-    """Set by `TorchModel.init` where there are several."""
+    """Set by `TorchModel.init` in runs of several processes, else None."""
 
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         """Starts the transfer of this process's rows of a batch."""
@@ -39,8 +39,8 @@ class TorchModel:
     """See `algoperf.backends.base.BoundModel`.
 
     Args:
-      workload: for its spec.
-      backend: for the device and the processes.
+      workload: gives the spec.
+      backend: knows the device and the processes.
       torch_compile: whether `init` returns a compiled module.
     """
 
@@ -60,10 +60,13 @@ class TorchModel:
     def init(self, rng: np.ndarray) -> tuple[torch.nn.Module, None]:
         torch.manual_seed(int(rng[0]))
         module = self._family.make_model(self.spec).to(self._backend.device)
+        # Before the wrappers, which put prefixes before the parameters' names.
         self._shapes = param_utils.pytorch_param_shapes(module)
         if self._backend.num_processes > 1:
             on_gpu = self._backend.device.type == "cuda"
             device_ids = [self._backend.rank] if on_gpu else None
+            # Wrapped first and compiled then: torch.compile splits its graphs at DDP's gradient buckets, so
+            # that communication overlaps the backward pass.
             module = torch.nn.parallel.DistributedDataParallel(module, device_ids=device_ids)
             self._backend.masks = MaskGenerator(self._backend.process_index, self._backend.device)
         if self._torch_compile:
@@ -100,6 +103,8 @@ class TorchModel:
         dropout_rate: float,
     ) -> tuple[Logits, None]:
         del model_state, rng
+        # Not at every step: `train()` would also switch back batch-norm layers that a submission has set to
+        # `.eval()`.
         if not params.training:
             params.train()
         args = self._call_args(batch, train=True)
@@ -107,6 +112,8 @@ class TorchModel:
         if update_batch_norm:
             with masks:
                 return params(**args, dropout_rate=dropout_rate), None
+        # PyTorch moves running statistics during the pass, so they are frozen beforehand; JAX drops the new
+        # ones afterwards.
         with masks, FrozenRunningStatistics(batch_norm_layers(params)):
             return params(**args, dropout_rate=dropout_rate), None
 
@@ -140,6 +147,7 @@ class TorchModel:
         was_training = params.training
         params.eval()
         try:
+            # The default outputs and those of a family alike: evaluation needs no gradients.
             with torch.inference_mode():
                 outputs = self._eval_outputs(params, batch)
         finally:
@@ -148,6 +156,7 @@ class TorchModel:
         if self._backend.num_processes == 1:
             return host
         shares: list[Any] = [None] * self._backend.num_processes
+        # Ranks hold contiguous rows, so joining the shares in rank order restores the order of the batch.
         dist.all_gather_object(shares, host)
         return {key: np.concatenate([share[key] for share in shares]) for key in host}
 

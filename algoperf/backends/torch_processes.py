@@ -1,4 +1,4 @@
-"""What PyTorch processes tell each other: by Gloo while all listen, by the store of torchrun at any time."""
+"""Messages between PyTorch processes: by Gloo where all take part, by torchrun's key-value store at any time."""
 
 import os
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ class TorchExchange:
     """See `algoperf.backends.base.Exchange`; the process group exists already."""
 
     def __init__(self) -> None:
-        # A connection of its own, because another thread uses it.
+        # A second connection to the store, because the thread that watches for failures uses it.
         store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
         self._store = dist.PrefixStore(f"{pytorch_utils.process_group_name()}/exchange", store)
 
@@ -34,6 +34,7 @@ class TorchExchange:
         return values
 
     def announce_failure(self, reason: str) -> str:
+        # The first failure wins: all processes report the same reason.
         return self._store.compare_set("failure", "", reason).decode()
 
     def failure(self) -> str | None:
@@ -44,15 +45,16 @@ class TorchExchange:
 
 
 class MaskGenerator:
-    """Random masks of training passes in one of several processes: its rows get draws of their own.
+    """Gives each process of a distributed run dropout masks of its own.
 
-    The global generator is the same on every process, as are a submission's own draws. As a context manager, around a
-    pass, this lends it a state that depends on one draw from it and on the process. So whoever puts the state of the
-    global generator back, to repeat a pass or to continue a run, gets the masks of that pass again.
+    The global generator has the same state on every process, because a submission's own draws must agree. As a context
+    manager around a training pass, this sets the generator to a state that depends on one draw from it and on the
+    process, and restores it afterwards. So setting the global generator back to an earlier state, to repeat a pass or
+    to continue a run, gives the masks of that pass again.
 
     Args:
-      process_index: of this process.
-      device: whose generator draws the masks.
+      process_index: number of this process.
+      device: the device whose generator draws the masks.
     """
 
     def __init__(self, process_index: int, device: torch.device):
@@ -60,9 +62,11 @@ class MaskGenerator:
         self._own = torch.Generator(device)
 
     def __enter__(self) -> None:
+        # On the CPU generator even for a GPU: reading a number from the device would wait for it.
         drawn = int(torch.randint(2**63 - 1, (), device="cpu"))
         seed = np.random.SeedSequence(drawn, spawn_key=(self._process_index,)).generate_state(1, np.uint64)[0]
         self._before = self._get_state()
+        # Halved, because `manual_seed` takes signed 64-bit numbers.
         self._set_state(self._own.manual_seed(int(seed >> np.uint64(1))).get_state())
 
     def __exit__(self, *_: object) -> None:

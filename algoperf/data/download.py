@@ -1,4 +1,4 @@
-"""Fetching published archives: continued after an interruption, checked, and only where the disk has room."""
+"""Downloads of published archives: resumable, verified by checksum, started only if the disk has room."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ TIMEOUT_SEC = 60
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """One file to fetch."""
+    """One file to download, with its expected size and checksum."""
 
     url: str
     num_bytes: int
@@ -42,10 +42,10 @@ def require_disk(folder: Path, num_bytes: int) -> None:
 
 
 def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
-    """Downloads to `path`, continuing a partial file; the name appears when size and checksum are right.
+    """Downloads to `path`, continuing a partial file; the file gets its name once size and checksum are right.
 
     Raises:
-      UsageError: if the server cannot be reached or the content is another one.
+      UsageError: if the server cannot be reached or the checksum differs.
     """
     if path.is_file():
         return
@@ -59,11 +59,12 @@ def fetch(archive: Archive, path: Path, progress: bool = True) -> None:
     with partial.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != archive.sha256:
+        # A wrong byte somewhere cannot be found by continuing.
         partial.unlink()
         raise UsageError(
             f"{archive.url} has SHA-256 {found}, {archive.sha256} was expected. Try again later."
         )
-    # Not `files.replacing`: what an interrupted download leaves is worth keeping.
+    # Not `files.replacing`, which deletes partial files: the next call continues this one.
     os.replace(partial, path)
 
 
@@ -77,7 +78,7 @@ def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
         return
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT_SEC) as response:
-        continues = response.status == 206  # Otherwise the server sends everything from the start.
+        continues = response.status == 206  # Servers without range requests send everything from the start.
         bar = tqdm(
             desc=archive.file_name,
             total=archive.num_bytes,
@@ -97,11 +98,11 @@ def _continue_download(archive: Archive, partial: Path, progress: bool) -> None:
 def unpack_tar(
     archive: Path, target_of: Callable[[tarfile.TarInfo], Path | None], progress: bool = True
 ) -> None:
-    """Writes members of a tar file; those that an interrupted call has written are not written again.
+    """Writes members of a tar file; skips those that an earlier, interrupted call has already written.
 
     Args:
       archive: compressed or not.
-      target_of: where a member goes; None leaves it out.
+      target_of: member -> path to write it to, or None to skip it.
       progress: whether to show a progress bar.
 
     Raises:
@@ -109,6 +110,7 @@ def unpack_tar(
     """
     size = archive.stat().st_size
     bar = tqdm(desc=f"unpack {archive.name}", total=size, unit="B", unit_scale=True, disable=not progress)
+    # Mode "r|*" reads the archive once from start to end: seeking back in a compressed file would start over.
     with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r|*") as members, bar:
         for member in members:
             bar.update(stream.tell() - bar.n)

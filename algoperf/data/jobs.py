@@ -1,4 +1,4 @@
-"""Jobs of preparation in worker processes."""
+"""Runs the jobs of data preparation, in worker processes where that pays."""
 
 import multiprocessing
 from collections.abc import Callable, Sequence
@@ -15,15 +15,15 @@ def run_jobs(
     in_processes: bool,
     num_processes: int | None = None,
 ) -> None:
-    """Calls `function` with the arguments of each job; an error ends the others that have not begun.
+    """Calls `function` with the arguments of each job; after an error, jobs that have not started are cancelled.
 
     Args:
-      function: of a module, as are all arguments; returns by how much the bar goes on.
+      function: importable from a module and, like its arguments, picklable; returns by how much the bar advances.
       jobs: arguments of each call.
-      bar: progress.
-      in_processes: several at a time, each in a process; otherwise one after the other, here. To start a process takes
-        seconds, so that little work is sooner done without.
-      num_processes: as many at a time; one per processor by default.
+      bar: the progress bar.
+      in_processes: whether a pool of processes is used; otherwise jobs run one after the other in this process. A
+        process takes seconds to start, so small amounts of work finish earlier without a pool.
+      num_processes: size of the pool; one per processor by default.
     """
     if not in_processes:
         for job in jobs:

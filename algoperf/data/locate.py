@@ -1,4 +1,4 @@
-"""Where a workload's prepared data are, and how a mini workload's come to be on first use."""
+"""Finds the prepared data of a workload; makes those of mini workloads on first use."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ def root(data_dir: str | Path | None) -> Path:
 
 
 def folder_name(spec: WorkloadSpec) -> str:
-    """'wmt' for 'wmt' and its variants, 'wmt_mini' for their mini twins: variants share their data."""
+    """'wmt' for 'wmt' and its variants, 'wmt_mini' for their mini versions: variants share their data."""
     return f"{spec.dataset}_mini" if spec.is_mini else spec.dataset
 
 
@@ -30,7 +30,7 @@ def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
 
 
 def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progress: bool = True) -> Path:
-    """The folder with complete prepared data; the data of mini workloads are made on first use.
+    """The folder with complete prepared data; for a mini workload they are made first if they are missing.
 
     Raises:
       UsageError: if the data of a full-size workload are not there; names the folder and the next step.
@@ -47,6 +47,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
         )
     folder.mkdir(parents=True, exist_ok=True)
     with one_at_a_time(folder), registry.data_packages(spec):
+        # Asked again under the lock: another process may have prepared the data while this one waited.
         if not module.is_ready(spec, folder):
             print(f"Making the data of {folder_name(spec)} in {folder} (first use only).", file=sys.stderr)
             module.synthesize(spec, folder, progress=progress)
@@ -56,8 +57,8 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
 
 @contextlib.contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keeps two processes from preparing the same folder; the lock goes away with its process."""
-    import fcntl
+    """Keeps two processes from preparing the same folder; the lock is released when its process ends."""
+    import fcntl  # Unix only; the module itself stays importable elsewhere.
 
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The manifest of prepared data: what was prepared, with size and checksum of every file; written last.
+"""The manifest of prepared data: configuration, size and checksum of every file. It is written after all other files.
 
 {"format": 1, "config": {...}, "files": {name: {"bytes": ..., "sha256": ...}}, ...}
 """
@@ -15,15 +15,16 @@ NAME = "manifest.json"
 
 
 def size_of(path: Path) -> int:
-    """Bytes, or -1 if there is no such file."""
+    """Size of a file in bytes; -1 if it does not exist."""
     try:
         return path.stat().st_size
     except OSError:
+        # No size is negative, so a missing file is unequal to every entry.
         return -1
 
 
 def sha256_of(path: Path) -> str:
-    """Of the file's content, or 'missing'."""
+    """SHA-256 of a file's content in hex; 'missing' if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -32,23 +33,23 @@ def sha256_of(path: Path) -> str:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """What is prepared in `folder`, or None."""
+    """The manifest in `folder`; None if there is none."""
     return files.read_json_or_none(folder / NAME)
 
 
 def entry(path: Path) -> dict[str, Any]:
-    """What the manifest says of a file: its size and checksum."""
+    """The manifest entry of a file: its size and checksum."""
     return {"bytes": size_of(path), "sha256": sha256_of(path)}
 
 
 def write(folder: Path, file_format: int, config: dict[str, Any], **entries: Any) -> None:
-    """Says that `folder` is complete.
+    """Writes the manifest, which marks `folder` as complete.
 
     Args:
-      folder: of the prepared data.
-      file_format: of the family.
-      config: all that the prepared files depend on.
-      **entries: `files`, name -> `entry`, and what else the family wants to remember.
+      folder: the folder of the prepared data.
+      file_format: version of the family's file format.
+      config: everything that the prepared files depend on.
+      **entries: `files` (name -> `entry`), and other facts that the family stores.
     """
     files.write_json(folder / NAME, {"format": file_format, "config": config, **entries})
 
@@ -58,6 +59,8 @@ def is_complete(folder: Path, config: dict[str, Any], file_format: int) -> bool:
     manifest = read(folder)
     if manifest is None or manifest.get("format") != file_format or manifest.get("config") != config:
         return False
+    # Sizes only: checksums of hundreds of gigabytes would take longer than many runs. `damaged_files`
+    # compares them.
     return all(size_of(folder / name) == entry["bytes"] for name, entry in manifest["files"].items())
 
 

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items in the same order, at most `depth` of them made ahead.
+    """The same items in the same order; a thread makes up to `depth` of them in advance.
 
     An error while making an item is raised where that item would have come. Closing the iterator (or leaving the
     loop) stops the thread.
@@ -24,6 +24,8 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     def put(item: object, error: BaseException | None = None) -> None:
         while not closed.is_set():
             try:
+                # With a timeout, so that a thread that waits on a full queue notices when the reader has
+                # gone.
                 ahead.put((item, error), timeout=0.2)
                 return
             except queue.Full:
@@ -39,6 +41,7 @@ def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
         except BaseException as error:
             put(None, error)
 
+    # Daemon: a process whose reader was abandoned must still be able to end.
     thread = threading.Thread(target=fill, name="prefetch", daemon=True)
     thread.start()
     try:

@@ -1,6 +1,6 @@
-"""What the `data.py` of a family inherits: raw files -> prepared files, made once, checked, and missed in one line.
+"""Base class for a family's `data.py`: makes prepared files from raw files, verifies them, reports missing ones.
 
-A family says what its prepared files depend on and how they are written; see `PreparedData`.
+A family declares what its prepared files depend on and how they are written; see `PreparedData`.
 """
 
 import abc
@@ -16,7 +16,7 @@ from algoperf.workload import WorkloadSpec
 
 EVAL_SPLITS = ("eval_train", "validation", "test")
 SYNTHESIS = "synthesis.json"
-"""In the raw folder of a mini workload: what its content was made of. Written last, so that it stands for all of it."""
+"""Marker in the raw folder of a mini workload: describes its content. Written last, so it means complete."""
 
 
 def setup_command(spec: WorkloadSpec, folder: Path) -> str:
@@ -25,7 +25,7 @@ def setup_command(spec: WorkloadSpec, folder: Path) -> str:
 
 
 def num_examples(spec: WorkloadSpec) -> dict[str, int]:
-    """Split -> its number of examples."""
+    """Split -> number of examples."""
     return {
         "train": spec.num_train_examples,
         "validation": spec.num_validation_examples,
@@ -34,10 +34,10 @@ def num_examples(spec: WorkloadSpec) -> dict[str, int]:
 
 
 def stored_split(split: str) -> str:
-    """The prepared split that has the examples of an evaluation split.
+    """The prepared split from which an evaluation split takes its examples.
 
     Raises:
-      UsageError: for another name.
+      UsageError: for an unknown name.
 
     >>> stored_split("eval_train"), stored_split("test")
     ('train', 'test')
@@ -53,6 +53,7 @@ def eval_indices(spec: WorkloadSpec, split: str, num_stored: int) -> np.ndarray:
     All of them, but of 'eval_train' only as many as the spec says, evenly spaced.
     """
     size = min(spec.num_eval_train_examples, num_stored) if split == "eval_train" else num_stored
+    # Integer arithmetic: float spacing could repeat or skip an index by rounding.
     return np.arange(size, dtype=np.int64) * num_stored // size
 
 
@@ -63,12 +64,12 @@ def is_synthesized(raw: Path, description: dict[str, Any]) -> bool:
 
 
 def mark_synthesized(raw: Path, description: dict[str, Any], sha256: str) -> None:
-    """Writes down that `raw` is complete.
+    """Writes the marker that says that `raw` is complete.
 
     Args:
-      raw: folder of the raw files.
-      description: what identifies their content.
-      sha256: of the content, for people who compare machines.
+      raw: the folder of the raw files.
+      description: what identifies the content of the raw files.
+      sha256: checksum of the content, for people who compare machines.
     """
     files.write_json(raw / SYNTHESIS, {"text": description, "sha256": sha256})
 
@@ -83,42 +84,44 @@ class PreparedData(abc.ABC):
     """
 
     file_format: int
-    """Raised when prepared files change: older ones are then prepared again."""
+    """Version of the prepared files. Increase it when they change; older ones are then prepared again."""
     next_step: str | None = "To get and prepare the data"
-    """Stands before the command that an error of `prepare` ends with; None where the messages need none."""
+    """Text before the command at the end of every error of `prepare`; None adds no command."""
 
     # ---- what a family says ------------------------------------------------------------------------------------
 
     @abc.abstractmethod
     def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
-        """All that prepared files depend on, JSON-able, besides the raw files."""
+        """Everything besides the raw files that prepared files depend on; JSON-able."""
 
     @abc.abstractmethod
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
-        """What identifies the synthetic raw files of a mini workload, JSON-able."""
+        """What identifies the synthetic raw files of a mini workload; JSON-able."""
 
     @abc.abstractmethod
     def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        """Writes these files to `folder/raw`, unless they are there."""
+        """Writes the synthetic raw files to `folder/raw`, unless they are there."""
 
     @abc.abstractmethod
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         """Writes the prepared files and, last, the manifest with `config`; continues where an earlier call stopped."""
 
     def counts(self, spec: WorkloadSpec, folder: Path) -> dict[str, dict[str, int]]:
-        """Split -> what is counted -> how many; of complete data."""
+        """Split -> what is counted -> how many; the data must be complete."""
         del spec
         return self.manifest(folder)["splits"]
 
     # ---- what a family gets ------------------------------------------------------------------------------------
 
     def config(self, spec: WorkloadSpec) -> dict[str, Any]:
-        """All that prepared files depend on."""
+        """Everything that prepared files depend on, for the manifest."""
+        # The description of the synthetic files belongs to it: a new version of the generator makes prepared
+        # files stale.
         config = self.settings(spec)
         return config | {"synthesis": self.describe(spec)} if spec.is_mini else config
 
     def manifest(self, folder: Path) -> dict[str, Any]:
-        """Of complete data."""
+        """The manifest of `folder`, whose data must be complete."""
         found = manifest.read(folder)
         assert found is not None, folder
         return found
@@ -131,7 +134,7 @@ class PreparedData(abc.ABC):
         """Raw files in `folder/raw` -> prepared files in `folder`; continues where an earlier call stopped.
 
         Raises:
-          UsageError: if raw files are missing or wrong, or the disk is too full; ends with the command to run then.
+          UsageError: if raw files are missing or wrong, or the disk is too full; the message ends with `next_step`.
         """
         folder = Path(folder)
         try:
@@ -139,6 +142,8 @@ class PreparedData(abc.ABC):
         except UsageError as error:
             if self.next_step is None:
                 raise
+            # The command repeats what the user must do next, because `write` knows files only, not the
+            # command line.
             raise UsageError(f"{error} {self.next_step}: {setup_command(spec, folder)}") from error
 
     def is_ready(self, spec: WorkloadSpec, folder: Path) -> bool:

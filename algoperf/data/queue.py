@@ -17,17 +17,17 @@ Ahead = tuple[DeviceBatch, Position, BaseException | None]
 
 
 class TrainingQueue:
-    """Endless iterator over device batches with an exact position.
+    """Endless iterator over device batches whose position can be saved exactly.
 
-    A thread makes batches and starts their transfer ahead of the step, so that data selection is a look-up.
-    `state()` is the position after the last batch that was handed out, whatever was made ahead.
+    A thread makes batches and starts their transfer in advance, so that data selection only takes one from a queue.
+    `state()` is the position after the last batch that was handed out; batches made in advance do not count.
 
     Args:
       workload: the bound workload.
-      seed: of the data order.
+      seed: fixes the data order.
       global_batch_size: rows per batch over all processes.
-      data_dir: root of the data; None is the workload's own.
-      state: position to continue from.
+      data_dir: root of the data; by default the workload's own.
+      state: position to continue from; the beginning by default.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class TrainingQueue:
             self._stream = workload.data_module.train_stream(
                 workload.spec, folder, seed, global_batch_size, **shards
             )
+        # A stream with `keep_rows` makes only this process's rows; others make whole batches, of which the
+        # backend keeps a share.
         is_local = False
         if backend.num_processes > 1 and isinstance(self._stream, DivisibleStream):
             is_local = True
@@ -67,6 +69,8 @@ class TrainingQueue:
         try:
             while not self._closed.is_set():
                 batch = self._to_device(next(self._stream))
+                # The position travels with the batch: by the time the batch is used, the stream is several
+                # batches further.
                 self._put((batch, self._stream.state(), None))
         except BaseException as error:
             self._put(({}, {}, error))
@@ -105,6 +109,7 @@ class TrainingQueue:
         """Stops the thread; the queue ends."""
         self._closed.set()
         if self._ahead is not None:
+            # Room in the queue wakes a thread that waits to put a batch.
             while not self._ahead.empty():
                 self._ahead.get_nowait()
             self._thread.join(timeout=5)

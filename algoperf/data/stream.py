@@ -1,4 +1,4 @@
-"""Endless training batches with a position that can be saved: what every workload's pipeline is made of."""
+"""Endless streams of training batches whose position can be saved; every workload's pipeline uses them."""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -39,17 +39,18 @@ class DivisibleStream(Stream, Protocol):
 
 def epoch_permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     """The shuffled order of `size` examples in one epoch, a pure function of its arguments."""
+    # A generator per epoch, so that a run can continue in any epoch without drawing the earlier ones.
     return np.random.default_rng([seed, epoch]).permutation(size)
 
 
 class ShuffledStream:
-    """Batches of indexed examples: each epoch is a permutation, the incomplete last batch is dropped.
+    """Batches of indexed examples. Each epoch is a permutation; its incomplete last batch is dropped.
 
     Args:
       size: number of examples.
       batch_size: rows per batch; if there are fewer examples than that, batches run over epoch boundaries.
-      seed: of the order.
-      fetch: (batch_size,) indices, epoch -> batch.
+      seed: fixes the order of the examples.
+      fetch: makes the batch from (batch_size,) indices and the number of the epoch.
     """
 
     def __init__(self, size: int, batch_size: int, seed: int, fetch: Callable[[np.ndarray, int], Batch]):
@@ -73,7 +74,8 @@ class ShuffledStream:
             start = position * self._batch_size
             indices = self._epoch_order(epoch)[start : start + self._batch_size]
         else:
-            # A batch of several epochs, each in its own order, so that every example is seen equally often.
+            # Fewer examples than rows: the examples of successive epochs form one sequence, which is cut into
+            # batches.
             flat = np.arange(self._next_batch * self._batch_size, (self._next_batch + 1) * self._batch_size)
             epoch = int(flat[0] // self._size)
             parts = [
@@ -82,10 +84,11 @@ class ShuffledStream:
             ]
             indices = np.concatenate(parts)
         self._next_batch += 1
+        # Rows are selected last, so all processes agree on the order of the whole batch.
         return self._fetch(indices[self._rows], epoch)
 
     def keep_rows(self, rows: slice) -> None:
-        """From now on batches have only these of their rows."""
+        """From now on, batches hold only these rows."""
         self._rows = rows
 
     def state(self) -> Position:

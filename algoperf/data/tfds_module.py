@@ -1,4 +1,4 @@
-"""The package `tensorflow_datasets`, without TensorFlow and without its noise."""
+"""Imports the package `tensorflow_datasets` without TensorFlow and without its log output."""
 
 import contextlib
 import io
@@ -17,7 +17,7 @@ def tfds_quietly(progress: bool = False) -> Iterator[Any]:
       UsageError: if it or array_record is not installed.
     """
     try:
-        import array_record  # noqa: F401
+        import array_record  # noqa: F401 - a missing one is found here, not when the first file is opened
         import tensorflow_datasets as tfds
     except ImportError as error:
         advice = "Reading and writing ArrayRecord files needs tensorflow-datasets and array_record"
@@ -28,6 +28,7 @@ def tfds_quietly(progress: bool = False) -> Iterator[Any]:
     if not progress:
         tfds.disable_progress_bar()
     try:
+        # Some hints of tensorflow_datasets are printed, not logged.
         with contextlib.redirect_stdout(io.StringIO()):
             yield tfds
     finally:

@@ -1,4 +1,4 @@
-"""SentencePiece vocabularies: trained alike everywhere, text -> ids.
+"""SentencePiece vocabularies: training that gives the same result on every machine, and text -> ids.
 
 Ids: 0 <unk>, 1 <s>, 2 </s> (end of sentence, EOS).
 """
@@ -12,13 +12,13 @@ import sentencepiece
 from algoperf.spec import UsageError
 
 EOS_ID = 2
-# The result of training depends on the number of threads (order of sums), though not on the number of processors:
-# 16 is SentencePiece's default, with which AlgoPerf trains its vocabularies.
+# The result of training depends on the number of threads (order of sums), but not on the number of processors. 16 is
+# SentencePiece's default, which AlgoPerf uses for its vocabularies.
 TRAINING_THREADS = 16
 
 
 def train(lines: Iterable[str], vocab_size: int) -> bytes:
-    """A serialised unigram model that covers every character of `lines`.
+    """Trains a unigram model that covers every character of `lines`; returns it serialised.
 
     Raises:
       UsageError: if the text has too few or too many different pieces for `vocab_size`.
@@ -30,9 +30,10 @@ def train(lines: Iterable[str], vocab_size: int) -> bytes:
             model_writer=model,
             model_type="unigram",
             vocab_size=vocab_size,
+            # The default, 0.9995, would map rare characters to <unk>, which cannot be decoded again.
             character_coverage=1.0,
             num_threads=TRAINING_THREADS,
-            minloglevel=2,
+            minloglevel=2,  # Errors only.
         )
     except RuntimeError as error:
         raise UsageError(f"SentencePiece cannot make {vocab_size:,} pieces of the text: {error}") from error
@@ -40,10 +41,10 @@ def train(lines: Iterable[str], vocab_size: int) -> bytes:
 
 
 class Vocabulary:
-    """Text -> ids with a trained model; the way back is the family's.
+    """Text -> ids with a trained model. Families decode ids themselves.
 
     Args:
-      path: of the model.
+      path: the file of the serialised model.
     """
 
     def __init__(self, path: Path):
@@ -54,5 +55,5 @@ class Vocabulary:
         return self._processor.vocab_size()
 
     def encode(self, texts: Sequence[str], num_threads: int = 1) -> list[list[int]]:
-        """Ids per text; EOS at the end, no start token."""
+        """The ids of each text, with EOS at the end and no start token."""
         return self._processor.encode(list(texts), add_eos=True, num_threads=num_threads)

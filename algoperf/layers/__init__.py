@@ -1,1 +1,1 @@
-"""Layers that the models of several workloads share, one file per framework: their name says which."""
+"""Layers that several workloads share; the file name says for which framework."""

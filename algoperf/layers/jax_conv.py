@@ -1,9 +1,9 @@
 """Convolution in Flax: `nn.Conv` for images, with formulations that XLA computes faster on CPUs.
 
-On a CPU, XLA takes most of a convolution's backward pass for the gradient of the kernel, which is a convolution with
+On a CPU, most of XLA's backward pass of a convolution goes into the gradient of the kernel, which is a convolution with
 a window as large as the image: for images of 320 x 320 with 32 channels it takes twelve times as long as the forward
 pass. Here that gradient is a sum of matrix products over strips of rows, and a 1 x 1 convolution is a matrix product.
-With stride 2 and 512 channels the forward pass, too, is faster in strips. Accelerators get plain convolutions.
+With stride 2 and 512 channels the forward pass is faster in strips as well. Accelerators use plain convolutions.
 """
 
 import functools
@@ -18,9 +18,9 @@ from jax import lax
 
 # Output pixels per strip: with 9 x 32 float32 columns, 1.5 MB, which fits a second-level cache.
 _STRIP_PIXELS = 1280
-# With a stride, strips of smaller outputs gain little and take half a second more to compile.
+# With a stride, strips gain little for outputs below this size and take half a second longer to compile.
 _LEAST_STRIDED_PIXELS = 1024
-# Below, XLA's own convolution is faster than strips of patches.
+# With fewer input channels XLA's own convolution is faster than strips of patches.
 _LEAST_STRIP_CHANNELS = 128
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -40,7 +40,7 @@ def conv2d(
       x_BHWC: images, channels last.
       kernel: (height, width, in, out).
       strides: of the output, per axis.
-      padding: zeros ((top, bottom), (left, right)); None is none.
+      padding: ((top, bottom), (left, right)) rows and columns of zeros; None for no padding.
 
     Returns:
       (B, H', W', out).
@@ -49,6 +49,7 @@ def conv2d(
     if jax.default_backend() != "cpu":
         return _xla_conv(x_BHWC, kernel, strides, padding)
     if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
+        # With a window of one pixel, a stride only drops pixels.
         return x_BHWC[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
     if (
         strides == (1, 1)
@@ -78,6 +79,7 @@ def _output_size(
 def _conv_with_strips(
     x_BHWC: jax.Array, kernel: jax.Array, strides: tuple[int, int], padding: Padding
 ) -> jax.Array:
+    # Without a stride only the backward pass below is faster in strips.
     if strides == (1, 1) or kernel.shape[2] < _LEAST_STRIP_CHANNELS:
         return _xla_conv(x_BHWC, kernel, strides, padding)
     size = x_BHWC.shape[0], *_output_size(x_BHWC, kernel, strides, padding)
@@ -99,6 +101,7 @@ def _backward(
     strides: tuple[int, int], padding: Padding, kept: tuple[jax.Array, jax.Array], grad_BHWO: jax.Array
 ):
     x_BHWC, kernel = kept
+    # The gradient of the input is an ordinary convolution, which XLA computes fast.
     _, input_vjp = jax.vjp(lambda x: _xla_conv(x, kernel, strides, padding), x_BHWC)
     grad_kernel = kernel_gradient(x_BHWC, grad_BHWO, _pair(kernel.shape[:2]), padding, strides)
     return input_vjp(grad_BHWO)[0], grad_kernel
@@ -114,7 +117,7 @@ def kernel_gradient(
     padding: Padding,
     strides: tuple[int, int] = (1, 1),
 ) -> jax.Array:
-    """Gradient of a convolution's kernel, strip by strip: patches of the input times output gradients.
+    """Gradient of a convolution's kernel: patches of the input times output gradients, summed over strips.
 
     Args:
       x_BHWC: the input.
@@ -149,12 +152,12 @@ def _scan_strips(
     strides: tuple[int, int],
     padding: Padding,
 ) -> tuple[Carry, Result]:
-    """`lax.scan` over strips of the output.
+    """Applies `lax.scan` to strips of the output.
 
     Args:
       function: (carry, patches, ((first image, first row), (images, rows))) -> (carry, result); `patches` are
         (pixels of the strip, window x C).
-      carry: at first.
+      carry: the initial carry.
       x_BHWC: the input.
       output_size: images, height and width of the output.
       window: height and width of the kernel.
@@ -183,12 +186,13 @@ def _scan_strips(
 
 
 def _strip_size(batch: int, height: int, width: int) -> tuple[int, int]:
-    """How many images and rows of each make a strip: even parts with at most `_STRIP_PIXELS` pixels, or one row.
+    """(images, rows per image) of a strip: divisors, at most `_STRIP_PIXELS` pixels together, or a single row.
 
     >>> _strip_size(2, 320, 320), _strip_size(64, 14, 14), _strip_size(6, 8, 8)
     ((1, 4), (4, 14), (6, 8))
     """
     rows = max(_divisors(height, _STRIP_PIXELS // width))
+    # Several images only if whole images fit: a strip is one rectangle of the array.
     images = max(_divisors(batch, _STRIP_PIXELS // (height * width))) if rows == height else 1
     return images, rows
 
@@ -200,7 +204,7 @@ def _pair(values: Sequence[T]) -> tuple[T, T]:
 
 
 def _divisors(number: int, limit: int) -> list[int]:
-    """Divisors of `number` that are at most `limit`; 1 always."""
+    """Divisors of `number` that are at most `limit`, always including 1."""
     return [k for k in range(1, number + 1) if number % k == 0 and k <= max(limit, 1)]
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes; so is its gradient, because every process uses the sum."""
+    """The sum of a tensor over all processes. Its gradient is summed too, because every process uses the sum."""
 
     @staticmethod
     def forward(ctx, tensor: Tensor) -> Tensor:
@@ -50,13 +50,13 @@ class BatchNorm2d(nn.BatchNorm2d):
             )
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             return self._global_batch(x_BCHW)
-        variance = self.running_var.clone()  # The backward pass keeps the tensor it was given.
+        variance = self.running_var.clone()  # A copy, because PyTorch updates it in place.
         y_BCHW = F.batch_norm(
             x_BCHW, self.running_mean, variance, self.weight, self.bias, True, self.momentum, self.eps
         )
         count = x_BCHW.numel() // self.num_features
         with torch.no_grad():
-            # What PyTorch adds to it is unbiased: count / (count - 1) too large.
+            # PyTorch added the unbiased variance, larger by count / (count - 1): 1 / count is taken out again.
             kept = self.running_var * (1 - self.momentum)
             self.running_var.copy_(variance.lerp(kept, 1 / count))
         return y_BCHW
@@ -64,9 +64,11 @@ class BatchNorm2d(nn.BatchNorm2d):
     def _global_batch(self, x_BCHW: Tensor) -> Tensor:
         """Statistics over the batches of all processes, which have equally many rows."""
         axes = (0, 2, 3)
+        # One message for both moments: E[x] and E[x²], whose averages over processes are those of the global
+        # batch.
         moments = torch.stack([x_BCHW.mean(axes), x_BCHW.square().mean(axes)])
         mean_C, square_C = (SumOverProcesses.apply(moments) / dist.get_world_size()).unbind()
-        variance_C = (square_C - mean_C.square()).clamp_min(0)
+        variance_C = (square_C - mean_C.square()).clamp_min(0)  # Rounding can make it slightly negative.
         with torch.no_grad():
             self.running_mean.lerp_(mean_C, self.momentum)
             self.running_var.lerp_(variance_C, self.momentum)

@@ -7,6 +7,8 @@ TRUNCATED_STDDEV = 0.87962566103423978
 
 
 def lecun_normal_(weight: Tensor, fan_in: int | None = None) -> None:
-    """In place: truncated normal with variance 1 / fan_in; by default the inputs of one output, weight[0].numel()."""
+    """Fills `weight` with a truncated normal of variance 1 / fan_in; fan_in defaults to weight[0].numel()."""
+    # Truncation lowers the standard deviation; dividing by its value restores the intended variance, as Flax
+    # does.
     stddev = (weight[0].numel() if fan_in is None else fan_in) ** -0.5 / TRUNCATED_STDDEV
     nn.init.trunc_normal_(weight, std=stddev, a=-2 * stddev, b=2 * stddev)

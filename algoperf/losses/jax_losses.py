@@ -1,6 +1,6 @@
 """Losses in JAX: `summed`, `n_valid_examples` and `per_example`, by `LossType`.
 
-Shapes that do not go together are a UsageError (`algoperf.losses.shapes`), never broadcast.
+Shapes that do not match are a UsageError (`algoperf.losses.shapes`); nothing is broadcast.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ def softmax_cross_entropy(
       label_batch: (...,) integer classes, or (..., classes) probabilities.
       logits_batch: (..., classes).
       mask_batch: (...,) 1 for valid items, 0 for padding.
-      label_smoothing: mass spread evenly over all classes; may be traced.
+      label_smoothing: probability mass spread evenly over all classes, in [0, 1); may be traced.
 
     Returns:
       `per_example` is (...,).
@@ -39,7 +39,7 @@ def softmax_cross_entropy(
         nll = -jnp.sum(label_batch * log_probs, axis=-1)
     else:
         nll = -jnp.take_along_axis(log_probs, label_batch[..., None].astype(jnp.int32), axis=-1)[..., 0]
-    # (1 - a) onehot + a / C, without building the one-hot array.
+    # The target (1 - a) * onehot + a / C (Szegedy et al. 2016), without building the one-hot array.
     uniform = -jnp.sum(log_probs, axis=-1) / num_classes
     return reduce((1 - label_smoothing) * nll + label_smoothing * uniform, mask_batch)
 
@@ -53,10 +53,10 @@ def sigmoid_cross_entropy(
     """Binary cross entropy in nats, per label.
 
     Args:
-      label_batch: 0 or 1 (or probabilities), of the shape of the logits, or (batch,) if there is one logit each.
+      label_batch: 0, 1 or probabilities; shaped as the logits, or (batch,) if each example has one logit.
       logits_batch: (batch, labels).
       mask_batch: of the shape of the result.
-      label_smoothing: mass spread evenly over several labels, as AlgoPerf defines it; one label alone has none.
+      label_smoothing: spread evenly over the labels, as AlgoPerf defines it; ignored with a single label.
 
     Returns:
       `per_example` is (batch, labels), or (batch,) with one label.
@@ -114,14 +114,14 @@ def ctc_loss(
 ) -> LossDict:
     """Connectionist temporal classification: the negative log-likelihood of whole token sequences, in nats.
 
-    Class 0 is the blank. A target that is too long for its frames cannot be aligned: it costs 0 and gives no
+    Class 0 is the blank. A target that is too long for its frames cannot be aligned: its loss is 0 and has no
     gradient. `label_smoothing` is ignored. Source: Graves et al. 2006, https://doi.org/10.1145/1143844.1143891.
 
     Args:
       label_batch: tokens (batch, tokens) of any number type and their paddings, 1 where there is no token.
       logits_batch: (batch, frames, classes) and paddings (batch, frames), 1 where there is no frame. Valid tokens and
         frames come first.
-      mask_batch: (batch,) or (batch, tokens) with an entry above 0 in rows that count.
+      mask_batch: (batch,) or (batch, tokens); a row counts if any of its entries is above 0.
 
     Returns:
       `per_example` is (batch,), not divided by lengths; `n_valid_examples` is the number of target tokens in rows
@@ -133,23 +133,26 @@ def ctc_loss(
     tokens = tokens.astype(jnp.int32)
     per_row = optax.ctc_loss(logits, frame_paddings, tokens, token_paddings, blank_id=0)
     num_tokens = jnp.sum(1 - token_paddings, axis=1)
-    # Between two equal tokens there must be a blank.
+    # CTC needs a blank between two equal tokens, so each repetition takes one more frame. For rows with too few frames
+    # optax gives a huge finite loss and PyTorch an infinite one; both become 0 (in PyTorch by `zero_infinity`).
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & (token_paddings[:, 1:] < 1)
     counts = num_tokens + repeats.sum(axis=1) <= jnp.sum(1 - frame_paddings, axis=1)
     per_row = jnp.where(counts, per_row, 0.0)
     if mask_batch is not None:
         is_valid = mask_batch.reshape(len(tokens), -1).max(axis=1) > 0
         per_row, num_tokens = jnp.where(is_valid, per_row, 0.0), jnp.where(is_valid, num_tokens, 0.0)
+    # At least 1, so that a batch of padding gives 0 / 1 and not NaN.
     n_valid = jnp.maximum(num_tokens.sum(), 1.0)
     return {"summed": per_row.sum(), "n_valid_examples": n_valid, "per_example": per_row}
 
 
 def reduce(per_example: jax.Array, mask_batch: jax.Array | None) -> LossDict:
-    """The three entries of a loss; items with mask 0 count as nothing, even if their loss is not finite."""
+    """The three entries of a loss; items with mask 0 add nothing, even if their loss is not finite."""
     if mask_batch is None:
         n_valid = jnp.asarray(per_example.size, jnp.float32)
     else:
         mask_batch = mask_batch.reshape(per_example.shape)
+        # `where` as well as the product: 0 * inf would be NaN.
         per_example = jnp.where(mask_batch > 0, per_example, 0.0) * mask_batch
         n_valid = mask_batch.sum().astype(jnp.float32)
     return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}

@@ -1,4 +1,4 @@
-"""What shapes a loss takes, checked alike for every framework: arrays that broadcast are refused."""
+"""Checks the shapes of a loss's arguments, the same for every framework; shapes that would broadcast are refused."""
 
 from algoperf.spec import UsageError
 

@@ -1,6 +1,6 @@
 """Losses in PyTorch: `summed`, `n_valid_examples` and `per_example`, by `LossType`.
 
-Shapes are those of the losses in JAX; others are a UsageError (`algoperf.losses.shapes`), never broadcast.
+Shapes are those of the JAX losses. Others are a UsageError (`algoperf.losses.shapes`); nothing is broadcast.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,8 +27,9 @@ def softmax_cross_entropy(
         per_example = F.cross_entropy(flat, label_batch.reshape(flat.shape), reduction="none")
     else:
         per_example = F.cross_entropy(flat, label_batch.reshape(-1).long(), reduction="none")
+    # A tensor is not compared with 0, which would wait for the device.
     if isinstance(label_smoothing, torch.Tensor) or label_smoothing:
-        # Not cross_entropy's own argument: its float32 gradients are off by 1e-4 at 32,000 classes.
+        # Not the argument of F.cross_entropy: with 32,000 classes its float32 gradients are wrong by 1e-4.
         uniform = torch.logsumexp(flat, dim=-1) - flat.mean(dim=-1)
         per_example = (1 - label_smoothing) * per_example + label_smoothing * uniform
     return reduce(per_example.reshape(logits_batch.shape[:-1]), mask_batch)
@@ -88,13 +89,14 @@ def ctc_loss(
     shapes.sequences("ctc_loss", tokens.shape, token_paddings.shape, logits.shape, frame_paddings.shape)
     num_tokens = (1 - token_paddings).sum(dim=1)
     per_row = F.ctc_loss(
+        # PyTorch expects (frames, batch, classes).
         F.log_softmax(logits, dim=-1).transpose(0, 1),
         tokens.long(),
         (1 - frame_paddings).sum(dim=1).long(),
         num_tokens.long(),
         blank=0,
         reduction="none",
-        zero_infinity=True,  # Targets that cannot be aligned.
+        zero_infinity=True,  # Targets that are too long for their frames: loss 0, as in JAX.
     )
     if mask_batch is not None:
         is_valid = mask_batch.reshape(len(tokens), -1).amax(dim=1) > 0
@@ -104,9 +106,9 @@ def ctc_loss(
 
 
 def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDict:
-    """The three entries of a loss; items with mask 0 count as nothing, even if their loss is not finite."""
+    """The three entries of a loss; items with mask 0 add nothing, even if their loss is not finite."""
     if mask_batch is None:
-        # new_full: a tensor made where the losses are, so that it can be all-reduced.
+        # new_full makes a tensor on the device of the losses, where submissions all-reduce it.
         n_valid = per_example.new_full((), per_example.numel())
     else:
         mask_batch = mask_batch.reshape(per_example.shape).to(per_example.dtype)

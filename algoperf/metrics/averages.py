@@ -12,13 +12,13 @@ Outputs = dict[str, np.ndarray]
 
 
 class DefaultOutputs(TypedDict, total=False):
-    """What an evaluation step gives without `eval_outputs`; each is averaged over the examples of weight 1."""
+    """The outputs of an evaluation step without `eval_outputs`; each is averaged over the examples with weight 1."""
 
     loss: np.ndarray
     """(batch,): the loss of each example, without label smoothing; its average is the metric `loss`."""
     correct: np.ndarray
-    """(batch,): whether the largest logit is that of the target, for a target metric `accuracy` or `error_rate`, which
-    is what becomes of it. Only then."""
+    """(batch,): whether the largest logit is that of the target. Present only if the target metric is `accuracy` or
+    `error_rate`, which is computed from it."""
 
 
 def wants_correct(spec: WorkloadSpec) -> bool:
@@ -30,7 +30,7 @@ class AverageMetrics:
     """`loss`, and `accuracy` or `error_rate` from `correct`, in float64 over examples with weight 1.
 
     Args:
-      accuracy_name: 'accuracy' or 'error_rate': how the share of correct answers is reported.
+      accuracy_name: the metric made from `correct`: 'accuracy' or 'error_rate'.
 
     >>> metrics = AverageMetrics("error_rate")
     >>> metrics.update({"weights": np.array([1, 1, 0])}, {"loss": np.array([1.0, 3.0, 9.0]),
@@ -53,7 +53,7 @@ class AverageMetrics:
         )
         self._count += float(weights.sum())
         for name, values in outputs.items():
-            # where: a padded row may hold any value, NaN included.
+            # `where`, because a padded row may hold NaN, and NaN * 0 is NaN.
             total = np.where(weights > 0, values.astype(np.float64) * weights, 0.0).sum()
             self._sums[name] = self._sums.get(name, 0.0) + float(total)
 

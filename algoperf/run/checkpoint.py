@@ -1,4 +1,4 @@
-"""Atomic save and restore of everything that a run needs to continue exactly where it was."""
+"""Checkpoint files: written atomically, newest readable one loaded."""
 
 import contextlib
 import pickle
@@ -24,17 +24,18 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def save(folder: Path, global_step: int, content: Mapping[str, object], keep_older: bool = False) -> Path:
-    """Writes `checkpoint_<global_step>`; a crash at any moment leaves a complete older one.
+    """Writes `checkpoint_<global_step>`; after a crash at any moment a complete checkpoint is left.
 
     Args:
-      folder: of the trial.
-      global_step: names the file.
-      content: what `load` gives back; anything that pickles.
-      keep_older: whether earlier checkpoints stay.
+      folder: the folder of the trial.
+      global_step: the step, which names the file.
+      content: what `load` returns later; must be picklable.
+      keep_older: whether earlier checkpoints are kept.
     """
     path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
     # Durable, because older ones are deleted right after.
     with files.writing(path, durable=True) as file:
+        # Protocol 5 writes large arrays without copying them first.
         pickle.dump({"version": VERSION, **content}, file, protocol=5)
     if not keep_older:
         for other in list_checkpoints(folder):
@@ -47,17 +48,17 @@ def save(folder: Path, global_step: int, content: Mapping[str, object], keep_old
 def load(folder: Path) -> dict[str, Any] | None:
     """The newest readable checkpoint of a trial folder, or None.
 
-    Checkpoints are pickles of this harness's own making: restore only folders that you trust.
+    Checkpoints are pickles, which can run code when they are loaded: resume only folders that you trust.
 
     Raises:
-      UsageError: if a later version of the program wrote it; an older checkpoint would lose the work since.
+      UsageError: if a later version of the program wrote the newest one; an older checkpoint would lose later work.
     """
     for path in list_checkpoints(folder):
         try:
             with open(path, "rb") as file:
                 content = pickle.load(file)
             version = content["version"]
-        except Exception:  # Damaged, which pickle reports in many ways; an older one may be whole.
+        except Exception:  # A damaged pickle can raise anything; an older checkpoint may be intact.
             continue
         if version == VERSION:
             return content

@@ -2,7 +2,7 @@
 
 import time
 
-# Captured when the harness starts, before any submission is imported.
+# Bound before any submission is imported, so that one that replaces `time.perf_counter_ns` does not change the clock.
 _now_ns = time.perf_counter_ns
 _wall_ns = time.monotonic_ns
 
@@ -16,21 +16,21 @@ SET_UP, LOGGING, CHECKPOINT, OTHER = OTHER_BUCKETS
 
 
 class Ledger:
-    """Adds up wall time by bucket. Entering a bucket closes the one before, so nothing is lost or counted twice.
+    """Sums wall time by bucket. Entering a bucket closes the previous one, so no time is lost or counted twice.
 
-    Reading it costs well under a microsecond and never waits for a device: whoever pauses the submission's
-    clock waits first.
+    Reading it takes well under a microsecond and never waits for a device. Code that pauses the submission's clock must
+    wait for the device first.
 
     Args:
       bucket: the first bucket.
-      start_ns: `time.perf_counter_ns` at which it opened; now by default.
+      start_ns: reading of `time.perf_counter_ns` at which the first bucket opened; now by default.
     """
 
     def __init__(self, bucket: str = SET_UP, start_ns: int | None = None):
         self._spent_ns = dict.fromkeys(BUCKETS, 0)
         self._bucket = bucket
         self._since_ns = _now_ns() if start_ns is None else start_ns
-        # The balance is checked against another clock, read only at the ends.
+        # The sum of the buckets is checked against a second clock, read only at the start and the end.
         self._wall_start_ns = _wall_ns() - (_now_ns() - self._since_ns)
         self._earlier_wall_ns = 0
         self._waited_ns = 0
@@ -45,11 +45,13 @@ class Ledger:
     @property
     def submission_ns(self) -> int:
         """Time on the submission clock up to the last `enter`."""
+        # Written out instead of a sum over SUBMISSION_BUCKETS: read at every step.
         spent = self._spent_ns
         return spent["data_selection"] + spent["update"] + spent["prepare_for_eval"]
 
     def seconds(self, *buckets: str) -> float:
         """Sum of buckets up to the last `enter`, in seconds."""
+        # Sums are integers in nanoseconds, so that millions of small intervals add no rounding errors.
         return sum(self._spent_ns[bucket] for bucket in buckets) / 1e9
 
     def total_sec(self) -> float:
@@ -62,15 +64,15 @@ class Ledger:
         return (self._earlier_wall_ns + _wall_ns() - self._wall_start_ns) / 1e9
 
     def waited_since(self, start_ns: int) -> None:
-        """In a distributed run: `other`, open since the reading `start_ns`, was waiting for a slower process."""
+        """In a distributed run: the time since the reading `start_ns` was spent waiting for other processes."""
         assert self._bucket == OTHER
         self._waited_ns += self.enter(OTHER) - start_ns
 
     def set_to_latest(self, seconds: float) -> None:
-        """In a distributed run: raises the update bucket until the submission time is that of the slowest process.
+        """In a distributed run: raises the update bucket to the submission time of the slowest process (R6.6).
 
-        The time comes from what was spent waiting for that process since the last call. More than that can be missing
-        where it fell behind while others did something else; the wall time is then raised by the difference.
+        The difference is moved out of the time spent waiting for that process since the last call. If that is not
+        enough, because the process fell behind while this one did other work, the wall time is raised by the rest.
         """
         behind = max(0, round(seconds * 1e9) - self.submission_ns)
         moved = min(behind, self._waited_ns)
@@ -87,12 +89,12 @@ class Ledger:
         return {**result, "total": total, "wall": wall, "balanced": balanced}
 
     def state(self) -> dict[str, int]:
-        """What a checkpoint keeps: nanoseconds by bucket and of wall time."""
+        """What a checkpoint stores: nanoseconds per bucket and of wall time."""
         self.enter(self._bucket)
         return {**self._spent_ns, "wall": self._earlier_wall_ns + _wall_ns() - self._wall_start_ns}
 
     def add_earlier(self, state: dict[str, int]) -> None:
-        """Continues from the state of a run that was interrupted; the time between the two is in no bucket."""
+        """Adds the state of an interrupted run. The time between interruption and restart is in no bucket (R6.15)."""
         for bucket in BUCKETS:
             self._spent_ns[bucket] += state[bucket]
         self._earlier_wall_ns += state["wall"]

@@ -1,4 +1,4 @@
-"""What one trial depends on."""
+"""The configuration of one trial: its settings and everything they were resolved to."""
 
 import dataclasses
 from pathlib import Path
@@ -12,18 +12,18 @@ from algoperf.workload import WorkloadSpec
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One trial: the settings of its command, and what was found for them."""
+    """One trial: the settings of its command, and the workload, submission and point that they mean."""
 
     settings: RunSettings
-    """With the framework and the number of this trial filled in."""
+    """The settings, with the framework and the number of this trial filled in."""
     workload: WorkloadSpec
-    """With the targets and the budget of the suite."""
+    """The workload, with the targets and the budget of the suite."""
     submission: Submission
     suite: str
     point: dict[str, Any] | None
     """Hyperparameters; None in the self-tuning ruleset."""
     budget_factor: float
-    """Of the ruleset, on the workload's budget."""
+    """The ruleset's factor on the workload's budget."""
     folder: Path
     torch_compile: bool = False
 
@@ -34,21 +34,21 @@ class TrialConfig:
 
     @property
     def trial(self) -> int:
-        """From 1."""
+        """Number of the trial, from 1."""
         assert self.settings.trial is not None
         return self.settings.trial
 
     @property
     def budget_sec(self) -> float:
-        """On the submission clock."""
+        """The budget of this trial in seconds on the submission clock."""
         return self.workload.max_allowed_runtime_sec * self.budget_factor
 
     def identity(self) -> Identity:
-        """What must be equal for one run to be the continuation of another."""
+        """Everything that must be equal for one run to continue another (R6.16)."""
         return identity_of(self.settings, self.workload, self.submission.source_hash, self.point)
 
     def shared_settings(self) -> dict[str, Any]:
-        """What must be equal on all processes of a run, or they would wait for each other for ever."""
+        """Everything that must be equal on all processes of a run; else they wait for each other for ever."""
         own = {"budget_sec": self.budget_sec, "torch_compile": self.torch_compile}
         return {**self.identity(), **self.settings.values(SHARED), **own}
 

@@ -1,4 +1,4 @@
-"""The end of a trial: one function that makes its summary, however it ended."""
+"""Makes the summary of a trial, in whichever way it ended."""
 
 import dataclasses
 import math
@@ -25,12 +25,12 @@ def summarize(
     """The summary of a trial that has ended.
 
     Args:
-      config: of the trial.
-      session: its objects; None if they were not all there yet.
+      config: the trial.
+      session: the trial's objects; None if set-up did not get that far.
       status: one of `records.STATUSES`; a run whose last losses are not finite counts as 'diverged'.
-      error: of the submission or the input.
-      warnings: beside those that the session knows of.
-      stop_reason: of a trial that was stopped for good.
+      error: the error of the submission or the input.
+      warnings: further warnings, besides those of the session.
+      stop_reason: why the trial was stopped and is not to be continued.
     """
     spec = config.workload
     known = Summary(
@@ -59,11 +59,12 @@ def summarize(
 
 
 def _found(session: Session, status: str, warnings: Sequence[str]) -> dict[str, Any]:
-    """What only the session knows, by field of `Summary`."""
+    """The fields of `Summary` that only the session knows."""
     state, workload = session.state, session.workload
-    balance = session.ledger.summary()  # First, as it closes the open bucket.
+    balance = session.ledger.summary()  # First, because it closes the open bucket, which later lines read.
     unread = session.unread_hyperparameters()
     warnings = [*session.warnings, *session.checkpoints.warnings, *warnings]
+    # Every nanosecond must be in exactly one bucket; a difference means that the clock has a bug.
     if not balance["balanced"]:
         warnings.append(f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s.")
     warnings += [f"Hyperparameter {name!r} was never read by the submission." for name in unread]
@@ -97,7 +98,7 @@ def _has_diverged(state: TrialState, spec: WorkloadSpec) -> bool:
     if not state.eval_results or state.validation_goal_reached:
         return False
     metrics = state.eval_results[-1][1]
-    # Any split will do: a submission can keep its training loss finite and be lost all the same.
+    # The loss of any split counts: a submission can keep its training loss finite although the model has diverged.
     losses = [value for name, value in metrics.items() if name.endswith("loss")]
     return not all(map(math.isfinite, [*losses, metrics.get(f"validation/{spec.target_metric_name}", 0.0)]))
 
@@ -110,7 +111,7 @@ def _best(state: TrialState, spec: WorkloadSpec) -> dict[str, float] | None:
         for step, metrics in state.eval_results
         if math.isfinite(metrics.get(key, math.nan))
     ]
-    # The first of equals: it came at the least cost.
+    # The first of equal values: it took the least time.
     best = direction.best([row[key] for row in rows], spec.higher_is_better)
     return next((row for row in rows if row[key] == best), None)
 

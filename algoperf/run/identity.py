@@ -1,4 +1,4 @@
-"""What makes a trial this trial and no other: asked before a run is continued, counted as done, or reproduced."""
+"""The identity of a trial: compared before a run is continued, counted as finished, or reproduced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
 Identity = dict[str, Any]
-"""As it is stored in records: the settings that count, and hashes of what they stand for."""
+"""The stored form: settings with `is_identity`, and hashes of the files that they stand for."""
 
 SOURCE = "submission_source"
 """Hash of the submission's files."""
@@ -22,8 +22,8 @@ def identity_of(
     """The identity of a trial.
 
     Args:
-      settings: of its command; `framework` and `trial` are those that were chosen.
-      workload: with the targets and the budget of its suite.
+      settings: the settings of its command, with `framework` and `trial` filled in.
+      workload: the workload, with the targets and the budget of its suite.
       submission_source: `Submission.source_hash`.
       point: hyperparameters; None in the self-tuning ruleset.
     """
@@ -46,15 +46,16 @@ class Difference:
 
 
 def difference(stored: Mapping[str, object], wanted: Identity) -> Difference | None:
-    """Where a stored identity is another one; what an older version did not store counts as equal."""
+    """The first difference between two identities, or None. A key that is not stored counts as equal."""
     for key, value in wanted.items():
+        # Older versions stored fewer keys, and their runs must still be continued.
         if key in stored and stored[key] != value:
             return Difference(key, stored[key], value)
     return None
 
 
 def check_same(stored: Mapping[str, object], wanted: Identity, folder: Path) -> None:
-    """Raises UsageError where a trial's folder holds another trial than the one that is wanted."""
+    """Raises UsageError if a trial's folder holds another trial than the wanted one."""
     found = difference(stored, wanted)
     if found is not None:
         raise UsageError(

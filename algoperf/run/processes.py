@@ -1,4 +1,4 @@
-"""Runs of several processes: what process 0 decides for all, and how all end when one fails."""
+"""Runs of several processes: decisions of process 0 for all, and the end of all when one fails."""
 
 import contextlib
 import os
@@ -18,16 +18,16 @@ from algoperf.spec import Interrupted, UsageError
 
 T = TypeVar("T")
 
-POLL_SEC = 0.5  # One request to the store each time; a failure may well be told so much later.
+POLL_SEC = 0.5  # Each poll is a request to the store; a failure may be noticed half a second late.
 GRACE_PERIOD_SEC = 5.0
-"""How long process 0, whose store others may ask for the failure, waits for them to depart before it ends."""
+"""How long process 0 waits for the others to end first: they read the failure from a store in its process."""
 EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": EXIT_SIGNAL_BASE + signal.SIGINT}
-"""How a process ended -> exit code of all; only '', a failure, is recorded."""
+"""How a process ended -> exit code of all processes; '' stands for a failure, which alone is recorded."""
 ANNOUNCED = re.compile(r"process (\d+)(?: \(([a-z ]+)\))?: ")
 
 
 def from_first(backend: Backend, make: Callable[[], T]) -> T:
-    """What `make` gives on process 0, on every process; its UsageError is raised on all."""
+    """Calls `make` on process 0 and returns its result on every process; a UsageError is raised on all."""
     if backend.num_processes == 1:
         return make()
     value: T | None = None
@@ -44,10 +44,10 @@ def from_first(backend: Backend, make: Callable[[], T]) -> T:
 
 
 def check_same_settings(backend: Backend, settings: Mapping[str, object]) -> None:
-    """To be called by all processes at once; costs nothing with a single one.
+    """Compares the settings of all processes, which must call it together; does nothing in a run of one process.
 
     Raises:
-      UsageError: on all processes, if one of them was started with other settings than process 0.
+      UsageError: on all processes, if the settings of one of them differ from process 0's.
     """
     if backend.num_processes == 1:
         return
@@ -62,22 +62,24 @@ def check_same_settings(backend: Backend, settings: Mapping[str, object]) -> Non
 
 
 class FailureWatcher:
-    """Ends all processes of a run when one of them fails; nothing happens with a single process.
+    """Ends all processes of a run when one of them fails; does nothing in a run of one process.
 
-    A process that waits for one that is gone may wait for ever. So the one that fails announces why first, and a thread
-    of each other polls for failures and ends its process.
+    A process that waits for a dead one may wait for ever. So a process that fails first announces the reason, and in
+    each other process a thread polls for announcements and ends its process.
 
     Args:
-      backend: carries the announcements.
+      backend: its exchange carries the announcements.
     """
 
     def __init__(self, backend: Backend):
         self._backend = backend
         self._closed = threading.Event()
+        # Only one of two may end this process: the polling thread, or the main thread with an error of its
+        # own.
         self._ending = threading.Lock()
         self.has_failed = False
         self.record: Callable[[str], None] = lambda reason: None
-        """Called with the reason on a process that ends because one has failed; not for wrong input."""
+        """Called with the reason when this process ends because one has failed; not called for wrong input."""
         if backend.num_processes > 1:
             self._watch = threading.Thread(target=self._poll, name="failure-watcher", daemon=True)
             self._watch.start()
@@ -94,18 +96,18 @@ class FailureWatcher:
                 return self.leave(reason)
 
     def leave(self, announced: str) -> None:
-        """Ends this process because of what one has announced; a failure is recorded."""
+        """Ends this process because of an announcement; a failure is recorded first."""
         how = _announced(announced)[1]
         if not how:
-            with contextlib.suppress(Exception):  # We end, recorded or not.
+            with contextlib.suppress(Exception):  # A failed record must not keep the process from ending.
                 self.record(announced)
         leave(self._backend, EXIT_CODES[how])
 
     def announce(self, reason: str, how: str = "") -> str:
-        """Tells the others that this process has failed; returns the reason of the first that did.
+        """Tells the others that this process has failed; returns the first announced reason.
 
         Args:
-          reason: text for people.
+          reason: what happened, for people.
           how: one of `EXIT_CODES`.
         """
         if self._backend.num_processes == 1:
@@ -125,7 +127,7 @@ class FailureWatcher:
 
 
 def leave(backend: Backend, exit_code: int) -> None:
-    """Ends this process at once: exit handlers would wait for processes that are stuck."""
+    """Ends this process at once, without exit handlers, which would wait for stuck processes."""
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.suppress(Exception):
@@ -139,13 +141,14 @@ def leave(backend: Backend, exit_code: int) -> None:
 
 @contextlib.contextmanager
 def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
-    """Around a trial; what leaves it on one process ends all: exit code 1 or, for UsageError, 2, for Ctrl-C 130."""
+    """Context around a trial: an error on one process ends all, with exit code 1, 2 (UsageError) or 130 (Ctrl-C)."""
     failures = FailureWatcher(backend)
     try:
         with _sigterm_grace_period(backend):
             yield failures
     except BaseException as error:
-        if backend.num_processes == 1 or isinstance(error, Interrupted):  # All agreed on an interruption.
+        # All processes have agreed on an interruption, so nobody waits.
+        if backend.num_processes == 1 or isinstance(error, Interrupted):
             raise
         kinds: dict[type[BaseException], str] = {UsageError: "wrong input", KeyboardInterrupt: "stopped"}
         how = next((name for kind, name in kinds.items() if isinstance(error, kind)), "")
@@ -160,15 +163,15 @@ def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
 
 @contextlib.contextmanager
 def _sigterm_grace_period(backend: Backend) -> Iterator[None]:
-    """Within, SIGTERM ends process 0 a moment later: a launcher sends it as soon as another process has failed."""
-    in_main_thread = threading.current_thread() is threading.main_thread()  # Others cannot handle signals.
+    """Context in which SIGTERM ends process 0 with a delay: torchrun sends it when another process has failed."""
+    in_main_thread = threading.current_thread() is threading.main_thread()  # Python sets handlers only there.
     if backend.num_processes == 1 or backend.process_index or not in_main_thread:
         yield
         return
 
     def end(number: int, frame: FrameType | None) -> None:
         del frame
-        # Meanwhile the failure watcher records why and ends this process.
+        # In the meantime the failure watcher records the reason and ends this process.
         time.sleep(3 * POLL_SEC)
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -181,14 +184,14 @@ def _sigterm_grace_period(backend: Backend) -> Iterator[None]:
 
 
 def _announced(text: str) -> tuple[int, str]:
-    """Number of the process that announced a failure, and how it ended, one of `EXIT_CODES`."""
+    """(number of the process that announced a failure, how it ended: one of `EXIT_CODES`)."""
     found = ANNOUNCED.match(text)
     assert found is not None
     return int(found[1]), found[2] or ""
 
 
 def _first_line(text: str) -> str:
-    """The line that says what happened: of a traceback the last one."""
+    """The line that says what happened; in a traceback that is the last one."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     head = lines[0].partition(":")[0]
     return lines[0] if len(lines) == 1 else f"{head}: {lines[-1]}"

@@ -1,14 +1,15 @@
-"""What a person sees while a trial runs: one line that moves on a terminal, plain lines elsewhere."""
+"""Progress of a running trial: one line that is overwritten on a terminal, plain lines elsewhere."""
 
 import sys
 import time
 from typing import TextIO
 
-PLAIN_PERIOD_SEC = 15.0  # Between lines where nothing can be overwritten.
+PLAIN_PERIOD_SEC = 15.0  # Between lines in a file or pipe, where nothing can be overwritten.
 
 
 def duration(seconds: float) -> str:
     """For example '42s', '3m07s', '2h05m'."""
+    # Up to 100 s and 100 min the smaller unit is still easy to read.
     if seconds < 100:
         return f"{seconds:.0f}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -16,14 +17,14 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Step, steps/s, submission time of budget, last validation metric against target, and time left.
+    """Prints step, steps/s, submission time and budget, last validation metric and target, and time left.
 
     Args:
-      metric_name: target metric.
-      target: its validation target.
-      budget_sec: on the submission clock.
+      metric_name: name of the target metric.
+      target: the validation target.
+      budget_sec: the budget on the submission clock.
       enabled: False prints nothing.
-      file: where to.
+      file: where to print; stderr by default.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Progress:
 
     def _line(self, step: int, submission_sec: float) -> str:
         if self._last is not None and submission_sec > self._last[1] and step > self._last[0]:
+            # Since the last line, so that a change of speed shows at once.
             self._speed = (step - self._last[0]) / (submission_sec - self._last[1])
         self._last = (step, submission_sec)
         value = "none yet" if self._value is None else f"{self._value:.4g}"
@@ -55,19 +57,20 @@ class Progress:
         )
 
     def step(self, step: int, submission_sec: float) -> None:
-        """A sign of life between evaluations."""
+        """Shows progress between evaluations."""
         now = time.monotonic()
         if not self._enabled or (not self._moves and now - self._last_print < PLAIN_PERIOD_SEC):
             return
         self._last_print = now
         line = self._line(step, submission_sec)
         if self._moves:
+            # Back to the start of the line, and clear it.
             print(f"\r\x1b[K{line}", end="", file=self._file, flush=True)
         else:
             print(line, file=self._file, flush=True)
 
     def evaluation(self, step: int, submission_sec: float, value: float) -> None:
-        """A line that stays."""
+        """Prints a line about an evaluation, which is not overwritten."""
         self._value = value
         self._last_print = time.monotonic()
         if self._enabled:

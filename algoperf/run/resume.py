@@ -1,4 +1,4 @@
-"""What a checkpoint holds, out of the objects of a trial and back in."""
+"""The content of a checkpoint: taken from the objects of a trial, and put back into them."""
 
 import dataclasses
 import pickle
@@ -16,13 +16,13 @@ from algoperf.run.training import TrialState
 from algoperf.spec import Hyperparameters
 
 TREES = ("params", "model_state", "optimizer_state")
-"""Fields of `TrialState` that only a backend can write down."""
+"""Fields of `TrialState` that only a backend can save."""
 NO_TREES: dict[str, Any] = dict.fromkeys(TREES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SavedRun:
-    """Everything that a trial needs to go on exactly where it was."""
+    """Everything that a trial needs to continue exactly where it was."""
 
     training: Any
     """Parameters, model state and optimizer state, as `Backend.save` gives them."""
@@ -31,17 +31,17 @@ class SavedRun:
     queue: Position
     """Position of the training queue."""
     random_states: tuple[Any, ...]
-    """Of the global generators, of each process."""
+    """State of the global random generators, one entry per process."""
     ledger: dict[str, int]
     """See `clock.Ledger.state`."""
     preemption_count: int
-    """Of the run that saved this."""
+    """Number of restarts of the run that saved this."""
     identity: dict[str, Any]
     hyperparameters_read: tuple[str, ...]
-    """Names that the submission has asked for."""
+    """Names of hyperparameters that the submission has read."""
 
     def to_content(self) -> dict[str, Any]:
-        """What a checkpoint of version 1 holds, of plain types but for `training` and the random states."""
+        """The content of a checkpoint of version 1; plain types, except for `training` and the random states."""
         fields = dataclasses.fields(TrialState)
         return {
             "training": self.training,
@@ -64,7 +64,7 @@ class SavedRun:
             training=content["training"],
             state=TrialState(**NO_TREES, **content["progress"]),
             queue=content["queue"],
-            # The first checkpoints of version 1 have no others.
+            # Early checkpoints of version 1 lack this key: only process 0's state was saved.
             random_states=(content["random_state"], *content.get("other_random_states", ())),
             ledger=content["ledger"],
             preemption_count=content["preemption_count"],
@@ -74,10 +74,10 @@ class SavedRun:
 
 
 def load(config: TrialConfig) -> SavedRun | None:
-    """What the newest readable checkpoint of a trial holds; None where there is none.
+    """The content of the newest readable checkpoint of a trial; None if there is none.
 
     Raises:
-      UsageError: if it is of another trial, or of a later version.
+      UsageError: if it belongs to another trial, or a later version wrote it.
     """
     content = checkpoint.load(config.folder)
     if content is None:
@@ -88,17 +88,15 @@ def load(config: TrialConfig) -> SavedRun | None:
 
 
 def restored(saved: SavedRun, backend: Backend, fresh: TrialState) -> TrialState:
-    """The state as saved, on the device.
-
-    The global generators go on as saved, too.
+    """The saved state, on the device; also sets the global random generators to their saved states.
 
     Args:
-      saved: of any number of processes.
-      backend: of the run.
-      fresh: the state as initialised, whose trees say what is to be filled; they may be used up.
+      saved: the checkpoint, written by any number of processes.
+      backend: the backend of the run.
+      fresh: the newly initialised state. Its trees give the structure to fill; their arrays may be reused.
     """
     trees = backend.restore(saved.training, fresh.params, fresh.model_state, fresh.optimizer_state)
-    # Another number of processes than then: process 0's stands for all, as at the start of a run.
+    # If the number of processes has changed, all get process 0's state: equal states, as at the start of a run.
     has_own = len(saved.random_states) == backend.num_processes
     backend.set_random_state(saved.random_states[backend.process_index if has_own else 0])
     return dataclasses.replace(saved.state, **dict(zip(TREES, trees, strict=True)))
@@ -108,12 +106,12 @@ class Checkpoints:
     """Writes the checkpoints of a running trial.
 
     Args:
-      config: says whether, where to, and whether older ones stay.
-      backend: knows how to write trees.
+      config: says whether and where to write, and whether older checkpoints are kept.
+      backend: saves the trees.
       ledger: the open time ledger.
-      queue: of training batches; None where set-up failed, after which nothing is saved.
-      hyperparameters: namedtuple or None.
-      earlier: what the run went on from.
+      queue: the training queue; None if set-up failed, and then nothing is saved.
+      hyperparameters: the namedtuple, or None.
+      earlier: the checkpoint from which this run continued, or None.
     """
 
     def __init__(
@@ -128,20 +126,23 @@ class Checkpoints:
         self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue
         self._hyperparameters = hyperparameters
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
+
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
         self._can_write = True
         self.warnings: list[str] = []
-        """About what could not be saved."""
+        """Warnings about what could not be saved."""
 
     def save(self, state: TrialState) -> None:
-        """Writes a checkpoint, unless the trial wants none; called by all processes at once, off the clock."""
+        """Writes a checkpoint unless checkpoints are off. All processes must call it together; off the clock."""
         if not self._config.settings.save_checkpoints or self._queue is None:
             return
         self._ledger.enter(clock.CHECKPOINT)
-        training = self._saved_training(state)  # All processes have a part in what is saved.
+        # On all processes: gathering sharded arrays needs every one of them.
+        training = self._saved_training(state)
         random_states = [self._backend.random_state()]
         if self._backend.exchange is not None:
             random_states = self._backend.exchange.gather(random_states[0])
+        # Only process 0 writes, but all processes have reached this point: the gathers above are collective.
         if self._backend.process_index == 0 and self._can_write:
             saved = SavedRun(
                 training=training,
@@ -162,7 +163,8 @@ class Checkpoints:
         keep_older = self._config.settings.save_intermediate_checkpoints
         try:
             checkpoint.save(self._config.folder, global_step, saved.to_content(), keep_older)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
+        # Raised for objects that do not pickle.
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
             self._can_write = False
             self.warnings.append(f"No checkpoints: the submission's state cannot be written ({error}).")
 

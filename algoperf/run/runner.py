@@ -1,4 +1,4 @@
-"""Runs the trials that settings mean: one in this process, or each in a process of its own."""
+"""Runs the trials that the settings ask for: one in this process, or each in a process of its own."""
 
 import dataclasses
 import os
@@ -22,13 +22,13 @@ from algoperf.spec import UsageError
 
 
 def run(settings: RunSettings, ledger: clock.Ledger) -> int:
-    """Runs what the settings say; returns the exit code.
+    """Runs the trials that the settings ask for; returns the exit code.
 
     One trial runs in this process; several run one after the other, each in a fresh process, so that they share
     neither memory nor compiled functions nor global state.
 
     Raises:
-      UsageError: for what the user can put right.
+      UsageError: for mistakes of the user.
       Interrupted: after a signal; the same command continues.
     """
     plan = StudyPlan.of(settings) if settings.reproduce is None else reproduced(settings)
@@ -36,7 +36,7 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
         return _run_each(plan)
     number = plan.trials[0]
     launch = backends.launch(plan.framework)
-    launch.prepare()  # Before the submission is imported, which may ask for devices.
+    launch.prepare()  # Before the submission is imported, which may create the devices.
     if plan.hosts is not None:
         launch.join_hosts(plan.hosts)
     ended = run_trial(plan, number, ledger)
@@ -76,14 +76,15 @@ def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Sum
 
 
 def _load_submission(plan: StudyPlan) -> submissions.Submission:
-    """Imports the submission; where that fails on one of several processes, the others hear of it.
+    """Imports the submission; if that fails in one of several processes, the others are told.
 
-    Before the backend is made, as always, because a submission may set options of its framework when it is imported.
+    This must happen before the backend is made: a submission may set options of its framework at import.
     """
     try:
         return submissions.load(plan.submission_file, plan.framework)
     except Exception:
-        if plan.hosts is None and not backends.launch(plan.framework).is_launched():  # Started alone.
+        # A single process: nobody to tell.
+        if plan.hosts is None and not backends.launch(plan.framework).is_launched():
             raise
         with processes.watch_failures(backends.get_backend(plan.framework)):
             raise
@@ -93,21 +94,23 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
 
 
 def _run_each(plan: StudyPlan) -> int:
-    """Each trial in a process of its own; a crash of one does not stop the others."""
+    """Runs each trial in its own process; a crash of one does not stop the others. Returns the worst exit code."""
     worst = 0
     for number in plan.trials:
         command = [sys.executable, sys.argv[0], *plan.settings_of(number).as_arguments()]
         code = _run_process(command, {"ALGOPERF_PROCESS_GROUP": f"trial_{number}"})
+        # Ended by a signal: whoever sent it wants the whole command to stop.
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
         worst = max(worst, code)
+        # Wrong input is wrong for the other trials as well.
         if code == EXIT_USAGE:
             return code
     return worst
 
 
 def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
-    """Exit code of a trial in a process of its own, which is given the time to write its checkpoint on signals."""
+    """Runs a trial as a child process and returns its exit code; on signals the child can still write a checkpoint."""
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
 
         def pass_on(number: int, frame: FrameType | None) -> None:
@@ -115,6 +118,7 @@ def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
             if number == signal.SIGTERM:  # Ctrl-C reaches the whole process group by itself.
                 process.send_signal(number)
 
+        # SIGINT is handled by doing nothing: this process must outlive its child.
         before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             return process.wait()
@@ -127,15 +131,16 @@ def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
 
 
 def reproduced(settings: RunSettings) -> StudyPlan:
-    """The plan of a stored trial, from its own record, below this command's own experiment_dir.
+    """The plan to repeat a stored trial from its records, with results in this command's own experiment_dir.
 
     Raises:
-      UsageError: if the folder is no trial folder, or the submission or today's files describe another trial.
+      UsageError: if the folder holds no trial, or submission, workload or suite have changed since.
     """
     assert settings.reproduce is not None
     folder = Path(settings.reproduce).expanduser()
     stored, identity = _read_record(folder)
     own_dir = Path(settings.experiment_dir).expanduser()
+    # Never into the folder of the original, which would count as already finished.
     if own_dir.resolve() == Path(stored["experiment_dir"]).expanduser().resolve():
         settings = dataclasses.replace(
             settings, experiment_dir=str(Path(settings.experiment_dir) / "reproduced")
@@ -161,7 +166,7 @@ def reproduced(settings: RunSettings) -> StudyPlan:
 
 
 def _read_record(folder: Path) -> tuple[dict[str, Any], Identity]:
-    """The flags of the last command that ran a trial, which may have gone on beyond an earlier limit; its identity."""
+    """(flags of the last command that ran a trial, which may have raised a limit; identity of the trial)."""
     try:
         newest = records.newest(folder, records.flags_file) or folder / records.flags_file(0)
         stored = records.read_json(newest)

@@ -1,4 +1,4 @@
-"""The objects of a running trial, made in one go."""
+"""The objects of a running trial, and the function that makes all of them."""
 
 import dataclasses
 import datetime
@@ -21,49 +21,49 @@ from algoperf.spec import Hyperparameters, UsageError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Session:
-    """What a trial works with while it runs. The objects live; which ones they are is settled."""
+    """The objects of a running trial. The fields never change; the objects themselves do."""
 
     config: TrialConfig
     ledger: clock.Ledger
     backend: Backend
     workload: Workload
-    """Bound, its model initialised."""
+    """The bound workload, its model initialised."""
     batch_size: int
     """Examples per update over all devices."""
     seeds: Mapping[str, int]
     """Purpose -> seed."""
     hyperparameters: Any
-    """Namedtuple that knows which of its fields were read, or None."""
+    """Namedtuple that remembers which of its fields were read, or None."""
     read_earlier: tuple[str, ...]
     """Names of hyperparameters that were read before an interruption."""
     state: TrialState
-    """Fresh or from a checkpoint; the training loop changes it in place."""
+    """New, or from a checkpoint; the training loop changes it in place."""
     step_keys: Callable[[int], tuple[Any, Any, Any]]
     """global_step -> keys for data selection, update and prepare_for_eval."""
     queue: TrainingQueue | None
-    """None where set-up failed."""
+    """None if set-up failed."""
     checkpoints: resume.Checkpoints
     logger: records.MetricsLogger | None
-    """None but on process 0."""
+    """None on all processes but process 0."""
     progress: progress.Progress
     preemption_count: int
-    """Interruptions so far."""
+    """Number of interruptions so far."""
     set_up_error: str | None
-    """Why the submission's own part of set-up failed."""
+    """Traceback of the submission's part of set-up; None if it succeeded."""
     warnings: tuple[str, ...]
-    """About the machine."""
+    """Warnings about the machine."""
 
     @property
     def is_main(self) -> bool:
-        """Whether this process is the one that reads and writes the folder."""
+        """Whether this is process 0, which alone reads and writes the trial's folder."""
         return self.backend.process_index == 0
 
     def unread_hyperparameters(self) -> list[str]:
-        """Names that the submission has never asked for, in no part of the run."""
+        """Names of hyperparameters that the submission has not read in any part of the run."""
         return tuning.unread(self.hyperparameters, self.read_earlier)
 
     def record_evaluation(self, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """Logs an evaluation, shows it, and writes a checkpoint."""
+        """Logs and shows an evaluation, then writes a checkpoint."""
         ledger = self.ledger
         ledger.enter(clock.LOGGING)
         submission_sec = ledger.submission_ns * 1e-9
@@ -77,13 +77,15 @@ class Session:
                 records.TOTAL_DURATION: ledger.wall_sec(),
             }
             self.logger.append_scalar_metrics(row, state.global_step, is_eval=True)
+            # Before the checkpoint: a resumed run drops rows after the checkpoint's step, but cannot add
+            # missing ones.
             self.logger.flush()
         value = metrics.get(f"validation/{self.config.workload.target_metric_name}", math.nan)
         self.progress.evaluation(state.global_step, submission_sec, value)
         self.checkpoints.save(state)
 
     def close(self) -> None:
-        """Ends the queue and writes what was logged."""
+        """Ends the training queue and writes pending log rows."""
         if self.queue is not None:
             self.queue.close()
         if self.logger is not None:
@@ -91,25 +93,25 @@ class Session:
 
 
 def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
-    """Model, optimizer state, queue and records; from the newest checkpoint, if there is one.
+    """Makes model, optimizer state, queue and records, from the newest checkpoint if there is one.
 
     Args:
-      config: of the trial.
-      ledger: open; what an earlier part of the run spent is added to it.
+      config: the trial.
+      ledger: the open time ledger; times of an earlier part of the run are added to it.
 
     Raises:
-      UsageError: for what the user can put right.
+      UsageError: for mistakes of the user.
     """
     backend = backends.get_backend(config.framework)
     backends.check_device(backend.platform(), config.settings.device, config.framework)
     warnings = _warnings(config)
-    # Before the model: the submission may leave a dropout rate to the harness.
+    # Before the model: for some submissions the harness sets the dropout rate from the hyperparameters.
     hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
     workload = _workload(config, hyperparameters)
     batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
-    workload.evaluator  # noqa: B018 - finds out now whether the data are there
+    workload.evaluator  # noqa: B018 - made now, so that missing data are found before training
     seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
-    # Submissions draw from NumPy's and Python's own generators, too.
+    # For submissions that use the global generators of NumPy and Python.
     random_utils.seed_global_generators(seeds["submission"])
     params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
     state = TrialState(params=params, model_state=model_state, optimizer_state=None)
@@ -119,13 +121,13 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
     except UsageError:
         raise
-    except Exception:  # The submission's own: the trial is recorded as failed.
+    except Exception:  # An error of the submission: the trial is recorded as failed.
         error = traceback.format_exc()
     # Only process 0 reads the folder, so hosts need not share it.
     saved = processes.from_first(backend, lambda: resume.load(config))
     if saved is not None:
         ledger.add_earlier(saved.ledger)
-        # Where it cannot go on, its records still say how far it has come.
+        # If the run cannot continue, its summary still reports the earlier part.
         state = resume.restored(saved, backend, state) if error is None else saved.state
     if error is None:
         queue = TrainingQueue(
@@ -135,6 +137,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     is_main = backend.process_index == 0
     logger = None
     if is_main:
+        # Rows after the checkpoint belong to lost work. A new run drops all rows that are left in the folder.
         last_step = state.global_step if preemption_count else -1
         meta_data = _meta_data(config, backend, seeds, batch_size)
         logger = _open_records(config, backend, meta_data, preemption_count, last_step)
@@ -161,7 +164,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
 
 
 def _warnings(config: TrialConfig) -> tuple[str, ...]:
-    """About the machine, told at once as well."""
+    """Warnings about the machine, also printed now."""
     busy = machine.busy_warning()
     if busy is None:
         return ()
@@ -171,7 +174,7 @@ def _warnings(config: TrialConfig) -> tuple[str, ...]:
 
 
 def _workload(config: TrialConfig, hyperparameters: Hyperparameters | None) -> Workload:
-    """Bound; its model is yet to be initialised."""
+    """The bound workload, its model not yet initialised."""
     workload = Workload(
         config.workload,
         config.framework,
@@ -193,7 +196,7 @@ def _with_optimizer_state(
     state: TrialState,
     seeds: Mapping[str, int],
 ) -> TrialState:
-    """`state` with what the submission's `init_optimizer_state` returned."""
+    """`state` with the optimizer state from the submission's `init_optimizer_state`."""
     optimizer_state = config.submission.module.init_optimizer_state(
         workload, state.params, state.model_state, hyperparameters, backend.root_key(seeds["submission"])
     )
@@ -220,10 +223,10 @@ def _open_records(
     preemption_count: int,
     last_step: int,
 ) -> records.MetricsLogger:
-    """Writes what is known at the start; the logger goes on after `last_step`."""
+    """Writes the records that are known at the start; the logger drops rows after `last_step`."""
     folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for left in (records.SUMMARY, records.STOP):  # Of a run that goes on now.
+    for left in (records.SUMMARY, records.STOP):  # They describe an earlier end, which no longer holds.
         (folder / left).unlink(missing_ok=True)
     if config.point is not None:
         records.write_json(folder / records.HPARAMS, config.point)
@@ -235,8 +238,9 @@ def _open_records(
 def _meta_data(
     config: TrialConfig, backend: Backend, seeds: Mapping[str, int], batch_size: int
 ) -> dict[str, Any]:
-    """What a person or a later version needs to know to run the trial again."""
+    """Everything that a person or a later version needs to run the trial again (R12.2)."""
     facts = config.workload.to_dict()
+    # AlgoPerf's records have flat keys, so plain facts are stored under `workload.<name>` as well.
     primitive = {
         f"workload.{key}": value for key, value in facts.items() if not isinstance(value, (dict, list))
     }

@@ -1,4 +1,4 @@
-"""How SIGINT and SIGTERM stop a trial: after the step that is under way, with a checkpoint."""
+"""SIGINT and SIGTERM stop a trial after the current step, with a checkpoint."""
 
 import signal
 import sys
@@ -18,12 +18,13 @@ def stopping(loop: TrainingLoop) -> Iterator[None]:
         if loop.stop_signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         loop.stop_signal = number
-        with suppress(OSError):  # Whoever read it may be gone, which is why we are asked.
+        with suppress(OSError):  # The terminal or pipe may be closed: that often causes the signal.
             print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # Not in the main thread: whoever runs us there handles signals.
+    # Python sets handlers in the main thread only; a caller in another thread handles signals itself.
+    except ValueError:
         yield
         return
     try:

@@ -1,4 +1,4 @@
-"""From settings to trials: which trials of a study a command means, and their points. Imports no framework."""
+"""From settings to trials: which trials of a study a command asks for, and their points. Imports no framework."""
 
 import dataclasses
 import datetime
@@ -18,19 +18,19 @@ Point = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """The trials of one study on one workload that a command means, checked as far as that needs no framework."""
+    """The trials of one study on one workload that a command asks for, checked without importing a framework."""
 
     settings: RunSettings
-    """A suite's file is named by its absolute path here."""
+    """The settings of the command; the path of a suite file is made absolute."""
     workload: WorkloadSpec
-    """With the targets and the budget of the suite."""
+    """The workload, with the targets and the budget of the suite."""
     suite: str
     budget_factor: float
-    """Of the ruleset, on the workload's budget."""
+    """The ruleset's factor on the workload's budget."""
     trials: tuple[int, ...]
-    """Numbers of those that are to run, from 1."""
+    """Numbers of the trials to run, from 1."""
     points: tuple[Point | None, ...]
-    """One per trial of the whole study; None in the self-tuning ruleset."""
+    """One point per trial of the whole study; None in the self-tuning ruleset."""
     experiment_name: str
     submission_file: Path
     framework: str
@@ -38,10 +38,10 @@ class StudyPlan:
 
     @classmethod
     def of(cls, settings: RunSettings) -> "StudyPlan":
-        """What a command with these settings means.
+        """The plan that follows from the settings of a command.
 
         Raises:
-          UsageError: names the flag, the choices and the next step.
+          UsageError: for wrong settings; names the flag, the choices and the next step.
         """
         if not settings.given_submission:
             raise UsageError("Say which submission to run: --submission=<folder or .py file>.")
@@ -59,6 +59,7 @@ class StudyPlan:
         hosts = Hosts.from_flags(
             settings.coordinator, settings.num_hosts, settings.host_id, settings.hosts_timeout_sec
         )
+        # Points are drawn here, before any process starts, so that a wrong search space fails at once.
         points = _points(settings, suite, file)
         return cls(
             settings=dataclasses.replace(settings, suite=settings.suite and suite.name),
@@ -74,19 +75,19 @@ class StudyPlan:
         )
 
     def folder(self, number: int) -> Path:
-        """Folder of one trial."""
+        """The results folder of a trial, by its number."""
         root = Path(self.settings.experiment_dir).expanduser()
         return records.trial_folder(root, self.experiment_name, self.workload.name, self.framework, number)
 
     def settings_of(self, number: int) -> RunSettings:
-        """The settings under which one of the trials runs in a process of its own."""
+        """The settings of one trial, to run it in a process of its own."""
         return dataclasses.replace(
             self.settings, trial=number, experiment_name=self.experiment_name, append_timestamp=False
         )
 
 
 def _points(settings: RunSettings, suite: suites.Suite, file: Path) -> list[Point | None]:
-    """All points of a study, whichever of its trials run: trial t is the same point in every command."""
+    """The points of all trials of a study, so that trial t has the same point in every command (R5.5)."""
     if settings.tuning_ruleset == "self":
         if settings.tuning_search_space:
             raise UsageError(
@@ -102,13 +103,13 @@ def _points(settings: RunSettings, suite: suites.Suite, file: Path) -> list[Poin
     space, _ = submissions.search_space(file, settings.tuning_search_space)
     per_study = suite.ruleset(settings.tuning_ruleset).num_trials
     wanted = max(settings.num_tuning_trials or 1, settings.trial or 1, settings.hparam_end_index or 1)
-    # A space with fewer points than a study has trials is fine as long as nobody asks for more.
+    # A space with fewer points than a study has trials is an error only if more trials are asked for.
     count = int(max(wanted, min(per_study, tuning.num_distinct(space))))  # Finite, as one of them is.
     return list(tuning.draw_points(space, count, settings.rng_seed, settings.study, per_study))
 
 
 def _trials(settings: RunSettings, num_points: int) -> tuple[int, ...]:
-    """Numbers of the trials that are asked for, from 1."""
+    """Numbers of the requested trials, from 1."""
     if settings.trial is not None:
         if settings.trial > num_points:
             raise UsageError(
@@ -128,22 +129,23 @@ def _trials(settings: RunSettings, num_points: int) -> tuple[int, ...]:
 
 def _experiment_name(settings: RunSettings, file: Path) -> str:
     name = settings.experiment_name or f"{submission_name(file)}/study_{settings.study}"
+    # Local time, as in AlgoPerf's folder names.
     if settings.append_timestamp:
         name += datetime.datetime.now().strftime("_%Y-%m-%d-%H-%M-%S")
     return name
 
 
 def submission_name(file: Path) -> str:
-    """The name under which results are stored: of the folder, or of a file that has a name of its own."""
+    """The name for results: that of the submission's folder, or of its file if the file has a name of its own."""
     return file.parent.name if submissions.has_own_folder(file) else file.stem
 
 
 def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:
-    """The workload with the targets and budget that the suite's version of the rules gives it."""
+    """The workload with the suite's targets, budget, evaluation period and step hint, where the suite has them."""
     known = suite.known_targets.get(workload.name)
     if known is None:
         return workload
-    # The metric is the workload's own; a suite only says what to reach, and in what time.
+    # Frozen numbers of the suite win over the workload's own, which may change in later versions.
     changes: dict[str, Any] = {
         name: getattr(known, own)
         for own, name in suites.NAME_IN_WORKLOAD.items()

@@ -1,4 +1,4 @@
-"""The summary of a trial: what its summary.json holds, how it is written and read, and what a person sees of it."""
+"""The summary of a trial: the content of summary.json, its writer and reader, and its text for people."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,8 +9,9 @@ from algoperf import files, records
 from algoperf.run import clock
 from algoperf.spec import UsageError
 
+# Increase it when a key changes its meaning; a new key needs no new version, because missing keys are None.
 VERSION = 1
-"""Of what is written. Summaries without one are older; they may lack keys."""
+"""Version of summary.json. Files without one are older and may lack keys."""
 
 
 class Reached(TypedDict):
@@ -21,19 +22,19 @@ class Reached(TypedDict):
 
 
 class PeakMemory(TypedDict):
-    """The most that a process has held."""
+    """Peak memory of a process in bytes."""
 
     host_bytes: int
     device_bytes: dict[str, int]
-    """By device, where the framework knows."""
+    """Device -> bytes, if the framework reports it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """How a trial ended and what it reached; None stands for what is not known, as in JSON.
+    """How a trial ended and what it reached; None means not known, as in JSON.
 
-    Whoever ends a trial writes all keys: the trial itself (finished, failed, stopped for good), process 0 when another
-    process fails, and a campaign that gives a trial up.
+    A summary is written with all keys: by the trial itself (finished, failed, stopped), by process 0 when another
+    process fails, and by a campaign that gives a trial up.
     """
 
     version: int = VERSION
@@ -45,57 +46,57 @@ class Summary:
     ruleset: str | None = None
     suite: str | None = None
     study: int | None = None
-    """From 0."""
+    """Number of the study, from 0."""
     trial: int | None = None
-    """From 1."""
+    """Number of the trial, from 1."""
     hyperparameters: dict[str, Any] | None = None
-    """None in the self-tuning ruleset, too."""
+    """The point of the trial; None in the self-tuning ruleset."""
     unread_hyperparameters: list[str] | None = None
-    """Names that the submission never asked for."""
+    """Names of hyperparameters that the submission has not read."""
     global_batch_size: int | None = None
     global_step: int | None = None
     submission_time_sec: float | None = None
     budget_sec: float | None = None
-    """On the submission clock."""
+    """Budget in seconds on the submission clock."""
     target_metric: str | None = None
     validation_target: float | None = None
     test_target: float | None = None
     validation_target_reached: Reached | None = None
-    """None where it was not reached."""
+    """None if it was not reached."""
     test_target_reached: Reached | None = None
     best: dict[str, Any] | None = None
     """'global_step' and the metrics of the evaluation with the best target metric on the validation split."""
     last: dict[str, Any] | None = None
-    """'global_step' and the metrics of the last evaluation; None is a value that was not finite."""
+    """'global_step' and the metrics of the last evaluation; a value that is not finite is stored as None."""
     num_evaluations: int | None = None
     eval_every_steps: int | None = None
     preemption_count: int | None = None
-    """How often it was interrupted and went on."""
+    """How often the trial was interrupted and continued."""
     peak_memory: PeakMemory | None = None
     device: str | None = None
     identity: dict[str, Any] | None = None
-    """What must be equal for another run to be its continuation."""
+    """Everything that must be equal for another run to continue this one."""
     ledger: dict[str, Any] | None = None
     """See `clock.Ledger.summary`."""
     error: str | None = None
-    """Of the submission, or the input; None where nothing failed."""
+    """The error of the submission or the input; None if nothing failed."""
     warnings: list[str] | None = None
     stop_reason: str | None = None
-    """Why it was stopped for good, from outside."""
+    """Why another process stopped the trial, not to be continued."""
     exit_code: int | None = None
-    """Of the process, where a campaign gave the trial up."""
+    """Exit code of the process, if a campaign gave the trial up."""
     already_finished: bool = False
-    """Whether this command found it finished; not stored."""
+    """Whether the trial had finished before this command; not stored."""
 
     def to_json(self) -> dict[str, Any]:
-        """What summary.json holds."""
+        """The content of summary.json."""
         return {name: getattr(self, name) for name in _STORED}
 
     def goes_on(self, max_steps: int | None) -> bool:
-        """Whether the trial ended only because it had done its updates, and is now to do more.
+        """Whether the trial ended at its last allowed update and is now allowed more.
 
         Args:
-          max_steps: updates now wanted; None leaves the end to targets and budget.
+          max_steps: the new number of updates; None for no limit.
         """
         return self.status == "max_steps" and (
             max_steps is None or self.global_step is None or max_steps > self.global_step
@@ -106,7 +107,7 @@ _STORED = tuple(field.name for field in dataclasses.fields(Summary) if field.nam
 
 
 def write(folder: Path, summary: Summary) -> None:
-    """Writes summary.json into the folder of a trial, which is made if need be."""
+    """Writes summary.json into the folder of a trial; makes the folder if necessary."""
     folder.mkdir(parents=True, exist_ok=True)
     records.write_json(folder / records.SUMMARY, summary.to_json())
 
@@ -115,7 +116,7 @@ def read(folder: Path | str) -> Summary | None:
     """The summary in the folder of a trial, of this version or an older one.
 
     Returns:
-      None where there is none: no file, a torn one, or one that does not say how the trial ended.
+      None if there is no file, it is incomplete, or it does not say how the trial ended.
 
     Raises:
       UsageError: if a later version of the program wrote it.
@@ -124,7 +125,7 @@ def read(folder: Path | str) -> Summary | None:
     content = files.read_json_or_none(path)
     if not isinstance(content, dict) or not content.get("status"):
         return None
-    # Refused rather than guessed at: a key may have changed its meaning.
+    # A later version is refused, because a key may have changed its meaning.
     version = content.get("version", 0)
     if not isinstance(version, int) or version > VERSION:
         raise UsageError(
@@ -134,7 +135,7 @@ def read(folder: Path | str) -> Summary | None:
 
 
 def _migrated(content: Mapping[str, object]) -> Summary:
-    """Summaries without a version have the same keys, where they have them: their own are not always all there."""
+    """A summary of an older version: the same keys, but some may be missing."""
     known: dict[str, Any] = {name: content[name] for name in _STORED if name in content}
     return Summary(**{**known, "version": VERSION})
 
@@ -143,7 +144,7 @@ def _migrated(content: Mapping[str, object]) -> Summary:
 
 
 def describe(summary: Summary, folder: Path) -> str:
-    """What a person wants to read at the end of a trial."""
+    """The text that is printed at the end of a trial."""
     again = " (finished earlier; --overwrite runs it again)" if summary.already_finished else ""
     lines = [
         f"{summary.submission} on {summary.workload} ({summary.framework}), study {summary.study}, "
@@ -170,7 +171,7 @@ def _describe_split(summary: Summary, split: str, target: float | None, hit: Rea
 
 
 def _describe_costs(summary: Summary) -> list[str]:
-    """Time and memory, as far as they are known."""
+    """Lines about time and memory, as far as they are known."""
     lines = []
     if summary.submission_time_sec is not None:
         lines.append(
@@ -179,6 +180,7 @@ def _describe_costs(summary: Summary) -> list[str]:
         )
     if summary.ledger is not None:
         ledger = summary.ledger
+        # Smaller entries would print as 0.00.
         shares = ", ".join(f"{name} {ledger[name]:.2f}" for name in clock.BUCKETS if ledger[name] >= 0.005)
         lines.append(f"  time ledger (s): {shares}; total {ledger['total']:.2f}, wall {ledger['wall']:.2f}")
     if summary.peak_memory is not None:

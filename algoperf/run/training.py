@@ -1,8 +1,8 @@
-"""The timed loop: data selection, update, evaluation when due, until a run ends.
+"""The timed loop: data selection, update, and evaluation when due, until the run ends.
 
-The clock's rules: submission time is data selection + update + prepare_for_eval. Steps do not wait for the device;
-once a second, and before the clock pauses (evaluation, end, checkpoint), all queued work is waited for, so it is
-charged to the submission and never to the evaluation.
+Rules of the clock (RULES.md, section 6): submission time is data selection + update + prepare_for_eval. Steps do not
+wait for the device. About once a second, and before the clock pauses (evaluation, end, checkpoint), the harness waits
+for all queued work, so that work is charged to the submission and never to the evaluation.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ class TrialState:
     global_step: int = 0
     eval_results: list[tuple[int, dict[str, float]]] = dataclasses.field(default_factory=list)
     eval_times_sec: list[float] = dataclasses.field(default_factory=list)
-    """Submission time of each evaluation."""
+    """Submission time of each evaluation, in seconds."""
     training_complete: bool = False
     """Whether the submission declared itself done."""
     budget_spent: bool = False
@@ -47,7 +47,7 @@ class LoopOptions:
     """When to evaluate and when to stop."""
 
     budget_sec: float
-    """On the submission clock."""
+    """The budget on the submission clock."""
     eval_period_sec: float
     """Least wall time between evaluations."""
     settings: RunSettings
@@ -55,14 +55,14 @@ class LoopOptions:
 
 
 class TrainingLoop:
-    """Runs one trial from its state to its end.
+    """Trains one trial from its current state to its end.
 
     Args:
-      workload: bound workload, its model initialised.
+      workload: the bound workload, its model initialised.
       submission: module with the submission's functions.
-      hyperparameters: namedtuple or None.
-      state: where to begin; changed in place, so that whoever catches a signal or an error out of the loop holds the
-        newest one. Nothing else that is passed here is changed by the loop itself.
+      hyperparameters: the namedtuple, or None.
+      state: the state to start from. The loop changes it in place, so that a caller who catches a signal or an error
+        has the newest state; it changes no other argument.
       queue: endless training batches.
       ledger: the open time ledger.
       keys: global_step -> keys for data selection, update and prepare_for_eval.
@@ -184,10 +184,10 @@ class TrainingLoop:
         data_selection, update_params = self.submission.data_selection, self.submission.update_params
         arguments, schedule = self._fixed_arguments(), self._schedule()
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
-        # Only locals hold the arrays while the submission runs: it may donate them.
+        # Only these locals refer to the arrays while the submission runs, because JAX submissions donate them.
         state.params = state.model_state = state.optimizer_state = None
         step = state.global_step
-        # Locals, because each step looks at them.
+        # Copied into locals, because every step reads them.
         agreement, check_ns, eval_step = schedule.agreement, schedule.check_ns, schedule.eval_step
         wall_offset_sec = time.time() - ledger.enter(clock.OTHER) * 1e-9
         try:
@@ -213,7 +213,7 @@ class TrainingLoop:
                 except TrainingCompleteError:
                     state.training_complete = True
                 except (TypeError, ValueError) as error:
-                    if "returned" in locals():  # The call went well; what it returned does not unpack.
+                    if "returned" in locals():  # The call succeeded, but its result is no triple.
                         raise _no_triple("update_params", returned) from error
                     raise
                 now = ledger.enter("other")
@@ -229,9 +229,8 @@ class TrainingLoop:
                     is_due = step >= agreement.next_step
                 if is_due or step >= eval_step or state.training_complete:
                     if agreement is not None:
-                        self._wait(
-                            clock.UPDATE
-                        )  # Comparing waits as well, but that time is charged to nobody.
+                        # First, on the clock: the comparison itself also waits for the device, off the clock.
+                        self._wait(clock.UPDATE)
                         now = ledger.enter("other")
                     found = schedule.after(step, now, state.training_complete, self.stop_signal)
                     if found >= due.END_DUE:
@@ -244,10 +243,10 @@ class TrainingLoop:
             state.global_step = step
 
     def _report_progress(self, step: int) -> int:
-        """Shows that the run lives; returns the reading of the ledger after that.
+        """Shows progress; returns the reading of the ledger afterwards.
 
-        The device catches up first, about once a second: what is shown is then true, and a budget cannot be overrun by
-        more than a second of queued steps. It costs one dispatch.
+        First waits for the device, about once a second: then the shown time is right, and queued steps cannot overrun
+        the budget by more than a second. It costs one dispatch.
         """
         self._wait(clock.UPDATE)
         self.state.global_step = step
@@ -274,7 +273,7 @@ class TrainingLoop:
         return ledger.submission_ns
 
     def _agree_on_flags(self) -> int:
-        """In a distributed run, what one process found counts for all; returns the signal to stop for, or 0."""
+        """In a distributed run, spreads flags of any process to all; returns the number of the stop signal, or 0."""
         if self._backend.num_processes > 1:
             self.state.training_complete = bool(self._backend.maximum(float(self.state.training_complete)))
             return int(self._backend.maximum(float(self.stop_signal)))
@@ -295,7 +294,7 @@ class TrainingLoop:
         self._train_state.setdefault("last_step_end_time", time.time())
 
     def _evaluate(self) -> None:
-        """prepare_for_eval on the clock; then, if the budget allows, all splits off it."""
+        """prepare_for_eval on the clock; then, if the budget allows, evaluation of all splits off the clock (R6.8)."""
         state, ledger, workload = self.state, self.ledger, self.workload
         self._prepare_for_eval()
         if self._agreed_submission_ns() >= self._budget_ns:
@@ -309,13 +308,16 @@ class TrainingLoop:
             metrics.update(evaluator.named(split, found))
         ledger.enter(clock.OTHER)
         if self._backend.num_processes > 1:
-            # Sums may be rounded differently, and all must end at the same step.
+            # Processes may round sums differently, but all must reach the target at the same step.
             metrics = exchange_of(self._backend).broadcast(metrics)
         state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
         state.test_goal_reached |= workload.has_reached_test_target(metrics)
         state.eval_results.append((state.global_step, metrics))
         state.eval_times_sec.append(ledger.submission_ns * 1e-9)
+        # A later finite evaluation takes it back: a single non-finite metric with finite parameters ends no
+        # run (R6.14).
         state.has_diverged = False
+        # Parameters are checked only here: a finite metric makes non-finite parameters very unlikely.
         if not all(map(math.isfinite, metrics.values())):
             state.has_diverged = not self._model.has_finite_params(state.params)
             state.has_diverged = bool(self._backend.maximum(float(state.has_diverged)))
@@ -323,6 +325,7 @@ class TrainingLoop:
         state.sec_since_eval = 0.0
         self.on_evaluation(state, metrics)
         self._fill_train_state()
+        # After logging and checkpoint: R6.7 counts the period from the end of the records.
         self._last_eval_ns = ledger.enter(clock.OTHER)
         self._next_eval_ns = self._last_eval_ns + round(self.options.eval_period_sec * 1e9)
 
@@ -331,6 +334,7 @@ class TrainingLoop:
         if prepare is None:
             return
         state, workload = self.state, self.workload
+        # The third key of the step that has just been done; the next step has new ones.
         rng = self.keys(state.global_step - 1)[2]
         params, model_state, optimizer_state = state.params, state.model_state, state.optimizer_state
         state.params = state.model_state = state.optimizer_state = None
@@ -352,6 +356,7 @@ class TrainingLoop:
         except (TypeError, ValueError) as error:
             raise _no_triple("prepare_for_eval", returned) from error
         del returned
+        # Work that it queued is charged to it, not to the evaluation (R6.4).
         self._wait(clock.PREPARE_FOR_EVAL)
         self._model.check_update(state.params, state.model_state)
 

@@ -1,4 +1,4 @@
-"""One trial from its folder to its summary: what happens in which order."""
+"""One trial from its folder to its summary: the order of events."""
 
 import dataclasses
 import traceback
@@ -20,16 +20,16 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
 
     Args:
       config: the trial.
-      ledger: opened when the process started, so that set-up is counted.
+      ledger: the time ledger, opened when the process started, so that it includes set-up.
 
     Raises:
-      UsageError: for what the user can put right, before training starts.
+      UsageError: for mistakes of the user, before training starts.
       Interrupted: after SIGINT or SIGTERM; a checkpoint was written.
     """
     backend = backends.get_backend(config.framework)
     with processes.watch_failures(backend) as failures:
         processes.check_same_settings(backend, config.shared_settings())
-        # Only process 0 reads and writes the folder, so hosts need not share it.
+        # Only process 0 reads and writes the folder, so hosts need no shared disk.
         finished = processes.from_first(backend, lambda: _finished(config))
         if finished is not None:
             return finished
@@ -37,32 +37,34 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
 
 
 def _finished(config: TrialConfig) -> Summary | None:
-    """The summary of a trial that is done already; clears the folder where the user said so."""
+    """The summary of a trial that has already finished, or None; clears the folder with --overwrite."""
     if config.settings.overwrite:
         records.clear(config.folder)
     found = summary.read(config.folder)
     if found is None:
         return None
     check_same(found.identity or {}, config.identity(), config.folder)
+    # A failure may have had a cause outside (a full disk), so the same command tries again.
     if found.status == "failed" or found.goes_on(config.settings.max_global_steps):
         return None
     return dataclasses.replace(found, already_finished=True)
 
 
 def set_up(config: TrialConfig, ledger: clock.Ledger, failures: processes.FailureWatcher) -> Session:
-    """The objects of the trial; from now on process 0 records it where another process fails.
+    """Makes the objects of the trial; from now on process 0 writes a summary if another process fails.
 
     Args:
       config: the trial.
       ledger: the open time ledger.
-      failures: is told how to record them.
+      failures: the watcher, which is told how to write that summary.
     """
     is_main = backends.get_backend(config.framework).process_index == 0
     if is_main:
         failures.record = lambda reason: _record_failed_set_up(config, reason)
     session = build(config, ledger)
     if is_main:
-        # In the thread that heard of it: this process may wait for ever, so no device is asked for anything.
+        # This runs in the watcher's thread while the main thread may hang in a collective, so it must not use a
+        # device.
         failures.record = lambda reason: summary.write(
             config.folder, ending.summarize(config, session, "failed", error=reason)
         )
@@ -70,19 +72,20 @@ def set_up(config: TrialConfig, ledger: clock.Ledger, failures: processes.Failur
 
 
 def _record_failed_set_up(config: TrialConfig, reason: str) -> None:
-    # Another run's folder would have been refused, so nothing is written there.
+    # The folder may hold another run, whose records must not be changed; that would have been refused later in
+    # set-up.
     earlier = records.newest_meta_data(config.folder).get("identity", {})
     check_same(earlier, config.identity(), config.folder)
     summary.write(config.folder, ending.summarize(config, None, "failed", error=reason))
 
 
 def train(session: Session, failures: processes.FailureWatcher) -> Summary:
-    """Runs the loop to its end and writes the summary; a crash of the submission is a status, not an exception."""
+    """Runs the loop to its end and writes the summary; an error of the submission becomes the status 'failed'."""
     if session.set_up_error is not None:
         return _end(session, failures, "failed", error=failures.announce(session.set_up_error))
     loop = _loop(session)
     error_text, warnings = None, []
-    with signals.stopping(loop):  # To the end, as a second signal must not cost the checkpoint of the first.
+    with signals.stopping(loop):  # Also around the checkpoint, which a second signal must not interrupt.
         try:
             status = loop.run()
         except Interrupted:
@@ -92,7 +95,7 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
             session.checkpoints.save(session.state)
             session.close()
             raise
-        except UsageError as error:  # SubmissionError among them
+        except UsageError as error:  # Includes SubmissionError. The message says enough without a traceback.
             status, error_text = "failed", str(error)
         except Exception as error:
             status, error_text = "failed", traceback.format_exc()
@@ -105,7 +108,7 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
 
 def _loop(session: Session) -> TrainingLoop:
     config = session.config
-    assert session.queue is not None  # It is there unless set-up failed.
+    assert session.queue is not None  # Only a failed set-up leaves it out.
     return TrainingLoop(
         session.workload,
         config.submission.module,
@@ -126,7 +129,7 @@ def _loop(session: Session) -> TrainingLoop:
 
 
 def _stop_reason(folder: Path) -> str | None:
-    """Why whoever sent the signal wants no more of this trial; None where it is to go on some time."""
+    """Why the trial was stopped and is not to be continued; None if a later command may continue it."""
     path = folder / records.STOP
     return records.read_json(path)["reason"] if path.exists() else None
 
@@ -140,20 +143,20 @@ def _end(
     warnings: Sequence[str] = (),
     stop_reason: str | None = None,
 ) -> Summary:
-    """Closes what is open and writes the summary."""
+    """Closes the session and writes the summary."""
     config, ledger, state = session.config, session.ledger, session.state
     if config.settings.skip_evals and status == "max_steps":
-        session.checkpoints.save(state)  # Evaluations write it otherwise.
+        session.checkpoints.save(state)  # Otherwise the last evaluation has written it.
     ledger.enter(clock.LOGGING)
     if session.logger is not None:
         final = {records.SCORE: ledger.submission_ns * 1e-9}
         session.logger.append_scalar_metrics(final, state.global_step, session.preemption_count)
     try:
         session.close()
-    except UsageError as problem:  # Something that the submission logged after the last evaluation.
+    except UsageError as problem:  # A value that the submission logged cannot be read.
         status, error = "failed", error or str(problem)
     except Exception:
-        if not failures.has_failed:  # Values may depend on a process that is gone.
+        if not failures.has_failed:  # A logged value may depend on a process that has ended.
             raise
     ended = ending.summarize(config, session, status, error=error, warnings=warnings, stop_reason=stop_reason)
     if session.is_main:

@@ -12,13 +12,17 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """Momentum comes after the learning rate, and weight decay after the momentum."""
+    """The rule of README.md as a chain of transformations."""
     schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     beta1 = 1 - hyperparameters.one_minus_beta1
     return optax.chain(
+        # The order is AlgoPerf's: momentum averages steps that already have their rate, and decay is not
+        # averaged.
         scale_by_factored_rms(),
+        # The paper's update clipping with d = 1 (section 6).
         optax.clip_by_block_rms(1.0),
         optax.scale_by_learning_rate(schedule),
+        # No bias correction, as in AlgoPerf's Adafactor.
         optax.ema(beta1, debias=False),
         add_scheduled_decay(hyperparameters.weight_decay, schedule),
     )
@@ -31,10 +35,10 @@ class FactoredState(NamedTuple):
 
 
 def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.GradientTransformation:
-    """g / √v, where v is the outer product of its row and column means, for tensors of two or more axes.
+    """Updates g / √v; for tensors of two or more axes v is the outer product of its row and column means.
 
-    The factors are over the last two axes; the decay of their averages includes the bias correction. `optax` has a
-    rule of the same name with another decay and with thresholds for the sizes of axes.
+    The means are over the last two axes, and the decay of their averages includes the bias correction. The rule of
+    this name in `optax` has another decay and factors only axes above a size.
 
     Source: Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235.
     """
@@ -51,6 +55,7 @@ def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.
     ) -> tuple[optax.Updates, FactoredState]:
         del params
         count = state.count + 1
+        # Section 7 of the paper: with this decay the average equals Adam's bias-corrected one.
         decay = beta2 * (1 - beta2 ** (count - 1)) / (1 - beta2**count)
         squares = jax.tree.map(lambda g: jnp.square(g) + epsilon, grads)
         rows = jax.tree.map(
@@ -63,6 +68,7 @@ def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.
         def scaled(g: jax.Array, r: jax.Array, c: jax.Array) -> jax.Array:
             if g.ndim < 2:
                 return g * jax.lax.rsqrt(r)
+            # v = r c / mean(r), algorithm 4 of the paper.
             r = r / r.mean(-1, keepdims=True)
             return g * jax.lax.rsqrt(r)[..., None] * jax.lax.rsqrt(c)[..., None, :]
 
@@ -72,7 +78,7 @@ def scale_by_factored_rms(beta2: float = 0.99, epsilon: float = 1e-30) -> optax.
 
 
 def add_scheduled_decay(weight_decay: float, schedule: schedules.Schedule) -> optax.GradientTransformation:
-    """Subtracts η λ w from updates that have been multiplied by η already."""
+    """Subtracts η λ w from updates that already include the factor η."""
 
     def init(params: optax.Params) -> jax.Array:
         del params

@@ -12,7 +12,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """Adafactor and the schedule of its rate over `step_hint` updates."""
+    """Adafactor, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = Adafactor(
         params,
         lr=hyperparameters.learning_rate,
@@ -23,9 +23,9 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params
 
 
 class Adafactor(ForeachOptimizer):
-    """Gradients divided by roots of factored second moments, with momentum; README.md has the formulas.
+    """Divides gradients by roots of factored second moments, with momentum; README.md has the formulas.
 
-    `torch.optim.Adafactor` is another rule: no momentum, another decay, learning rates relative to the weights.
+    `torch.optim.Adafactor` is a different rule: no momentum, another decay, learning rates relative to the weights.
     Source: Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235.
     """
 
@@ -37,10 +37,13 @@ class Adafactor(ForeachOptimizer):
     def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         (moments,) = buffers
         beta2, num_updates = group["beta2"], group["num_updates"]
+        # Section 7 of the paper: with this decay the average equals Adam's bias-corrected one.
         decay = beta2 * (1 - beta2 ** (num_updates - 1)) / (1 - beta2**num_updates)
         steps = [
             self._scaled(self.state[param], grad, decay) for param, grad in zip(params, grads, strict=True)
         ]
+        # Update clipping (section 6): divides by max(1, RMS), where RMS is the norm over the root of the
+        # number of elements.
         lengths = torch._foreach_norm(steps)
         torch._foreach_div_(lengths, [math.sqrt(step.numel()) for step in steps])
         torch._foreach_clamp_min_(lengths, 1.0)
@@ -58,6 +61,7 @@ class Adafactor(ForeachOptimizer):
         rows, columns = squares.mean(-1), squares.mean(-2)
         rows = state.setdefault("rows", torch.zeros_like(rows)).lerp_(rows, 1 - decay)
         columns = state.setdefault("columns", torch.zeros_like(columns)).lerp_(columns, 1 - decay)
+        # v = r c / mean(r), algorithm 4 of the paper.
         rows = rows / rows.mean(-1, keepdim=True)
         return grad * rows.rsqrt()[..., None] * columns.rsqrt()[..., None, :]
 

@@ -9,12 +9,12 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """`optax.adamw` is exactly the rule of README.md."""
+    """`optax.adamw`, which is exactly the rule of README.md."""
     return optax.adamw(
         schedules.cosine(hyperparameters, step_hint, jnp),
         b1=1 - hyperparameters.one_minus_beta1,
         b2=hyperparameters.beta2,
-        eps=1e-8,
+        eps=1e-8,  # optax's default, written out because LAMB's differs
         weight_decay=hyperparameters.weight_decay,
     )
 

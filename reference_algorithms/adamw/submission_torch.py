@@ -10,7 +10,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """`torch.optim.AdamW` is exactly the rule of README.md."""
+    """`torch.optim.AdamW`, which is exactly the rule of README.md, and the schedule of its learning rate."""
     # The fused kernel is 3 to 6 times faster than foreach, on CPU too.
     optimizer = torch.optim.AdamW(params, **adam_arguments(hyperparameters), fused=True)
     return optimizer, schedules.cosine(hyperparameters, step_hint)

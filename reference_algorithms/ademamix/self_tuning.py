@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-# Our choice: moments, rate and clipping of the public self-tuning entry of AlgoPerf 0.6, and a weight of the slow
+# Our choice: decays, learning rate and clipping of the public self-tuning entry of AlgoPerf 0.6, and a weight of
+# the slow
 # average (alpha) that is reached within the run. The entry's 8 is reached after 500,000 updates, which no workload
 # makes. No dropout_rate: the workload's default applies.
 SELF_TUNING_POINT = SimpleNamespace(

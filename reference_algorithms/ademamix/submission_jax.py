@@ -10,7 +10,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """`optax.contrib.ademamix` is exactly the rule of README.md; the slow average has schedules of its own."""
+    """`optax.contrib.ademamix`, which is exactly the rule of README.md, with the schedules of the slow average."""
     slow = SlowAverage.of(hyperparameters, step_hint)
     return optax.contrib.ademamix(
         schedules.cosine(hyperparameters, step_hint, jnp),

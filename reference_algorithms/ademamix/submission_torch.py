@@ -13,7 +13,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """AdEMAMix, whose slow average has schedules of its own, and the schedule of its rate."""
+    """AdEMAMix with the schedules of its slow average, and the schedule of its learning rate."""
     slow = SlowAverage.of(hyperparameters, step_hint)
     optimizer = AdEMAMix(params, slow=slow, **adam_arguments(hyperparameters))
     return optimizer, schedules.cosine(hyperparameters, step_hint)
@@ -33,14 +33,14 @@ class AdEMAMix(ForeachOptimizer):
 
     def __init__(self, params: Params, lr: float, slow: SlowAverage, **defaults: Any):
         super().__init__(params, lr, **defaults)
-        self._slow = slow  # Not in a group: constants are no part of a checkpoint.
+        self._slow = slow  # Not in a group, because groups are saved in checkpoints and this is a constant.
 
     def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second, slow = buffers
         step = group["num_updates"] - 1
         torch._foreach_lerp_(slow, grads, 1 - self._slow.beta3(step))
-        # AdamW's kernel makes β1 x + (1 - β1) g of what it is given as first moment x, and divides by 1 - β1^t. With
-        # this x that is the whole numerator, slow average included.
+        # AdamW's kernel replaces its first moment x by β1 x + (1 - β1) g and divides that by 1 - β1^t. With
+        # x = m1 + alpha (1 - β1^t) / β1 m2 the result is the whole numerator, m̂1 + alpha m2.
         beta1 = group["betas"][0]
         scale = self._slow.alpha(step) * (1 - beta1 ** group["num_updates"]) / beta1
         combined = torch._foreach_add(first, slow, alpha=scale)

@@ -1,4 +1,4 @@
-"""When `data_selection` chooses, from what, and how strongly it prefers large losses: the same in both frameworks."""
+"""When and from which batches `data_selection` chooses examples, the same in both frameworks."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,26 +6,26 @@ from algoperf import spec
 from algoperf.data.batch import arrays
 
 POOL_BATCHES = 2
-"""Batches of the queue from which one is put together."""
+"""Number of batches of the queue from which one batch is chosen."""
 EVERY_STEPS = 2
-"""Selecting costs a forward pass over the pool, so it is done for every so many updates only."""
+"""Examples are chosen at every so many updates only, because choosing costs a forward pass over the pool."""
 EXPONENT = 1.0
-"""Odds of an example are its rank in the pool to this power: 0 is uniform."""
+"""The odds of an example are its loss rank in the pool to this power; 0 is uniform."""
 
 Choose = Callable[
     [spec.Workload, spec.ParameterContainer, spec.ModelAuxiliaryState, list[spec.Batch], spec.RandomState],
     spec.Batch,
 ]
-"""Makes one batch of a pool of batches, with the current parameters and model state."""
+"""Chooses one batch from a list of batches, with the current parameters and model state."""
 
 
 def has_rows(batch: spec.Batch) -> bool:
-    """Whether each array has one row per example; graphs, for example, lie one behind the other."""
+    """Whether every array has one row per example. Graph batches, for example, have concatenated nodes."""
     return len({len(array) for array in arrays(batch)}) == 1
 
 
 def selecting(choose: Choose) -> spec.DataSelectionFn:
-    """The `data_selection` that lets `choose` make one batch of several, now and then."""
+    """A `data_selection` that calls `choose` at every `EVERY_STEPS`-th update."""
 
     def data_selection(
         workload: spec.Workload,
@@ -37,11 +37,13 @@ def selecting(choose: Choose) -> spec.DataSelectionFn:
         global_step: int,
         rng: spec.RandomState,
     ) -> spec.Batch:
-        """A batch of examples drawn from a pool, those with a large loss more often; else the next batch."""
+        """The next batch, or one drawn from a pool in which examples with a large loss are more likely."""
         del optimizer_state, hyperparameters
         first = next(input_queue)
         if global_step % EVERY_STEPS or not has_rows(first):
             return first
+        # Drawing more batches than are used is allowed (R3.10), and so is a forward pass for it, on the clock
+        # (R3.14).
         pool = [first, *(next(input_queue) for _ in range(POOL_BATCHES - 1))]
         return choose(workload, current_param_container, model_state, pool, rng)
 

@@ -11,7 +11,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """w <- w - η (mask * m̂ / (√v̂ + ε) + λ w), where the schedule of η takes `step_hint` updates."""
+    """w <- w - η (mask · m̂ / (√v̂ + ε) + λ w), where η follows a schedule over `step_hint` updates."""
     schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     nadam = scale_by_nadam(beta1=1 - hyperparameters.one_minus_beta1, beta2=hyperparameters.beta2)
     return optax.chain(
@@ -22,13 +22,15 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> opt
 
 
 def cautious(transformation: optax.GradientTransformation) -> optax.GradientTransformation:
-    """Leaves out what would move against the current gradient, and scales the rest of a tensor up in turn.
+    """Masks elements whose step has the wrong sign for the current gradient, and scales up the rest of the tensor.
 
     Source: Liang et al. 2024, https://arxiv.org/abs/2411.16085.
     """
 
     def masked(update: jax.Array, grad: jax.Array) -> jax.Array:
         mask = (update * grad > 0).astype(update.dtype)
+        # Divided by the share of kept elements, so that the mean step size stays; the floor is that of the
+        # authors' code.
         return update * (mask / jnp.maximum(mask.mean(), 1e-3))
 
     def update(

@@ -10,13 +10,13 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """Cautious NadamW and the schedule of its rate over `step_hint` updates."""
+    """Cautious NadamW, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = CautiousNadamW(params, **adam_arguments(hyperparameters))
     return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class CautiousNadamW(ForeachOptimizer):
-    r"""NadamW that leaves out what would move against the current gradient.
+    r"""NadamW that masks elements whose step has the wrong sign for the current gradient.
 
     .. math::
         \phi_t &= 1[\hat m_t g_t > 0] \\
@@ -32,12 +32,13 @@ class CautiousNadamW(ForeachOptimizer):
     def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first, second = buffers
         torch._foreach_lerp_(first, grads, 1 - group["betas"][0])
-        look_ahead = [moment.clone() for moment in first]  # Updated once more, and not kept.
+        look_ahead = [moment.clone() for moment in first]  # Nesterov's second update, not stored.
         steps = foreach_optimizer.adam_directions(group, grads, look_ahead, second)
         # Positive where the step and the gradient agree; sign and clamp make it 1 there and 0 elsewhere.
         masks = torch._foreach_mul(steps, grads)
         torch._foreach_sign_(masks)
         torch._foreach_clamp_min_(masks, 0.0)
+        # One tensor of all shares: dividing them is then one operation, and nothing is read by the host.
         shares = torch.stack([mask.mean() for mask in masks]).clamp_min(1e-3)
         torch._foreach_mul_(steps, masks)
         torch._foreach_mul_(steps, list((-group["lr"] / shares).unbind()))

@@ -15,13 +15,13 @@ def init_optimizer_state(
     hyperparameters: spec.Hyperparameters,
     rng: spec.RandomState,
 ) -> spec.OptimizerState:
-    """NadamW's state and the batch of the last update, which is saved in checkpoints with it."""
+    """NadamW's state, and the batch of the last update."""
     arrays, static = nadamw.init_optimizer_state(workload, model_params, model_state, hyperparameters, rng)
     return (arrays, None), static
 
 
 def last_batch(optimizer_state: spec.OptimizerState) -> spec.Batch:
-    """What `update_params` remembered."""
+    """The batch that `update_params` stored."""
     (_, batch), _ = optimizer_state
     return batch
 
@@ -34,6 +34,7 @@ def update_params(
     (arrays, static), params, model_state = nadamw.update_params(
         batch=batch, optimizer_state=(arrays, static), **others
     )
+    # In the optimizer state, because only that is saved: a resumed run may have to repeat the batch.
     return ((arrays, batch), static), params, model_state
 
 

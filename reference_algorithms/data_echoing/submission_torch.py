@@ -9,15 +9,16 @@ from reference_algorithms.shared import batch_sizes
 
 
 def last_batch(optimizer_state: spec.OptimizerState) -> spec.Batch:
-    """What `update_params` remembered."""
+    """The batch that `update_params` stored."""
     return optimizer_state["last_batch"]
 
 
 def update_params(
     *, batch: spec.Batch, optimizer_state: spec.OptimizerState, **others: Any
 ) -> spec.UpdateReturn:
-    """One update of NadamW; remembers its batch, which is saved in checkpoints with the optimizer's state."""
+    """One update of NadamW; stores its batch."""
     returned = nadamw.update_params(batch=batch, optimizer_state=optimizer_state, **others)
+    # In the optimizer state, because only that is saved: a resumed run may have to repeat the batch.
     optimizer_state["last_batch"] = batch
     return returned
 

@@ -9,7 +9,7 @@ SELF_TUNING_POINT = SimpleNamespace(**vars(NADAMW), average_factor=0.02)
 
 
 def weight_of_newest(global_step: int, average_factor: float, step_hint: int) -> float:
-    """The weight of the newest weights in the average: of all so far at first, then of `average_factor` of the run.
+    """Weight of the newest parameters: first a plain mean of all, later an average over `average_factor` of the run.
 
     >>> [round(weight_of_newest(step, 0.1, 100), 2) for step in (0, 1, 3, 9, 50)]
     [1.0, 0.5, 0.25, 0.1, 0.1]

@@ -16,12 +16,12 @@ Weights = tuple[spec.ParameterContainer, spec.ModelAuxiliaryState]
 
 
 class Arrays(NamedTuple):
-    """Weights and the running statistics that belong to them are averaged, and put aside, together."""
+    """Saved part of the optimizer state. Parameters are averaged and kept together with their running statistics."""
 
     optimizer: optax.OptState
     average: Weights
     training: Weights | None
-    """What to go on with after an evaluation; None between updates."""
+    """Parameters and statistics to continue training with after an evaluation; None between updates."""
 
 
 def init_optimizer_state(
@@ -37,6 +37,7 @@ def init_optimizer_state(
         hyperparameters = SELF_TUNING_POINT
     optimizer = make_optimizer(hyperparameters, workload.step_hint)
     arrays, static = training_jax.init_state(optimizer, model_params, hyperparameters)
+    # A copy, because the first update donates the parameters.
     copy = jax.tree.map(lambda leaf: leaf.copy(), (model_params, model_state))
     return Arrays(arrays, copy, None), (static, hyperparameters.average_factor)
 
@@ -62,6 +63,7 @@ def update_params(
         global_step=global_step,
         **others,
     )
+    # An array, not a Python number: a new number would compile `_moved` again.
     weight = np.float32(weight_of_newest(global_step, average_factor, workload.step_hint))
     average = _moved(arrays.average, (params, model_state), weight)
     return (Arrays(optimizer, average, None), (static, average_factor)), params, model_state
@@ -74,11 +76,12 @@ def prepare_for_eval(
     optimizer_state: spec.OptimizerState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """Hands out the average and keeps the training weights for the next update."""
+    """Returns the average for the evaluation and keeps the training parameters for the next update."""
     del others
     arrays, static = optimizer_state
+    # Already set if two evaluations follow each other without an update.
     arrays = arrays._replace(training=arrays.training or (current_param_container, model_state))
-    # A copy: the next update reuses the memory of the average.
+    # A copy, because the next update donates the average.
     params, model_state = jax.tree.map(lambda leaf: leaf.copy(), arrays.average)
     return (arrays, static), params, model_state
 

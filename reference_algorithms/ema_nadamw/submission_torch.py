@@ -11,7 +11,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, training_torch
 
 
 class Average:
-    """An average of a module's weights and running statistics, which can take their place for an evaluation."""
+    """An average of a module's parameters and running statistics, which can replace them for an evaluation."""
 
     def __init__(self, model: torch.nn.Module, average_factor: float):
         self.average_factor = average_factor
@@ -25,9 +25,11 @@ class Average:
 
     @torch.no_grad()
     def use(self, model: torch.nn.Module, is_average: bool) -> None:
-        """Puts the average into the module, or the training weights back."""
+        """Puts the average into the module, or the training parameters back."""
         if is_average != self._is_swapped:
             inside = averaged_tensors(model)
+            # The two exchange their values in place: DDP and the optimizer hold references to the module's
+            # tensors.
             outside = [tensor.clone() for tensor in self._tensors]
             torch._foreach_copy_(self._tensors, inside)
             torch._foreach_copy_(inside, outside)
@@ -42,8 +44,9 @@ class Average:
 
 
 def averaged_tensors(model: torch.nn.Module) -> list[torch.Tensor]:
-    """Parameters and the buffers of floating-point numbers, in the order of the module."""
+    """Parameters and floating-point buffers (running statistics), in the order of the module."""
     buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    # Integer buffers, such as counts of batches, cannot be averaged.
     return [param.data for param in model.parameters()] + buffers
 
 
@@ -71,6 +74,8 @@ def update_params(
 ) -> spec.UpdateReturn:
     """One update of the training weights and of their average."""
     average = optimizer_state["average"]
+    # First put the training weights back: an evaluation since the last update may have left the average in
+    # the module.
     average.use(current_param_container, is_average=False)
     returned = training_torch.update_params(
         workload=workload,
@@ -91,7 +96,7 @@ def prepare_for_eval(
     optimizer_state: spec.OptimizerState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """Hands out the average and keeps the training weights for the next update."""
+    """Puts the average into the module for the evaluation; the next update puts the training parameters back."""
     del others
     optimizer_state["average"].use(current_param_container, is_average=True)
     return optimizer_state, current_param_container, model_state

@@ -9,7 +9,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """Coupled weight decay, then `optax.sgd`, whose learning rate multiplies after the accumulation."""
+    """Coupled weight decay (L2), then `optax.sgd`, which applies the learning rate after the momentum."""
     schedule = schedules.linear(hyperparameters, step_hint, jnp)
     return optax.chain(
         optax.add_decayed_weights(hyperparameters.weight_decay),

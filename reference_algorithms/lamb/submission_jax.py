@@ -9,12 +9,12 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """`optax.lamb` is exactly the rule of README.md."""
+    """`optax.lamb`, which is exactly the rule of README.md."""
     return optax.lamb(
         schedules.cosine(hyperparameters, step_hint, jnp),
         b1=1 - hyperparameters.one_minus_beta1,
         b2=hyperparameters.beta2,
-        eps=1e-8,  # optax has 1e-6
+        eps=1e-8,  # optax's default is 1e-6; 1e-8 is what the other Adam rules here use
         weight_decay=hyperparameters.weight_decay,
     )
 

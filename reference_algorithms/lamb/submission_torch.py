@@ -10,13 +10,13 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """LAMB and the schedule of its rate over `step_hint` updates."""
+    """LAMB, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = Lamb(params, **adam_arguments(hyperparameters))
     return optimizer, schedules.cosine(hyperparameters, step_hint)
 
 
 class Lamb(ForeachOptimizer):
-    r"""AdamW whose step has, in every tensor, the length of the tensor.
+    r"""AdamW whose step is scaled, tensor by tensor, to the norm of the tensor.
 
     .. math::
         u_t &= \hat m_t / (\sqrt{\hat v_t} + \epsilon) + \lambda w_{t-1} \\
@@ -31,7 +31,7 @@ class Lamb(ForeachOptimizer):
         first, second = buffers
         steps = foreach_optimizer.adam_directions(group, grads, first, second)
         torch._foreach_add_(steps, params, alpha=group["weight_decay"])
-        # All norms together: (tensors,) vectors, no value of which the host has to know.
+        # (tensors,) vectors on the device: the host never reads a norm, which would wait for the device.
         lengths = torch.stack(torch._foreach_norm(params))
         step_lengths = torch.stack(torch._foreach_norm(steps))
         is_usual = (lengths > 0) & (step_lengths > 0)

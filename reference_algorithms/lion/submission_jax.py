@@ -9,7 +9,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """`optax.lion` is exactly the rule of README.md."""
+    """`optax.lion`, which is exactly the rule of README.md."""
     return optax.lion(
         schedules.cosine(hyperparameters, step_hint, jnp),
         b1=1 - hyperparameters.one_minus_beta1,

@@ -10,7 +10,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """Lion and the schedule of its rate over `step_hint` updates."""
+    """Lion, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = Lion(
         params,
         lr=hyperparameters.learning_rate,
@@ -21,7 +21,7 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params
 
 
 class Lion(ForeachOptimizer):
-    r"""Every weight moves by the learning rate, in the direction of a sign.
+    r"""Moves every weight by the learning rate, in the direction of a sign.
 
     .. math::
         w_t &= w_{t-1} - \eta ( \text{sign}(\beta_1 m_{t-1} + (1 - \beta_1) g_t) + \lambda w_{t-1} ) \\

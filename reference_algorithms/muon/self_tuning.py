@@ -15,10 +15,11 @@ SELF_TUNING_POINT = SimpleNamespace(
     warmup_factor=NADAMW.warmup_factor,
 )
 
-# Jordan's polynomial, a x + b x³ + c x⁵ of every singular value x: its slope at 0 is as steep as it can be, so that
-# small ones grow fast. In return they end between about 0.7 and 1.2 instead of at 1, which does no harm.
+# Jordan's polynomial a x + b x³ + c x⁵, applied to every singular value x. It is as steep as possible at 0, so that
+# small values grow fast; as a result they end between about 0.7 and 1.2 instead of at 1, which does no harm.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+# As in Jordan's code.
 NUM_ITERATIONS = 5
 RMS_OF_ADAM = 0.2
-"""Root mean square of a typical step of Adam; an orthogonal matrix of m rows and n columns has 1 / sqrt(max(m, n))."""
-EPSILON = 1e-7
+"""Typical root mean square of Adam's steps (Liu et al. 2025); an orthogonal (m, n) matrix has 1 / sqrt(max(m, n))."""
+EPSILON = 1e-7  # Added to norms, as in Jordan's code: a gradient of zeros then gives zeros.

@@ -20,7 +20,7 @@ from reference_algorithms.shared.parameter_types import MATRIX_TYPES, PER_HEAD
 
 
 def labels_of(workload: spec.Workload, params: spec.ParameterContainer) -> dict[str, Any]:
-    """`label` of every parameter, in a tree like theirs; the whole output layer follows Adam."""
+    """`label` of every parameter, in a tree of the same structure; the output layer uses Adam's rule."""
     return {
         key: jax.tree.map(lambda *leaf: "adam", tree)
         if workload.is_output_params(key)
@@ -30,17 +30,18 @@ def labels_of(workload: spec.Workload, params: spec.ParameterContainer) -> dict[
 
 
 def label(param: jax.Array, param_type: spec.ParameterType) -> str:
-    """Which rule a parameter follows: 'adam', or Muon with the axis at which a matrix's columns begin."""
+    """The rule of a parameter: 'adam', or Muon with the axis at which the columns of its matrix begin."""
     if param.ndim < 2 or param_type not in MATRIX_TYPES:
         return "adam"
-    # Columns of a kernel are what one output sees: in JAX all kernels but those of `PER_HEAD` end with the output.
+    # Columns are outputs. In JAX the output is the last axis of all kernels, except for (model, heads, head) of
+    # `PER_HEAD`.
     return "from first axis" if param_type in PER_HEAD else "from last axis"
 
 
 def make_optimizer(
     hyperparameters: spec.Hyperparameters, step_hint: int, labels: dict[str, Any]
 ) -> optax.GradientTransformation:
-    """Orthogonalised momentum or Adam's step, then decay and rate, which both share."""
+    """Orthogonalised momentum or Adam's step, then weight decay and learning rate, the same for both."""
     schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     momentum = 1 - hyperparameters.one_minus_momentum
     rules = {
@@ -56,7 +57,7 @@ def make_optimizer(
 
 
 def scale_by_muon(momentum: float, columns_from: int) -> optax.GradientTransformation:
-    """Nesterov momentum, made orthogonal, at the size of Adam's steps; axes from `columns_from` on are columns."""
+    """Orthogonalised Nesterov momentum with the size of Adam's steps; axes from `columns_from` on are columns."""
 
     def init(params: optax.Params) -> optax.Params:
         return optax.tree.zeros_like(params)
@@ -78,7 +79,8 @@ def scale_by_muon(momentum: float, columns_from: int) -> optax.GradientTransform
 
 
 def orthogonalised(matrices: list[jax.Array]) -> list[jax.Array]:
-    """About U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side); matrices of one shape go together."""
+    """Approximately U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side)."""
+    # Matrices of equal shape, also after a transposition, are stacked into one batched product.
     by_shape: dict[tuple[int, int], list[int]] = {}
     for index, matrix in enumerate(matrices):
         by_shape.setdefault((min(matrix.shape), max(matrix.shape)), []).append(index)
@@ -92,8 +94,9 @@ def orthogonalised(matrices: list[jax.Array]) -> list[jax.Array]:
 
 
 def newton_schulz(wide: jax.Array) -> jax.Array:
-    """Singular values of (matrices, m, n), m <= n, moved near 1 by a polynomial that needs products only."""
+    """Moves the singular values of (matrices, m, n), m <= n, close to 1, by a polynomial that needs only products."""
     a, b, c = NEWTON_SCHULZ
+    # The Frobenius norm bounds the largest singular value, and the iteration needs values of at most 1.
     x = wide / (jnp.linalg.norm(wide, axis=(1, 2), keepdims=True) + EPSILON)
     for _ in range(NUM_ITERATIONS):
         gram = x @ x.swapaxes(1, 2)

@@ -23,11 +23,11 @@ Groups = list[Group]
 
 
 def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
-    """Groups of parameters by how they are matrices; the group with `num_matrices` 0 is Adam's."""
+    """Groups of parameters with the same matrix layout; the group with `num_matrices` 0 uses Adam's rule."""
     groups: dict[tuple[int, bool], list[torch.nn.Parameter]] = {}
     types = workload.model_params_types
     layouts = layouts_of(model, types)
-    # Wrappers put prefixes before names, but keep the order.
+    # Matched by order, because wrappers such as DDP put prefixes before the names.
     for (name, param_type), param, layout in zip(types.items(), model.parameters(), layouts, strict=True):
         is_matrix = param.ndim > 1 and param_type in MATRIX_TYPES and not workload.is_output_params(name)
         # Kernels of transposed convolutions are (in, out, *space), all others begin with the output.
@@ -40,7 +40,7 @@ def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups: Groups) -> Scheduled:
-    """Muon for the groups of `groups_of`, and the schedule of the rate that they share."""
+    """Muon for the groups of `groups_of`, and the schedule of its learning rate."""
     optimizer = Muon(
         groups, momentum=1 - hyperparameters.one_minus_momentum, **adam_arguments(hyperparameters)
     )
@@ -48,7 +48,7 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups
 
 
 class Muon(ForeachOptimizer):
-    """Momentum made orthogonal; in the group with `num_matrices` 0, AdamW. README.md has the formulas."""
+    """Orthogonalised momentum; AdamW for the group with `num_matrices` 0. README.md has the formulas."""
 
     def buffers_of(self, group: Group) -> tuple[str, ...]:
         return ("exp_avg",) if group["num_matrices"] else ("exp_avg", "exp_avg_sq")
@@ -70,11 +70,12 @@ class Muon(ForeachOptimizer):
 
 
 def orthogonalised(tensors: Tensors, num_matrices: int) -> Tensors:
-    """About U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side); matrices of one shape go together.
+    """Approximately U Vᵀ of each matrix U S Vᵀ, times RMS_OF_ADAM · √(longer side).
 
-    Rows are the first axis, in `num_matrices` equal parts; columns all others.
+    Each tensor holds `num_matrices` matrices along its first axis (rows); all other axes are columns.
     """
     stacks = [tensor.reshape(num_matrices, tensor.shape[0] // num_matrices, -1) for tensor in tensors]
+    # Matrices of equal shape, also after a transposition, are stacked into one batched product.
     by_shape: dict[tuple[int, int], list[int]] = {}
     for index, stack in enumerate(stacks):
         by_shape.setdefault((min(stack.shape[1:]), max(stack.shape[1:])), []).append(index)
@@ -89,8 +90,9 @@ def orthogonalised(tensors: Tensors, num_matrices: int) -> Tensors:
 
 
 def newton_schulz(wide: torch.Tensor) -> torch.Tensor:
-    """Singular values of (matrices, m, n), m <= n, moved near 1 by a polynomial that needs products only."""
+    """Moves the singular values of (matrices, m, n), m <= n, close to 1, by a polynomial that needs only products."""
     a, b, c = NEWTON_SCHULZ
+    # The Frobenius norm bounds the largest singular value, and the iteration needs values of at most 1.
     x = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + EPSILON)
     for _ in range(NUM_ITERATIONS):
         gram = x @ x.mT

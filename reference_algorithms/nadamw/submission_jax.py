@@ -10,7 +10,7 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """w <- w - η (m̂ / (√v̂ + ε) + λ w), where the schedule of η takes `step_hint` updates."""
+    """w <- w - η (m̂ / (√v̂ + ε) + λ w), where η follows a schedule over `step_hint` updates."""
     schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     return optax.chain(
         scale_by_nadam(beta1=1 - hyperparameters.one_minus_beta1, beta2=hyperparameters.beta2),

@@ -16,7 +16,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """NadamW and the schedule of its rate over `step_hint` updates."""
+    """NadamW, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = NadamW(params, **adam_arguments(hyperparameters))
     return optimizer, schedules.cosine(hyperparameters, step_hint)
 
@@ -39,8 +39,8 @@ class NadamW(ForeachOptimizer):
 
     def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
         first_moments, second_moments = buffers
-        # AdamW's kernel applies the moment update to what it is given as first moment. It gets a copy of
-        # the moment that was updated already, so the update happens a second time, on the copy alone.
+        # AdamW's kernel updates the first moment that it gets. It gets a copy of the already updated moment, so the
+        # copy is updated twice, which is Nesterov's look-ahead, and the stored moment once.
         torch._foreach_lerp_(first_moments, grads, 1 - group["betas"][0])
         look_ahead = [moment.clone() for moment in first_moments]
         adamw_kernel(group, params, grads, look_ahead, second_moments)

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 
 # Our choice (AlgoPerf has no self-tuning Nesterov): the textbook pair 0.1 and 0.9, which lies inside the
-# search space; every other value is the one of the space with fixed beta1, or its stronger end. No
-# dropout_rate: the workload's default applies.
+# search space; the other values are those of the search space with fixed beta1, where it has a range the
+# upper end. No dropout_rate: the workload's default applies.
 SELF_TUNING_POINT = SimpleNamespace(
     learning_rate=0.1,
     one_minus_beta1=0.1,

@@ -9,7 +9,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """`torch.optim.SGD` is exactly the rule of README.md."""
+    """`torch.optim.SGD`, which is exactly the rule of README.md, and the schedule of its learning rate."""
     optimizer = torch.optim.SGD(
         params,
         lr=hyperparameters.learning_rate,

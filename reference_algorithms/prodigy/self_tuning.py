@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from reference_algorithms.nadamw.self_tuning import SELF_TUNING_POINT as NADAMW
 
-# The factor 1 and the moments of its authors; decay and warm-up are those of NadamW's self-tuning point. No
+# The factor 1 and the decays β1, β2 of its authors; weight decay and warm-up of NadamW's self-tuning point. No
 # dropout_rate: the workload's default applies.
 SELF_TUNING_POINT = SimpleNamespace(
     learning_rate=1.0,

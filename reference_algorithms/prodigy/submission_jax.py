@@ -9,14 +9,14 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """`optax.contrib.prodigy` is exactly the rule of README.md."""
+    """`optax.contrib.prodigy`, which is exactly the rule of README.md."""
     return optax.contrib.prodigy(
         schedules.cosine(hyperparameters, step_hint, jnp),
         betas=(1 - hyperparameters.one_minus_beta1, hyperparameters.beta2),
         eps=EPSILON,
         estim_lr0=hyperparameters.first_estimate,
         weight_decay=hyperparameters.weight_decay,
-        safeguard_warmup=True,  # the sum of gradients does not shrink with the warm-up
+        safeguard_warmup=True,  # keeps the warm-up's small factors out of the sum of gradients
     )
 
 

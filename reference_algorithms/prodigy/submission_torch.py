@@ -10,7 +10,7 @@ from reference_algorithms.shared.training_torch import Params, Scheduled
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """Prodigy and the schedule of its factor over `step_hint` updates."""
+    """Prodigy, and the schedule of its factor over `step_hint` updates."""
     optimizer = Prodigy(
         params,
         lr=hyperparameters.learning_rate,
@@ -22,7 +22,7 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params
 
 
 class Prodigy(ForeachOptimizer):
-    """Adam's steps times an estimate `d` of the distance to a solution; README.md has the formulas.
+    """Adam's steps, scaled by an estimate `d` of the distance to a solution; README.md has the formulas.
 
     Source: Mishchenko and Defazio 2023, https://arxiv.org/abs/2306.06101.
     """
@@ -41,7 +41,7 @@ class Prodigy(ForeachOptimizer):
         estimate = group["estimate"]
         rate = estimate * (group["lr"] * (1 - beta2**num_updates) ** 0.5 / (1 - beta1**num_updates))
 
-        # Everything stays on the device, the estimate included.
+        # All numbers, the estimate included, stay on the device, so no step waits for it.
         travelled = torch._foreach_sub([self.state[param]["initial"] for param in params], params)
         torch._foreach_mul_(travelled, grads)
         along = torch.stack([product.sum() for product in travelled]).sum()
@@ -53,10 +53,12 @@ class Prodigy(ForeachOptimizer):
         torch._foreach_add_(sums, torch._foreach_mul(scaled, estimate / group["first_estimate"]))
         group["numerator"] = beta3 * group["numerator"] + (estimate / group["first_estimate"]) * rate * along
         denominator = torch.stack(torch._foreach_norm(sums, 1)).sum()
+        # The estimate only grows: each one is a lower bound of the distance to a solution.
         group["estimate"] = torch.maximum(estimate, group["numerator"] / denominator)
 
         denominators = torch._foreach_sqrt(second)
         torch._foreach_add_(denominators, group["estimate"] * EPSILON)
+        # Steps use the estimate from before this update for the rate, and the new one for ε, as optax does.
         torch._foreach_mul_(params, 1 - rate * group["weight_decay"])
         torch._foreach_sub_(params, torch._foreach_mul(torch._foreach_div(first, denominators), rate))
 

@@ -12,9 +12,9 @@ from reference_algorithms.shared.training_jax import Gradient, LossAndState, Mea
 
 
 def sharpness_aware_gradient(rho: float) -> Gradient:
-    """The gradient at the point that lies `rho` up the gradient, on the same batch, with the same dropout masks.
+    """The gradient at w + rho · g / |g|, where g is the gradient at w; same batch, same dropout masks.
 
-    The first pass moves the running statistics of batch norm, the second one does not.
+    Only the first pass moves the running statistics of batch norm, since only its activations are those of w.
     Source: Foret et al. 2020, https://arxiv.org/abs/2010.01412.
     """
 
@@ -23,6 +23,7 @@ def sharpness_aware_gradient(rho: float) -> Gradient:
     ) -> tuple[LossAndState, spec.ParameterContainer]:
         result, grads = training_jax.plain_gradient(mean_loss, params)
         norm = optax.tree.norm(grads)
+        # A gradient of zeros gives no direction; without this the division would give NaN.
         scale = jnp.where(norm > 0, rho / norm, 0.0)
         uphill = jax.tree.map(lambda param, grad: param + scale * grad, params, grads)
 

@@ -10,15 +10,15 @@ from reference_algorithms.shared.training_torch import Gradient, LossAndState, M
 
 
 def sharpness_aware_gradient(rho: float) -> Gradient:
-    """The gradient at the point that lies `rho` up the gradient, on the same batch, with the same dropout masks.
+    """The gradient at w + rho · g / |g|, where g is the gradient at w; same batch, same dropout masks.
 
-    The first pass moves the running statistics of batch norm, the second one does not.
+    Only the first pass moves the running statistics of batch norm, since only its activations are those of w.
     Source: Foret et al. 2020, https://arxiv.org/abs/2010.01412.
     """
 
     def gradient(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
         device = next(model.parameters()).device
-        # Random numbers of the first pass are drawn again in the second.
+        # Restores the generators after the first pass, so that the second one draws the same dropout masks.
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             loss, model_state = training_torch.plain_gradient(mean_loss, model)
         pairs = [(param, param.grad) for param in model.parameters() if param.grad is not None]
@@ -27,6 +27,7 @@ def sharpness_aware_gradient(rho: float) -> Gradient:
             grads = [grad for _, grad in pairs]
             norm = torch.nn.utils.get_total_norm(grads)
             scale = torch.where(norm > 0, rho / norm, 0.0)
+            # Copies, because adding and subtracting the step would not restore the weights exactly.
             originals = [param.clone() for param in params]
             torch._foreach_add_(params, list(torch._foreach_mul(grads, scale)))
         model.zero_grad(set_to_none=True)

@@ -14,5 +14,5 @@ SELF_TUNING_POINT = SimpleNamespace(
 )
 
 STATISTICS_EVERY_STEPS = 3
-"""Running statistics of batch norm are taken at the average, which costs a forward pass: not in every update."""
+"""Statistics of batch norm are taken at x in an extra forward pass, which is too expensive for every update."""
 EPSILON = 1e-8

@@ -23,7 +23,7 @@ class ScheduleFreeState(NamedTuple):
     count: jax.Array  # type: ignore[assignment]  # as in optax, though it hides tuple.count
     weight_sum: jax.Array
     x: optax.Params
-    """The average, which evaluations see."""
+    """The average of z, used for evaluations."""
     z: optax.Params
     v: optax.Params
 
@@ -43,12 +43,12 @@ def init_optimizer_state(
     arrays, static = training_jax.init_state(
         optimizer, model_params, hyperparameters, gradient_with_frozen_statistics
     )
-    # Between evaluations the parameters are y, at the start all three are the same.
+    # Between evaluations the parameters are y. At the start x = y = z.
     return (arrays, False), (static, 1 - hyperparameters.one_minus_beta1)
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> optax.GradientTransformation:
-    """Gradients at y -> steps from y to the next y; x and z are part of the state."""
+    """Maps gradients at y to steps from y to the next y; x and z are part of the state."""
     rate, weight_decay = hyperparameters.learning_rate, hyperparameters.weight_decay
     beta1, beta2 = 1 - hyperparameters.one_minus_beta1, hyperparameters.beta2
     warmup_steps = max(int(hyperparameters.warmup_factor * step_hint), 1)
@@ -64,6 +64,8 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> opt
         count = state.count + 1
         eta = rate * jnp.minimum(1.0, count / warmup_steps)
         alpha = eta * jnp.sqrt(1 - beta2**count)
+        # x averages z with weights η², so that iterates of the warm-up count little (algorithm 1 of the
+        # paper).
         weight_sum = state.weight_sum + eta**2
         share = eta**2 / weight_sum
         v = optax.tree.update_moment(grads, state.v, beta2, 2)
@@ -80,14 +82,14 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> opt
 
 
 def between(x: optax.Params, z: optax.Params, beta1: float) -> optax.Params:
-    """y, where gradients are taken."""
+    """y = β1 x + (1 - β1) z, the point at which gradients are taken."""
     return jax.tree.map(lambda x, z: beta1 * x + (1 - beta1) * z, x, z)
 
 
 def gradient_with_frozen_statistics(
     mean_loss: MeanLoss, params: spec.ParameterContainer
 ) -> tuple[LossAndState, spec.ParameterContainer]:
-    """The gradient at y, which leaves running statistics alone."""
+    """The gradient at y, without moving the running statistics of batch norm, which belong to x."""
     return training_jax.plain_gradient(functools.partial(mean_loss, update_batch_norm=False), params)
 
 
@@ -102,7 +104,7 @@ def update_params(
     rng: spec.RandomState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """One update; now and then also a forward pass at x, for the running statistics of batch norm."""
+    """One update; at every `STATISTICS_EVERY_STEPS`-th also a forward pass at x, for the statistics of batch norm."""
     (arrays, is_average), (static, beta1) = optimizer_state
     if is_average:
         current_param_container = _between(arrays.x, arrays.z, beta1)
@@ -128,10 +130,10 @@ def prepare_for_eval(
     optimizer_state: spec.OptimizerState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """Hands out x; the next update makes y again, from x and z."""
+    """Returns x for the evaluation; the next update computes y again from x and z."""
     del current_param_container, others
     (arrays, _), static = optimizer_state
-    # A copy: the next update reuses the memory of x.
+    # A copy, because the next update donates x.
     return ((arrays, True), static), jax.tree.map(jnp.copy, arrays.x), model_state
 
 
@@ -147,7 +149,7 @@ def _statistics(
     model_state: spec.ModelAuxiliaryState,
     rng: spec.RandomState,
 ) -> spec.ModelAuxiliaryState:
-    """Running statistics, moved by the activations at `params`."""
+    """Running statistics after a forward pass with `params`."""
     return train_logits(workload, options, params, batch, model_state, rng)[1]
 
 

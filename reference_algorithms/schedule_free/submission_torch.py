@@ -35,6 +35,7 @@ class ScheduleFreeAdamW(ForeachOptimizer):
             for param in group["params"]:
                 start = param.detach()
                 zeros = torch.zeros_like(start)
+                # Set here, because `ForeachOptimizer` would start buffers as zeros.
                 self.state[param] = {"x": start.clone(), "z": start.clone(), "exp_avg_sq": zeros}
 
     def update(self, group: Group, params: Tensors, grads: Tensors, *buffers: Tensors) -> None:
@@ -43,8 +44,10 @@ class ScheduleFreeAdamW(ForeachOptimizer):
         eta = group["lr"] * min(1.0, num_updates / group["warmup_steps"])
         correction = math.sqrt(1 - beta2**num_updates)
         group["weight_sum"] += eta**2
+        # Weight decay acts at y, the point of the gradient, so it must come before `params` change.
         torch._foreach_add_(z, params, alpha=-eta * correction * group["weight_decay"])
-        # Without a first moment, and with its correction of √v, the kernel subtracts η · correction · g / (√v + ε).
+        # With β1 = 0 the kernel subtracts η g / (√v̂ + ε'). As √v̂ = √v / correction and ε' = ε / correction, that
+        # is η · correction · g / (√v + ε).
         constants = {"lr": eta, "beta1": 0.0, "eps": group["eps"] / correction, "weight_decay": 0.0}
         adamw_kernel(group, z, grads, grads, second, **constants)
         torch._foreach_lerp_(x, z, eta**2 / group["weight_sum"])
@@ -52,7 +55,7 @@ class ScheduleFreeAdamW(ForeachOptimizer):
 
     @torch.no_grad()
     def use(self, is_average: bool) -> None:
-        """Puts x, or y again, into the parameters."""
+        """Puts x into the parameters, or y back."""
         for group in self.param_groups:
             if group["is_average"] == is_average:
                 continue
@@ -70,14 +73,14 @@ class ScheduleFreeAdamW(ForeachOptimizer):
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, params: Params) -> Scheduled:
-    """The warm-up is part of the rule, so the rate that the step sets is constant."""
+    """The optimizer and a constant schedule, because the warm-up is part of the rule."""
     warmup_steps = max(int(hyperparameters.warmup_factor * step_hint), 1)
     optimizer = ScheduleFreeAdamW(params, **adam_arguments(hyperparameters), warmup_steps=warmup_steps)
     return optimizer, schedules.constant(hyperparameters)
 
 
 def gradient_with_frozen_statistics(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
-    """The gradient at y, which leaves running statistics alone."""
+    """The gradient at y, without moving the running statistics of batch norm, which belong to x."""
     return training_torch.plain_gradient(functools.partial(mean_loss, update_batch_norm=False), model)
 
 
@@ -92,7 +95,7 @@ def update_params(
     rng: spec.RandomState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """One update; now and then also a forward pass at x, for the running statistics of batch norm."""
+    """One update; at every `STATISTICS_EVERY_STEPS`-th also a forward pass at x, for the statistics of batch norm."""
     model, optimizer = current_param_container, optimizer_state["optimizer"]
     optimizer.use(is_average=False)
     returned = training_torch.update_params(
@@ -107,7 +110,7 @@ def update_params(
     )
     if global_step % STATISTICS_EVERY_STEPS == 0 and batch_norm_layers(model):
         optimizer.use(is_average=True)
-        with torch.no_grad():  # For the statistics alone, which move in the forward pass.
+        with torch.no_grad():  # Only the statistics are wanted; they move in the forward pass.
             train_logits(workload, optimizer_state["constants"].options, model, batch, model_state, rng)
         optimizer.use(is_average=False)
     return returned
@@ -120,7 +123,7 @@ def prepare_for_eval(
     optimizer_state: spec.OptimizerState,
     **others: Any,
 ) -> spec.UpdateReturn:
-    """Puts x into the model; the next update makes y again, from x and z."""
+    """Puts x into the model for the evaluation; the next update computes y again from x and z."""
     del others
     optimizer_state["optimizer"].use(is_average=True)
     return optimizer_state, current_param_container, model_state

@@ -11,19 +11,19 @@ Shape = tuple[int, ...]
 
 
 class Block(NamedTuple):
-    """A part of a merged tensor."""
+    """A block of a merged tensor: its shape, and its slices in the tensor."""
 
     shape: Shape
     place: tuple[slice, ...]
 
 
 def is_preconditioned(shape: Shape, settings: Settings) -> bool:
-    """A single number keeps only its sign under a norm, so it has no use for a preconditioner."""
+    """Whether a tensor has preconditioners: not with a very long axis, nor a single number, whose step is a sign."""
     return math.prod(shape) > 1 and max(shape) <= settings.largest_dimension
 
 
 def merged_shape(shape: Shape, settings: Settings) -> Shape:
-    """Neighbours multiplied from left to right while the product is small, without ones.
+    """The shape after merging neighbouring axes from left to right while their product is small, without sizes of 1.
 
     >>> merged_shape((3, 3, 64, 128), Settings(merge_up_to=4096))
     (576, 128)
@@ -37,6 +37,7 @@ def merged_shape(shape: Shape, settings: Settings) -> Shape:
     return tuple(size for size in merged if size > 1)
 
 
+# Cached: PyTorch asks for the blocks of every tensor at every update.
 @functools.cache
 def blocks_of(shape: Shape, settings: Settings) -> tuple[Block, ...]:
     """The blocks of a tensor that has been reshaped to its merged shape.

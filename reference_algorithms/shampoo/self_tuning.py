@@ -16,20 +16,20 @@ SELF_TUNING_POINT = SimpleNamespace(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is not tuned. Source: the configuration of the AlgoPerf paper, arXiv 2306.07179."""
+    """Constants that are not tuned. Source: the configuration of the AlgoPerf paper, arXiv 2306.07179."""
 
     block_size: int = 1024
     """Longest side of a block."""
     merge_up_to: int = 4096
-    """Neighbouring axes become one as long as it has no more entries than this."""
+    """Neighbouring axes are merged while the merged axis has at most this many entries."""
     largest_dimension: int = 2048
-    """Tensors with a longer axis follow the grafting rule alone."""
+    """Tensors with a longer axis use only the grafting rule."""
     root_interval: int = 20
-    """Updates from one computation of the inverse roots to the next."""
+    """Updates between two computations of the inverse roots."""
     start: int = 101
-    """Index, from 0, of the first update that goes in Shampoo's direction."""
+    """Index, from 0, of the first update in Shampoo's direction; before it the grafting rule is used."""
     matrix_epsilon: float = 1e-6
-    """Multiple of the identity in the first statistics; ridge under a root, relative to the largest eigenvalue."""
+    """Initial statistics are this times the identity; also the ridge of a root, relative to the largest eigenvalue."""
     diagonal_epsilon: float = 1e-8
     """Added to the root in the denominator of the grafting rule."""
 
@@ -41,16 +41,16 @@ SMALL_MODEL = 3_000_000
 
 
 def settings_for(num_parameters: int) -> Settings:
-    """The paper's; for models below `SMALL_MODEL` parameters, whose layers are a tenth as wide, `SMALL`.
+    """`PAPER`, or `SMALL` for models below `SMALL_MODEL` parameters, whose layers are about a tenth as wide.
 
-    Merging up to 4096 would make one axis of a whole layer there: 64 x 64 becomes 4 blocks of 1024, with 8192 times the
-    cost of decomposing two matrices of 64.
+    In small models merging up to 4096 would turn a whole layer into one axis: a 64 x 64 kernel would become 4 blocks
+    of 1024, and their decompositions would cost 8192 times those of two matrices of size 64.
     """
     return SMALL if num_parameters < SMALL_MODEL else PAPER
 
 
 SMALLEST_NORM = 1e-25
-"""Added to norms, and the least that a largest eigenvalue counts for."""
+"""Added to norms, and lower limit of the largest eigenvalue in the ridge."""
 
 
 def weight_of_new(beta2: float) -> float:

@@ -23,21 +23,21 @@ from reference_algorithms.shared import batch_sizes, input_queue, schedules, tra
 from reference_algorithms.shared.decompositions_jax import of_each
 from reference_algorithms.shared.parameter_types import PER_HEAD
 
-# GPUs would take inputs of 10 bits, coarser than the ridge under the roots.
+# By default GPUs multiply in TF32 with 10 bits of mantissa, which is coarser than the ridge of 1e-6.
 EXACT = jax.lax.Precision.HIGHEST
 
 Arrays = list[jax.Array]
 Stacks = list[tuple[jax.Array, ...]]
-"""For every shape of block, in the order of `Layout.places`, and for every axis: (blocks, side, side)."""
+"""For each shape of block (in the order of `Layout.places`), for each axis: (blocks, side, side)."""
 
 
 def tensor_shapes_of(workload: spec.Workload, params: spec.ParameterContainer) -> list[Shape]:
-    """`tensor_shapes` with the workload's types."""
+    """`tensor_shapes` with the types of the workload."""
     return tensor_shapes(params, workload.model_params_types)
 
 
 def tensor_shapes(params: spec.ParameterContainer, types: spec.ParameterTypeTree) -> list[Shape]:
-    """The shape in which each parameter is merged; per-head projections are (model, heads · head), as in PyTorch."""
+    """The shape of each parameter before merging; per-head projections as (model, heads · head), as in PyTorch."""
     described = zip(jax.tree.leaves(params), jax.tree.leaves(types), strict=True)
     return [
         (param.shape[0], param.size // param.shape[0])
@@ -53,9 +53,9 @@ def make_optimizer(
     shapes: list[Shape],
     settings: Settings | None = None,
 ) -> optax.GradientTransformation:
-    """The scheduled rate comes last, behind the momentum and the weight decay in it.
+    """Shampoo, then the scheduled learning rate, which multiplies momentum and weight decay alike.
 
-    Without `settings` those for the size of the model are taken.
+    `settings` are by default those for the size of the model.
     """
     if settings is None:
         settings = settings_for(sum(math.prod(shape) for shape in shapes))
@@ -77,7 +77,7 @@ class ShampooState(NamedTuple):
     squares: Arrays
     grafting_momentum: Arrays
     momentum: Arrays
-    """Of preconditioned tensors alone; for the others it would be the grafting momentum."""
+    """Only of preconditioned tensors; for the others it would equal the grafting momentum."""
     statistics: Stacks
     roots: Stacks
 
@@ -85,14 +85,14 @@ class ShampooState(NamedTuple):
 def scale_by_shampoo(
     beta1: float, beta2: float, weight_decay: float, shapes: list[Shape], settings: Settings = PAPER
 ) -> optax.GradientTransformation:
-    """Nesterov momentum of preconditioned gradients at the size of RMSprop's; README.md has the formulas.
+    """Nesterov momentum of preconditioned gradients, scaled to RMSprop's steps; README.md has the formulas.
 
     Args:
       beta1: decay of both momenta.
       beta2: decay of the statistics and of the squares.
       weight_decay: added to directions, before the momentum.
-      shapes: of the parameters' leaves, as they are to be merged.
-      settings: what is not tuned.
+      shapes: shapes of the parameters' leaves before merging; see `tensor_shapes`.
+      settings: constants that are not tuned.
 
     Sources: Gupta et al. 2018, https://arxiv.org/abs/1802.09568; Anil et al. 2020, https://arxiv.org/abs/2002.09018.
     """
@@ -119,6 +119,8 @@ def scale_by_shampoo(
         leaves, structure = jax.tree.flatten(grads)
         decays = [weight_decay * w for w in jax.tree.leaves(params)]
 
+        # Grafting: RMSprop of gradients of norm 1. Its norm, not its direction, is used once Shampoo has
+        # started.
         units = [g / (jnp.linalg.norm(g.ravel()) + SMALLEST_NORM) for g in leaves]
         squares = [beta2 * d + new_weight * u * u for d, u in zip(state.squares, units, strict=True)]
         graftings = [
@@ -133,6 +135,7 @@ def scale_by_shampoo(
             tuple(beta2 * old + new_weight * gram(stack, axis) for axis, old in enumerate(stacks))
             for stack, stacks in zip(gradients, state.statistics, strict=True)
         ]
+        # `cond`, not `where`: the decompositions must not run at every update.
         roots = jax.lax.cond(
             state.count % settings.root_interval == 0,
             lambda: updated_roots(statistics, state.roots, settings.matrix_epsilon),
@@ -147,6 +150,7 @@ def scale_by_shampoo(
             for i, x in zip(layout.preconditioned, preconditioned, strict=True)
         ]
         momentum = _averages(beta1, state.momentum, grafted)
+        # Until then both momenta are kept up to date, so that Shampoo's starts with history.
         has_started = state.count >= settings.start
         for i, u, m in zip(layout.preconditioned, grafted, momentum, strict=True):
             directions[i] = jnp.where(has_started, (1 - beta1) * u + beta1 * m, directions[i])
@@ -162,7 +166,7 @@ def _averages(beta: float, olds: Arrays, news: Arrays) -> Arrays:
 
 
 class Layout:
-    """Where the blocks of each shape lie: stacks of equal blocks keep the number of operations small."""
+    """Positions of the blocks of each shape. Blocks of one shape are stacked, to have few large operations."""
 
     def __init__(self, shapes: list[Shape], settings: Settings):
         self.preconditioned = [i for i, shape in enumerate(shapes) if is_preconditioned(shape, settings)]
@@ -173,12 +177,12 @@ class Layout:
                 self.places.setdefault(block.shape, []).append((i, block.place))
 
     def gather(self, leaves: Arrays) -> Arrays:
-        """For every shape, (blocks, *shape)."""
+        """The blocks of the leaves, for each shape as (blocks, *shape)."""
         tensors = {i: leaves[i].reshape(shape) for i, shape in self.merged.items()}
         return [jnp.stack([tensors[i][place] for i, place in places]) for places in self.places.values()]
 
     def scatter(self, stacks: Arrays, leaves: Arrays) -> Arrays:
-        """What `gather` took apart, in the shapes of the leaves."""
+        """The inverse of `gather`: tensors in the shapes of the leaves."""
         tensors = {i: jnp.zeros(shape, leaves[i].dtype) for i, shape in self.merged.items()}
         for places, stack in zip(self.places.values(), stacks, strict=True):
             for (i, place), block in zip(places, stack, strict=True):
@@ -187,14 +191,16 @@ class Layout:
 
 
 def gram(blocks: jax.Array, axis: int) -> jax.Array:
-    """(blocks, side, side): products of (blocks, *shape) with itself over all axes but one."""
+    """(blocks, side, side): products of (blocks, *shape) with itself, summed over all axes but one."""
     rows = jnp.moveaxis(blocks, axis + 1, 1).reshape(len(blocks), blocks.shape[axis + 1], -1)
     return jnp.matmul(rows, rows.mT, precision=EXACT)
 
 
 def apply_roots(blocks: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
-    """Every axis of (blocks, *shape) times its root; each product turns the axes by one."""
+    """(blocks, *shape) multiplied by a root along each axis."""
     for root in roots:
+        # Contracts the first axis and appends the result as the last, so after all roots the axes are in
+        # order again.
         count, side, *others = blocks.shape
         product = jnp.matmul(blocks.reshape(count, side, -1).mT, root, precision=EXACT)
         blocks = product.reshape(count, *others, side)
@@ -202,7 +208,8 @@ def apply_roots(blocks: jax.Array, roots: tuple[jax.Array, ...]) -> jax.Array:
 
 
 def updated_roots(statistics: Stacks, roots: Stacks, epsilon: float) -> Stacks:
-    """Inverse roots of all statistics, the old one where the new one is not finite; one size after the other."""
+    """Inverse roots of all statistics, one matrix size after the other; a non-finite root keeps its old value."""
+    # Shampoo's exponent is -1 / (2 k) for a tensor of k axes.
     orders = [2 * len(stacks) for stacks in roots for _ in stacks]
     flat, structure = jax.tree.flatten(statistics)
     results = jax.tree.leaves(roots)
@@ -220,7 +227,7 @@ def updated_roots(statistics: Stacks, roots: Stacks, epsilon: float) -> Stacks:
 
 
 def _over_devices(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> jax.Array:
-    """`inverse_roots`, of which every device computes an equal share."""
+    """`inverse_roots`, computed in equal shares by all devices."""
     mesh = jax_sharding_utils.get_mesh()
     count = len(matrices)
     padding = -count % mesh.size
@@ -240,7 +247,7 @@ def _over_devices(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> 
 def inverse_roots(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> jax.Array:
     """(L + ε max(λ, tiny) I) to the power of `exponents`, by eigenvalues; (count, n, n) and (count,)."""
     values, vectors = of_each(jnp.linalg.eigh, matrices)
-    # Rounding makes some of the smallest negative.
+    # Rounding can make the smallest eigenvalues slightly negative.
     values = jnp.maximum(values, 0) + epsilon * jnp.maximum(values[:, -1:], SMALLEST_NORM)
     powers = values ** exponents[:, None]
     return jnp.matmul(vectors * powers[:, None, :], vectors.mT, precision=EXACT)

@@ -25,12 +25,12 @@ Layouts = dict[torch.nn.Parameter, Layout]
 
 
 def layouts_by_param(workload: spec.Workload, model: torch.nn.Module) -> Layouts:
-    """How each parameter consists of tensors, in the order of the model."""
+    """The layout of each parameter, in the order of the model."""
     return dict(zip(model.parameters(), layouts_of(model, workload.model_params_types), strict=True))
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, layouts: Layouts) -> Scheduled:
-    """Shampoo and the schedule of its rate over `step_hint` updates."""
+    """Shampoo, and the schedule of its learning rate over `step_hint` updates."""
     optimizer = Shampoo(
         layouts.keys(),
         layouts.values(),
@@ -43,25 +43,25 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, layout
 
 
 class Part(NamedTuple):
-    """A block of one of the tensors, with its state."""
+    """A block of a tensor, with its state."""
 
     tensor: int
     place: tuple[slice, ...]
     statistics: Tensors
-    """A matrix for each axis."""
+    """One matrix per axis."""
     roots: Tensors
 
 
 class Shampoo(ForeachOptimizer):
-    """Nesterov momentum of preconditioned gradients at the size of RMSprop's; README.md has the formulas.
+    """Nesterov momentum of preconditioned gradients, scaled to RMSprop's steps; README.md has the formulas.
 
     Args:
       params: the parameters.
-      layouts: one for each of them.
+      layouts: one layout per parameter.
       lr: learning rate.
       betas: decay of both momenta; decay of the statistics and of the squares.
       weight_decay: added to directions, before the momentum.
-      settings: what is not tuned.
+      settings: constants that are not tuned.
 
     Sources: Gupta et al. 2018, https://arxiv.org/abs/1802.09568; Anil et al. 2020, https://arxiv.org/abs/2002.09018.
     """
@@ -89,7 +89,7 @@ class Shampoo(ForeachOptimizer):
         )
 
     def buffers_of(self, group: Group) -> tuple[str, ...]:
-        # Of tensors that are not preconditioned, both momenta would be the same.
+        # Without preconditioner both momenta would be equal, so only one is kept.
         own = ("momentum",) if group["is_preconditioned"] else ()
         return ("squares", "grafting_momentum", *own)
 
@@ -99,8 +99,10 @@ class Shampoo(ForeachOptimizer):
             self._tensors(params, values) for values in (params, grads, *buffers)
         )
         directions = self._grafting_directions(grads, squares, beta2)
+        # Norms before weight decay is added: grafting scales to the length of RMSprop's step alone.
         lengths = torch._foreach_norm(directions)
         torch._foreach_add_(directions, weights, alpha=group["weight_decay"])
+        # Both momenta are updated in every step, although only one is used (README.md).
         torch._foreach_lerp_(momenta, directions, 1 - beta1)
         if group["is_preconditioned"]:
             grafted = self._preconditioned(params, grads, beta2, step)
@@ -114,7 +116,7 @@ class Shampoo(ForeachOptimizer):
         torch._foreach_add_(weights, directions, alpha=-group["lr"])
 
     def _tensors(self, params: Tensors, values: Tensors) -> Tensors:
-        """The tensors that parameters, or something of their shapes, consist of: views."""
+        """Views of the tensors in each parameter, or in values of the parameters' shapes."""
         return [
             tensor
             for param, value in zip(params, values, strict=True)
@@ -130,7 +132,7 @@ class Shampoo(ForeachOptimizer):
         return torch._foreach_div(units, denominators)
 
     def _preconditioned(self, params: Tensors, grads: Tensors, beta2: float, step: int) -> Tensors:
-        """The gradients with the root of every axis applied; statistics and, where due, roots are new."""
+        """Preconditioned gradients; updates the statistics and, when due, the roots."""
         layouts = [self.layouts[param] for param in params for _ in range(self.layouts[param].num_tensors)]
         grads = [layout.to_jax(grad) for layout, grad in zip(layouts, grads, strict=True)]
         shapes = [tuple(grad.shape) for grad in grads]
@@ -162,7 +164,7 @@ class Shampoo(ForeachOptimizer):
         ]
 
     def _parts(self, params: Tensors) -> dict[Shape, list[Part]]:
-        """All blocks by their shape: stacks of equal ones keep the number of operations small."""
+        """All blocks by shape. Blocks of one shape are stacked, to have few large operations."""
         parts: dict[Shape, list[Part]] = {}
         num_tensors = 0
         for param in params:
@@ -181,26 +183,29 @@ class Shampoo(ForeachOptimizer):
 
 
 def gram(blocks: torch.Tensor, axis: int) -> torch.Tensor:
-    """(blocks, side, side): products of (blocks, *shape) with itself over all axes but one."""
+    """(blocks, side, side): products of (blocks, *shape) with itself, summed over all axes but one."""
     rows = blocks.movedim(axis + 1, 1).reshape(len(blocks), blocks.shape[axis + 1], -1)
     return rows @ rows.mT
 
 
 def apply_roots(blocks: torch.Tensor, roots: Tensors) -> torch.Tensor:
-    """Every axis of (blocks, *shape) times its root; each product turns the axes by one."""
+    """(blocks, *shape) multiplied by a root along each axis."""
     for root in roots:
+        # Contracts the first axis and appends the result as the last, so after all roots the axes are in
+        # order again.
         count, side, *others = blocks.shape
         blocks = (blocks.reshape(count, side, -1).mT @ root).reshape(count, *others, side)
     return blocks
 
 
 def update_roots(parts: list[Part], epsilon: float) -> None:
-    """Replaces all roots; each process computes its share, dealt out by size, and gathers the others'."""
+    """Computes all roots anew; each process computes a share and gets the others' shares."""
     work = [
         (statistic, root, -0.5 / len(part.roots))
         for part in parts
         for statistic, root in zip(part.statistics, part.roots, strict=True)
     ]
+    # By falling size and then dealt out in turn, so that every process gets about the same amount of work.
     work.sort(key=lambda item: -len(item[0]))
     is_distributed = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
     num_processes, rank = (dist.get_world_size(), dist.get_rank()) if is_distributed else (1, 0)
@@ -219,8 +224,9 @@ def update_roots(parts: list[Part], epsilon: float) -> None:
 
 
 def gather_roots(shares: list[Tensors], rank: int) -> None:
-    """Copies every process's roots to all others, in one message."""
+    """Sends every process's roots to all others, in one message."""
     lengths = [sum(root.numel() for root in share) for share in shares]
+    # Padded to the longest share, because all_gather needs messages of one size.
     mine = shares[0][0].new_zeros(max(lengths))
     torch.cat([mine.new_empty(0), *[root.flatten() for root in shares[rank]]], out=mine[: lengths[rank]])
     gathered = mine.new_empty(len(shares), len(mine))
@@ -233,15 +239,15 @@ def gather_roots(shares: list[Tensors], rank: int) -> None:
 def inverse_roots(matrices: torch.Tensor, exponents: tuple[float, ...], epsilon: float) -> torch.Tensor:
     """(L + ε max(λ, tiny) I) to the power of `exponents`, by eigenvalues; NaN where L is not finite."""
     is_finite = matrices.isfinite().all(2).all(1)[:, None, None]
-    values, vectors = eigh(matrices.where(is_finite, 0.0))  # Raises where a matrix is not finite.
-    # Rounding makes some of the smallest negative.
+    values, vectors = eigh(matrices.where(is_finite, 0.0))  # eigh raises for matrices that are not finite.
+    # Rounding can make the smallest eigenvalues slightly negative.
     values = values.clamp(min=0) + epsilon * values[:, -1:].clamp(min=SMALLEST_NORM)
     powers = values ** values.new_tensor(exponents)[:, None]
     return ((vectors * powers[:, None, :]) @ vectors.mT).where(is_finite, torch.nan)
 
 
 def eigh(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ascending eigenvalues, and eigenvectors as columns; in float64 where float32 does not converge."""
+    """Ascending eigenvalues, and eigenvectors as columns; in float64 if float32 does not converge."""
     try:
         return torch.linalg.eigh(matrices)
     except torch.linalg.LinAlgError:

@@ -1,1 +1,1 @@
-"""What all reference algorithms share: batch sizes, schedules, and the training step of each framework."""
+"""Common code of the reference algorithms: batch sizes, schedules, and the training step of each framework."""

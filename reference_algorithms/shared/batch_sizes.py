@@ -2,9 +2,11 @@
 
 from algoperf.spec import no_such
 
-# Examples per update over all devices. Source: the baselines of AlgoPerf 0.6. They were chosen once, per
-# workload, and are no hyperparameters. Whatever is not listed raises; the harness then asks for the base workload
-# of a variant, and gives a mini workload the default of its workload.py, so neither has an entry of its own here.
+# Examples per update over all devices. Source: the baselines of AlgoPerf 0.6, where they are fixed per workload and
+# are
+# no hyperparameters. For names that are not listed `get_batch_size` raises; the harness then asks for the base
+# workload
+# of a variant, and gives a mini workload the default of its workload.py, so these need no entries.
 BATCH_SIZES = {
     "criteo1tb": 262_144,
     "fastmri": 32,

@@ -13,8 +13,8 @@ def train_logits(
     rng: spec.RandomState,
     update_batch_norm: bool = True,
 ) -> tuple[spec.Tensor, spec.ModelAuxiliaryState]:
-    """Outputs of the model in training, and its new state; `update_batch_norm` says whether running statistics move."""
-    # Left out, not None, where the search space says nothing: the workload's own default applies then.
+    """(logits, new model state) of a training pass; `update_batch_norm` decides whether running statistics move."""
+    # If the search space has no dropout rate the argument is left out, so that the workload's default applies.
     dropout = {} if options.dropout_rate is None else {"dropout_rate": options.dropout_rate}
     train = spec.ForwardPassMode.TRAIN
     return workload.model_fn(

@@ -1,4 +1,4 @@
-"""Selection of training data: every batch of the queue once, in the order of the queue, in both frameworks."""
+"""The usual data selection: every batch of the queue once, in order; for both frameworks."""
 
 from collections.abc import Iterator
 
@@ -15,6 +15,6 @@ def next_batch(
     global_step: int,
     rng: spec.RandomState,
 ) -> spec.Batch:
-    """The next batch of the queue: the `data_selection` of an algorithm that does not choose its data."""
+    """The next batch of the queue; the `data_selection` of algorithms that do not choose their data."""
     del workload, optimizer_state, current_param_container, model_state, hyperparameters, global_step, rng
     return next(input_queue)

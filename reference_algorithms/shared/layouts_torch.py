@@ -1,4 +1,4 @@
-"""PyTorch's parameters as the tensors that a JAX model has: the axes' order decides what is merged and cut."""
+"""Views PyTorch's parameters as the tensors of the JAX model, so that Shampoo merges and cuts the same axes."""
 
 from typing import NamedTuple
 
@@ -12,33 +12,33 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class Layout(NamedTuple):
-    """How a parameter consists of tensors, and how their axes lie in JAX."""
+    """The tensors that one parameter consists of, and the order of their axes in JAX."""
 
     num_tensors: int = 1
-    """Tensors that lie one upon the other: projections of attention, gates of an LSTM."""
+    """Number of tensors concatenated along the first axis: projections of attention, gates of an LSTM."""
     axes: tuple[int, ...] | None = None
-    """Axes in JAX's order; None is the order as it is."""
+    """PyTorch's axes in JAX's order; None if the order is the same."""
     turned: tuple[int, ...] = ()
-    """Axes, numbered as in JAX, that run backwards there."""
+    """Axes, numbered as in JAX, that are reversed there."""
 
     def split(self, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The tensors that a parameter, or something of its shape, consists of: views."""
+        """Views of the tensors in a parameter, or in a value of its shape."""
         return value.chunk(self.num_tensors) if self.num_tensors > 1 else (value,)
 
     def jax_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape in JAX of each tensor of a parameter."""
+        """The shape that each tensor of a parameter has in JAX."""
         if self.num_tensors > 1:
             shape = (shape[0] // self.num_tensors, *shape[1:])
         return tuple(shape) if self.axes is None else tuple(shape[axis] for axis in self.axes)
 
     def to_jax(self, tensor: torch.Tensor) -> torch.Tensor:
-        """One of the tensors with the axes of JAX."""
+        """A tensor with its axes as in JAX."""
         if self.axes is not None:
             tensor = tensor.permute(self.axes)
         return tensor.flip(self.turned) if self.turned else tensor
 
     def from_jax(self, tensor: torch.Tensor) -> torch.Tensor:
-        """What `to_jax` undid, contiguous."""
+        """The inverse of `to_jax`; contiguous."""
         if self.turned:
             tensor = tensor.flip(self.turned)
         if self.axes is not None:
@@ -47,11 +47,11 @@ class Layout(NamedTuple):
 
 
 def layouts_of(model: nn.Module, types: spec.ParameterTypeTree) -> list[Layout]:
-    """One layout for every parameter, in the order of `model.parameters()`; wrappers of the model do not matter."""
+    """One layout per parameter, in the order of `model.parameters()`; the model may be wrapped."""
     holders = {id(param): module for module in model.modules() for param in module.parameters(recurse=False)}
     lstms = {name.rpartition(".")[0] for name in types if "weight_ih" in name}
     layouts = []
-    # Wrappers put prefixes before names, but keep the order.
+    # Matched by order, because wrappers such as DDP put prefixes before the names.
     for name, param in zip(types, model.parameters(), strict=True):
         module = name.rpartition(".")[0]
         num_tensors = 4 if module in lstms else _num_projections(name)
@@ -68,7 +68,7 @@ def _num_projections(name: str) -> int:
 
 
 def _convolution(param: nn.Parameter, module: nn.Module) -> Layout | None:
-    """Kernels are (*space, in, out) in JAX, those of transposed convolutions turned round."""
+    """The layout of a kernel: (*space, in, out) in JAX, reversed in space for transposed convolutions."""
     space = tuple(range(2, param.ndim))
     if not space:
         return None

@@ -1,9 +1,9 @@
-"""Which parameters are matrices, for the algorithms that treat matrices in a way of their own."""
+"""Which parameters are matrices, for algorithms that treat matrices differently."""
 
 from algoperf.spec import ParameterType
 
 PER_HEAD = {ParameterType.ATTENTION_Q, ParameterType.ATTENTION_K, ParameterType.ATTENTION_V}
-"""In JAX their shape is (model, heads, head), so outputs begin at the second axis; all others end with the output."""
+"""Their shape in JAX is (model, heads, head): outputs are the last two axes. All other kernels end with the output."""
 
 MATRIX_TYPES = {
     ParameterType.WEIGHT,
@@ -13,4 +13,4 @@ MATRIX_TYPES = {
     ParameterType.ATTENTION_QKV,
     ParameterType.ATTENTION_KV,
 }
-"""Kernels of layers. What an algorithm does with those of fewer than two axes, or with embeddings, is its affair."""
+"""Kernels of layers. Each algorithm decides what to do with embeddings and with kernels of fewer than two axes."""

@@ -1,12 +1,11 @@
 """Learning-rate schedules, written once for both frameworks.
 
-A schedule maps the number of updates made so far (0 at the first update) to the learning rate of the next
-one. It computes with `numbers`: any namespace with `where`, `minimum`, `maximum`, `cos` and `exp`. PyTorch
-submissions pass Python integers and leave the default; JAX submissions pass `numbers=jax.numpy` and a traced
-step. Both start at exactly 0 if there is a warm-up, and neither depends on anything but the step, so a
-resumed run continues exactly.
+A schedule maps the number of updates made so far (0 at the first update) to the learning rate of the next update. It
+computes with `numbers`: any namespace with `where`, `minimum`, `maximum`, `cos` and `exp`. PyTorch submissions use the
+default with Python integers; JAX submissions pass `numbers=jax.numpy` and a traced step. A schedule with warm-up
+starts at exactly 0. Schedules depend only on the step, so a resumed run continues exactly.
 
-`cosine` and `linear` take their settings from hyperparameters under the names that all search spaces share.
+`cosine` and `linear` read their settings from hyperparameters, under the names of all search spaces here.
 """
 
 import math
@@ -31,7 +30,7 @@ class Numbers(Protocol):
 
 
 class PythonNumbers:
-    """`Numbers` of Python's own: no array is made, and nothing is queued on a device."""
+    """`Numbers` for Python's own numbers: makes no arrays and queues nothing on a device."""
 
     minimum, maximum = staticmethod(min), staticmethod(max)
     cos, exp = staticmethod(math.cos), staticmethod(math.exp)
@@ -57,7 +56,7 @@ def cosine(
 
 
 def constant(hyperparameters: spec.Hyperparameters) -> Schedule:
-    """`learning_rate` at every step, for rules that have a warm-up of their own or none.
+    """`learning_rate` at every step, for rules with a warm-up of their own or without one.
 
     >>> from types import SimpleNamespace
     >>> constant(SimpleNamespace(learning_rate=0.1))(1000)
@@ -98,7 +97,7 @@ def warmup_then_cosine(
       learning_rate: the peak, reached at step W.
       warmup_factor: share of the steps spent warming up, in [0, 1].
       step_hint: T, the number of updates that the schedule is made for.
-      numbers: where the arithmetic comes from; see the head of this file.
+      numbers: the arithmetic functions; see the head of this file.
 
     >>> schedule = warmup_then_cosine(0.1, warmup_factor=0.2, step_hint=10)
     >>> [round(schedule(step), 4) for step in (0, 1, 2, 6, 10, 11)]
@@ -140,7 +139,7 @@ def warmup_then_linear(
       decay_steps_factor: share of the steps after the warm-up on which the rate falls, in [0, 1].
       end_factor: the constant at the end, relative to the peak.
       step_hint: T, the number of updates that the schedule is made for.
-      numbers: where the arithmetic comes from; see the head of this file.
+      numbers: the arithmetic functions; see the head of this file.
 
     >>> schedule = warmup_then_linear(
     ...     1.0, warmup_factor=0.2, decay_steps_factor=0.5, end_factor=0.2, step_hint=10)
@@ -148,12 +147,13 @@ def warmup_then_linear(
     [0.0, 0.5, 1.0, 0.6, 0.2, 0.2]
     """
     warmup_steps, remaining_steps = _phases(warmup_factor, step_hint)
+    # Truncated, like the warm-up.
     decay_steps = int(remaining_steps * decay_steps_factor)
 
     def schedule(step: Number) -> Number:
-        # No decay steps at all: the constant begins right after the warm-up.
+        # Without decay steps the constant begins right after the warm-up; the division by 0 is avoided.
         progress = _progress(step, warmup_steps, decay_steps, numbers) if decay_steps > 0 else 1.0
-        # Written so that the end is exact in float32; 1 - (1 - end_factor) is not.
+        # In this form the last value is exactly end_factor; 1 - (1 - end_factor) is rounded in float32.
         line = end_factor + (1 - end_factor) * (1 - progress)
         return learning_rate * numbers.where(step < warmup_steps, step / max(warmup_steps, 1), line)
 
@@ -161,13 +161,15 @@ def warmup_then_linear(
 
 
 def _phases(warmup_factor: float, step_hint: int) -> tuple[int, int]:
-    """Steps of the warm-up, truncated, and steps after it."""
+    """(steps of the warm-up, steps after it)."""
     if not 0 <= warmup_factor <= 1:
         raise ValueError(f"warmup_factor is a share of the steps, in [0, 1]; got {warmup_factor!r}.")
+    # Truncated, as in AlgoPerf's baselines.
     warmup_steps = int(warmup_factor * step_hint)
     return warmup_steps, int(step_hint) - warmup_steps
 
 
 def _progress(step: Number, begin: int, length: int, numbers: Numbers) -> Number:
     """0 until `begin`, 1 from `begin + length` on."""
+    # Clamped, because steps after the planned end are possible: step_hint is only an estimate of the budget.
     return numbers.minimum(numbers.maximum(step - begin, 0) / length, 1.0)

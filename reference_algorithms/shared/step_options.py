@@ -1,4 +1,4 @@
-"""The optional hyperparameters that the training step itself reads, whatever the algorithm."""
+"""The optional hyperparameters that the training step of every algorithm reads."""
 
 from typing import Any, NamedTuple
 
@@ -6,7 +6,7 @@ from algoperf import spec
 
 
 class StepOptions(NamedTuple):
-    """Constants of a trial; hashable, so that JAX takes them as a static argument."""
+    """Constants of a trial. Hashable, so that JAX accepts them as a static argument."""
 
     label_smoothing: float = 0.0
     """Probability mass spread over all classes; some workloads ignore it."""
@@ -17,7 +17,7 @@ class StepOptions(NamedTuple):
 
     @classmethod
     def from_hyperparameters(cls, hyperparameters: spec.Hyperparameters) -> "StepOptions":
-        """Every option that the search space lists; a missing one keeps its default.
+        """The options among the hyperparameters; a missing one has its default.
 
         >>> from types import SimpleNamespace
         >>> StepOptions.from_hyperparameters(SimpleNamespace(learning_rate=0.1, dropout_rate=0.0))

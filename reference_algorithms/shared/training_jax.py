@@ -1,7 +1,7 @@
 """The training step in JAX: one compiled function from batch to new parameters, for every algorithm.
 
-An algorithm says how to build an `optax.GradientTransformation`, and `initializer` makes its `init_optimizer_state` of
-that; `update_params` is the function that the harness calls. The optimizer state is the pair (arrays, static part). No
+An algorithm defines a function that builds an `optax.GradientTransformation`; `initializer` turns it into
+`init_optimizer_state`. The harness calls `update_params`. The optimizer state is the pair (arrays, static part). No
 step waits for the device, and all arithmetic of a step, the learning rate included, is compiled.
 """
 
@@ -22,17 +22,17 @@ LossAndState = tuple[jax.Array, spec.ModelAuxiliaryState]
 
 
 class MeanLoss(Protocol):
-    """The loss over all valid examples of the batch, and the model state after it."""
+    """(mean loss over all valid examples of the batch, new model state)."""
 
     def __call__(self, params: spec.ParameterContainer, update_batch_norm: bool = True) -> LossAndState: ...
 
 
 Gradient = Callable[[MeanLoss, spec.ParameterContainer], tuple[LossAndState, spec.ParameterContainer]]
-"""Makes ((loss, new model state), gradient) of a loss and the parameters; see `plain_gradient`."""
+"""Maps a loss and the parameters to ((loss, new model state), gradient); see `plain_gradient`."""
 
 
 class StaticState(NamedTuple):
-    """The half of the optimizer state that is compiled into the step instead of being saved."""
+    """The part of the optimizer state that is compiled into the step and not saved."""
 
     update: optax.TransformUpdateFn
     """`optax.GradientTransformation.update` of the algorithm."""
@@ -43,12 +43,12 @@ class StaticState(NamedTuple):
 def plain_gradient(
     mean_loss: MeanLoss, params: spec.ParameterContainer
 ) -> tuple[LossAndState, spec.ParameterContainer]:
-    """((loss, new model state), gradient) at `params`; what an algorithm may replace."""
+    """((loss, new model state), gradient) at `params`; an algorithm may use another function instead."""
     return jax.value_and_grad(mean_loss, has_aux=True)(params)
 
 
 def always_plain(hyperparameters: spec.Hyperparameters) -> Gradient:
-    """`plain_gradient` whatever the hyperparameters."""
+    """`plain_gradient` for any hyperparameters."""
     del hyperparameters
     return plain_gradient
 
@@ -60,15 +60,15 @@ def initializer(
     describe: Callable[[spec.Workload, spec.ParameterContainer], Any] | None = None,
     make_gradient: Callable[[spec.Hyperparameters], Gradient] = always_plain,
 ) -> spec.InitOptimizerFn:
-    """The `init_optimizer_state` of an algorithm: a function of the five arguments that the harness passes.
+    """Makes the `init_optimizer_state` of an algorithm, with the five arguments that the harness passes.
 
     Args:
-      make_optimizer: called with the hyperparameters and the step hint; its schedule of the learning rate is part of
-        the transformation, which therefore counts updates.
-      self_tuning_point: stands in for the hyperparameters in the self-tuning ruleset, where there are none.
-      describe: what the rule has to know of the parameters (their kinds, their shapes), made of the workload and the
-        parameters themselves; `make_optimizer` gets it as a third argument.
-      make_gradient: for rules that take the gradient elsewhere than at the parameters.
+      make_optimizer: called with the hyperparameters and the step hint. The learning-rate schedule is part of the
+        transformation, which therefore counts updates.
+      self_tuning_point: replaces the hyperparameters in the self-tuning ruleset, which has none.
+      describe: computes facts about the parameters (types, shapes) from the workload and the parameters, for rules
+        that need them; `make_optimizer` gets the result as a third argument.
+      make_gradient: for rules that take the gradient at another point than the parameters.
     """
 
     def init_optimizer_state(
@@ -93,8 +93,8 @@ def init_state(
     hyperparameters: spec.Hyperparameters,
     gradient: Gradient = plain_gradient,
 ) -> tuple[optax.OptState, StaticState]:
-    """The optimizer state of a new trial; arrays are replicated over all devices."""
-    # Compiled, because one eager operation per shape of parameter takes seconds for a large model.
+    """The optimizer state of a new trial; arrays are replicated on all devices."""
+    # Jitted as one program: eager operations, compiled one per parameter shape, take seconds for a large model.
     init = jax.jit(optimizer.init, out_shardings=jax_sharding_utils.get_replicate_sharding())
     options = StepOptions.from_hyperparameters(hyperparameters)
     return init(model_params), StaticState(optimizer.update, options, gradient)
@@ -113,9 +113,9 @@ def update_params(
     global_step: int,
     rng: spec.RandomState,
 ) -> spec.UpdateReturn:
-    """New optimizer state, parameters and model state after one update.
+    """(optimizer state, parameters, model state) after one update.
 
-    The old three are donated: their memory is reused and they cannot be read again.
+    The old ones are donated: their memory is reused, and they cannot be read any more.
     """
     del current_params_types, hyperparameters, loss_type, eval_results
     arrays, static = optimizer_state
@@ -130,14 +130,15 @@ def update_params(
 
 @functools.cache
 def _compiled_step() -> Callable[..., Any]:
-    """The jitted step, one per process: made at the first call, when the devices are known."""
+    """The jitted step; made at the first call, when the devices are known."""
     replicated = jax_sharding_utils.get_replicate_sharding()
     sharded = jax_sharding_utils.get_batch_dim_sharding()
     return jax.jit(
         _step,
         static_argnames=("workload", "static"),
         donate_argnames=("model_state", "optimizer_arrays", "params"),
-        in_shardings=(replicated, replicated, replicated, sharded, replicated),  # static ones do not count
+        # without the static arguments
+        in_shardings=(replicated, replicated, replicated, sharded, replicated),
         out_shardings=replicated,
     )
 
@@ -151,7 +152,7 @@ def _step(
     batch: spec.Batch,
     rng: spec.RandomState,
 ) -> tuple[optax.OptState, spec.ParameterContainer, spec.ModelAuxiliaryState, jax.Array, jax.Array]:
-    """Optimizer arrays, parameters and model state after the update; mean loss and norm of the gradient before it."""
+    """(optimizer arrays, parameters, model state) after the update, and (mean loss, gradient norm) before it."""
     options = static.options
 
     def mean_loss(params: spec.ParameterContainer, update_batch_norm: bool = True) -> LossAndState:
@@ -159,13 +160,13 @@ def _step(
             workload, options, params, batch, model_state, rng, update_batch_norm
         )
         loss = train_loss(workload, options, batch, logits)
-        # The batch is one array over all devices, so sum and count are global already.
+        # The batch is one array over all devices, so sum and count are already global.
         return loss["summed"] / loss["n_valid_examples"], new_model_state
 
     (loss, new_model_state), grads = static.gradient(mean_loss, params)
     grad_norm = optax.tree.norm(grads)  # before clipping
     if options.grad_clip is not None:
-        # As in PyTorch's clip_grad_norm_, whose small number keeps a gradient of zeros finite.
+        # As in PyTorch's clip_grad_norm_; its 1e-6 keeps the scale of a zero gradient finite.
         scale = jnp.minimum(1.0, options.grad_clip / (grad_norm + 1e-6))
         grads = jax.tree.map(lambda grad: grad * scale, grads)
     updates, optimizer_arrays = static.update(grads, optimizer_arrays, params)

@@ -1,7 +1,7 @@
 """The training step in PyTorch: from batch to updated parameters, for every algorithm.
 
-An algorithm says how to build a `torch.optim.Optimizer` and its schedule, and `initializer` makes its
-`init_optimizer_state` of that; `update_params` is the function that the harness calls. No step waits for the device.
+An algorithm defines a function that builds a `torch.optim.Optimizer` and its schedule; `initializer` turns it into
+`init_optimizer_state`. The harness calls `update_params`. No step waits for the device.
 """
 
 import functools
@@ -20,11 +20,11 @@ from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOption
 LossAndState = tuple[torch.Tensor, spec.ModelAuxiliaryState]
 Params = Iterable[torch.nn.Parameter]
 Scheduled = tuple[torch.optim.Optimizer, Schedule]
-"""An optimizer and the learning rate of its groups, which the step sets before every update."""
+"""An optimizer and its learning-rate schedule, which the step applies to all groups before every update."""
 
 
 class MeanLoss(Protocol):
-    """This process's share of the loss, for `backward`; the loss over all valid examples; the model state after it."""
+    """(this process's share of the loss, for `backward`; mean loss over all valid examples; new model state)."""
 
     def __call__(
         self, update_batch_norm: bool = True
@@ -32,11 +32,11 @@ class MeanLoss(Protocol):
 
 
 Gradient = Callable[[MeanLoss, torch.nn.Module], LossAndState]
-"""Leaves a gradient in the parameters and returns loss and new model state; see `plain_gradient`."""
+"""Sets `.grad` of the parameters and returns (loss, new model state); see `plain_gradient`."""
 
 
 def plain_gradient(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
-    """Leaves the gradient in the parameters and returns loss and model state; what an algorithm may replace."""
+    """Sets `.grad` and returns (loss, new model state); an algorithm may use another function instead."""
     model.zero_grad(set_to_none=True)
     share, loss, model_state = mean_loss()
     share.backward()
@@ -44,7 +44,7 @@ def plain_gradient(mean_loss: MeanLoss, model: torch.nn.Module) -> LossAndState:
 
 
 class Constants:
-    """What a trial never changes. Its checkpoint is empty: the schedule depends on the global step only."""
+    """Constants of a trial. Nothing needs to be saved, because the schedule depends only on the global step."""
 
     def __init__(self, schedule: Schedule, options: StepOptions, gradient: Gradient):
         self.schedule = schedule
@@ -59,13 +59,13 @@ class Constants:
 
 
 def always_plain(hyperparameters: spec.Hyperparameters) -> Gradient:
-    """`plain_gradient` whatever the hyperparameters."""
+    """`plain_gradient` for any hyperparameters."""
     del hyperparameters
     return plain_gradient
 
 
 def parameters_of(workload: spec.Workload, model: torch.nn.Module) -> Params:
-    """All parameters, for rules that treat them alike."""
+    """All parameters, for rules that treat them all the same."""
     del workload
     return model.parameters()
 
@@ -77,15 +77,15 @@ def initializer(
     describe: Callable[[spec.Workload, torch.nn.Module], Any] = parameters_of,
     make_gradient: Callable[[spec.Hyperparameters], Gradient] = always_plain,
 ) -> spec.InitOptimizerFn:
-    """The `init_optimizer_state` of an algorithm: a function of the five arguments that the harness passes.
+    """Makes the `init_optimizer_state` of an algorithm, with the five arguments that the harness passes.
 
     Args:
-      make_optimizer: called with the hyperparameters, the step hint and the parameters; returns the optimizer and the
-        schedule of its learning rate.
-      self_tuning_point: stands in for the hyperparameters in the self-tuning ruleset, where there are none.
-      describe: what `make_optimizer` gets as its third argument, made of the workload and the model, for rules that
-        have to know more of the parameters (their kinds, their layouts), such as groups of them.
-      make_gradient: for rules that take the gradient elsewhere than at the parameters.
+      make_optimizer: called with the hyperparameters, the step hint and the result of `describe`; returns the
+        optimizer and its learning-rate schedule.
+      self_tuning_point: replaces the hyperparameters in the self-tuning ruleset, which has none.
+      describe: computes the third argument of `make_optimizer` from the workload and the model: the parameters, or
+        groups of them with their types or layouts for rules that need these.
+      make_gradient: for rules that take the gradient at another point than the parameters.
     """
 
     def init_optimizer_state(
@@ -117,7 +117,7 @@ def update_params(
     global_step: int,
     rng: spec.RandomState,
 ) -> spec.UpdateReturn:
-    """Optimizer state, parameters and model state after one update; the first two are changed in place."""
+    """(optimizer state, parameters, model state) after one update; the first two are changed in place."""
     del current_params_types, hyperparameters, loss_type, eval_results
     model = current_param_container
     optimizer, constants = optimizer_state["optimizer"], optimizer_state["constants"]
@@ -162,8 +162,8 @@ def _mean_loss(
     if not (dist.is_available() and dist.is_initialized()):
         mean = summed / num_valid
         return mean, mean.detach(), model_state
-    # Both sums in one message. DistributedDataParallel averages gradients over processes, hence the factor:
-    # what remains is exactly the gradient of the global mean, however unevenly padding is spread.
+    # Both sums in one message. DDP averages gradients over processes, so the share is multiplied by their number: the
+    # result is exactly the gradient of the global mean, even if padding is spread unevenly.
     totals = torch.stack([summed.detach(), num_valid.to(summed.dtype)])
     dist.all_reduce(totals)
     return summed * (dist.get_world_size() / totals[1]), totals[0] / totals[1], model_state

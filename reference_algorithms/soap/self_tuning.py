@@ -1,4 +1,4 @@
-"""The one point that SOAP uses where nothing is tuned, and which axes of a parameter get a basis."""
+"""The one point that SOAP uses where nothing is tuned, and the axes of a parameter that get a basis."""
 
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ SELF_TUNING_POINT = SimpleNamespace(
 )
 
 MATRIX_TYPES = {*parameter_types.MATRIX_TYPES, ParameterType.EMBEDDING}
-"""Of these, what has two axes or more is rotated. A bias is a vector, in however many axes a framework stores it."""
+"""Parameters of these types with two or more axes are rotated. Biases never are, even if stored with several axes."""
 
 MAX_AXIS_SIZE = 4096
 """Longer axes keep the identity as their basis: in the benchmark vocabularies, embedding tables and the 10,240
@@ -30,7 +30,7 @@ EPSILON = 1e-8
 
 
 def rotated_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes that get a basis, none for what follows Adam's rule.
+    """The axes that get a basis; none for tensors that use Adam's rule.
 
     >>> rotated_axes((512, 2048)), rotated_axes((32_000, 512)), rotated_axes((512,))
     ((0, 1), (1,), ())

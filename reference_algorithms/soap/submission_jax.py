@@ -15,12 +15,12 @@ from reference_algorithms.soap.self_tuning import EPSILON, MATRIX_TYPES, SELF_TU
 
 
 def views_of(workload: spec.Workload, params: spec.ParameterContainer) -> spec.ParameterShapeTree:
-    """`view` of every parameter, in a tree like theirs."""
+    """`view` of every parameter, in a tree of the same structure."""
     return jax.tree.map(view, params, workload.model_params_types)
 
 
 def view(param: jax.Array, param_type: spec.ParameterType) -> spec.ShapeTuple:
-    """The shape in which a parameter's axes are rotated, the same as in PyTorch but for the order of axes."""
+    """The shape in which a parameter is rotated; as in PyTorch, except for the order of axes."""
     shape = param.shape
     if param_type not in MATRIX_TYPES:
         shape = (param.size,)
@@ -28,13 +28,14 @@ def view(param: jax.Array, param_type: spec.ParameterType) -> spec.ShapeTuple:
         shape = (shape[0], math.prod(shape[1:]))
     elif param_type is spec.ParameterType.ATTENTION_OUT:  # (heads, head, model)
         shape = (math.prod(shape[:-1]), shape[-1])
+    # The basis of an axis of size 1 would be the number 1.
     return spec.ShapeTuple(tuple(size for size in shape if size > 1))
 
 
 def make_optimizer(
     hyperparameters: spec.Hyperparameters, step_hint: int, views: spec.ParameterShapeTree
 ) -> optax.GradientTransformation:
-    """Adam's step, in a basis of its own for each matrix, then decay and rate, which all parameters share."""
+    """Adam's step, for matrices in a basis of their own; then weight decay and learning rate for all parameters."""
     schedule = schedules.cosine(hyperparameters, step_hint, jnp)
     betas = (1 - hyperparameters.one_minus_beta1, hyperparameters.beta2)
     shapes = [leaf.shape_tuple for leaf in jax.tree.leaves(views)]
@@ -56,11 +57,11 @@ class Stack(NamedTuple):
 
     exp_avg: jax.Array
     exp_avg_sq: jax.Array
-    """In the basis; the first moment is not."""
+    """Second moment in the basis; the first moment is kept in the original coordinates."""
     statistics: list[jax.Array]
-    """Moving averages of G Gᵀ, (tensors, size, size), of each axis that has a basis."""
+    """For each axis with a basis, moving averages of G Gᵀ, (tensors, size, size)."""
     bases: list[jax.Array]
-    """Their eigenvectors, about, as columns."""
+    """Approximate eigenvectors of the statistics, as columns."""
 
 
 class SoapState(NamedTuple):
@@ -77,7 +78,7 @@ def scale_by_soap(
       beta1: decay of the first moment.
       beta2: decay of the second moment and of the statistics.
       frequency: updates between two refreshes of the bases.
-      shapes: in which each tensor is rotated, in the order of the leaves.
+      shapes: the `view` of each tensor, in the order of the leaves.
 
     Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321.
     """
@@ -98,7 +99,7 @@ def scale_by_soap(
         grads: optax.Updates, state: SoapState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, SoapState]:
         del params
-        count = state.count  # of gradients before this one
+        count = state.count  # Gradients before this one.
         is_first = count == 0
         leaves, structure = jax.tree.flatten(grads)
         directions: list[Any] = [None] * len(leaves)
@@ -106,7 +107,8 @@ def scale_by_soap(
         for (shape, indices), stack in zip(indices_by_shape.items(), state.stacks, strict=True):
             grad = jnp.stack([leaves[i].reshape(shape) for i in indices])
             axes = rotated_axes(shape)
-            # Moments leave the first gradient out, so that the bases never depend on the gradient they rotate.
+            # The first gradient only starts the bases and is left out of the moments, as in the authors' code, so
+            # that no basis depends on the gradient that it rotates.
             first = optax.incremental_update(grad, stack.exp_avg, jnp.where(is_first, 0.0, 1 - beta1))
             second = optax.incremental_update(
                 jnp.square(rotated(grad, stack.bases, axes)),
@@ -125,7 +127,7 @@ def scale_by_soap(
             ]
             stacks.append(Stack(first, second, statistics, stack.bases))
         case = jnp.where(is_first, 2, jnp.where(count % frequency == 0, 1, 0))
-        # Branches hand out only what they may change; the rest would be copied in every step.
+        # Branches return only what they may change; XLA would copy the rest at every step.
         turned = jax.lax.switch(case, [kept, refreshed, started], stacks)
         stacks = [
             stack._replace(exp_avg_sq=second, bases=bases)
@@ -136,7 +138,7 @@ def scale_by_soap(
     return optax.GradientTransformation(init, update)
 
 
-# Of each stack, the second moment in its new basis, and the bases.
+# For each stack, (second moment in the new basis, bases).
 Turned = list[tuple[jax.Array, list[jax.Array]]]
 
 
@@ -145,7 +147,7 @@ def kept(stacks: list[Stack]) -> Turned:
 
 
 def started(stacks: list[Stack]) -> Turned:
-    """Bases are the eigenvectors of the statistics, in whatever order: second moments are zero yet."""
+    """Bases from the eigenvectors of the statistics. Their order does not matter: second moments are still zero."""
     return [
         (stack.exp_avg_sq, [of_each(jnp.linalg.eigh, matrix)[1] for matrix in stack.statistics])
         for stack in stacks
@@ -153,7 +155,7 @@ def started(stacks: list[Stack]) -> Turned:
 
 
 def refreshed(stacks: list[Stack]) -> Turned:
-    """Bases move towards the eigenvectors by one step of orthogonal iteration."""
+    """Moves the bases towards the eigenvectors by one step of orthogonal iteration."""
     return [refreshed_one(stack) for stack in stacks]
 
 
@@ -162,6 +164,8 @@ def refreshed_one(stack: Stack) -> tuple[jax.Array, list[jax.Array]]:
     axes = rotated_axes(second.shape[1:])
     for axis, statistic, basis in zip(axes, stack.statistics, stack.bases, strict=True):
         product = jnp.matmul(statistic, basis, precision="highest")
+        # Sorted by Rayleigh quotient before the QR, as in the authors' code; the second moment is permuted
+        # along.
         order = jnp.argsort(jnp.sum(basis * product, axis=1), axis=-1, descending=True)
         bases.append(of_each(jnp.linalg.qr, jnp.take_along_axis(product, order[:, None, :], axis=2))[0])
         sorted_second = jnp.take_along_axis(around(second, axis), order[:, None, :, None], axis=2)
@@ -169,9 +173,10 @@ def refreshed_one(stack: Stack) -> tuple[jax.Array, list[jax.Array]]:
     return second, bases
 
 
-# Shapes: B tensors; D the axis at hand, E the same axis in another basis; P the axes before it, Q those behind it
+# Shapes: B tensors; D the rotated axis, E the same axis in the other basis; P all axes before it, Q all axes behind
+# it
 def rotated(stack: jax.Array, bases: list[jax.Array], axes: tuple[int, ...]) -> jax.Array:
-    """Every axis of `axes` as coordinates in the columns of its basis."""
+    """The tensors with every axis in `axes` expressed in its basis (columns)."""
     shape = stack.shape
     for basis_BDE, axis in zip(bases, axes, strict=True):
         stack_BPDQ = around(stack, axis)
@@ -186,7 +191,7 @@ def gram(stack: jax.Array, axis: int) -> jax.Array:
 
 
 def around(stack: jax.Array, axis: int) -> jax.Array:
-    """(tensors, product of axes before, size of the axis, product of axes behind)."""
+    """The tensors as (tensors, product of axes before, size of the axis, product of axes behind)."""
     shape = stack.shape[1:]
     return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 

@@ -16,9 +16,9 @@ Groups = list[Group]
 
 
 def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
-    """Groups of parameters by their `view`; the group of shape () is Adam's."""
+    """Groups of parameters by their `view`; the group with shape () uses Adam's rule."""
     groups: dict[tuple[int, ...], list[torch.nn.Parameter]] = {}
-    # Wrappers put prefixes before names, but keep the order.
+    # Matched by order, because wrappers such as DDP put prefixes before the names.
     described = zip(workload.model_params_types.items(), model.parameters(), strict=True)
     for (name, param_type), param in described:
         shape = view(name, param, param_type)
@@ -27,7 +27,7 @@ def groups_of(workload: spec.Workload, model: torch.nn.Module) -> Groups:
 
 
 def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups: Groups) -> Scheduled:
-    """SOAP for the groups of `groups_of`, and the schedule of the rate that they share."""
+    """SOAP for the groups of `groups_of`, and the schedule of its learning rate."""
     optimizer = Soap(
         groups,
         frequency=int(hyperparameters.precondition_frequency),
@@ -37,12 +37,12 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int, groups
 
 
 def view(name: str, param: torch.nn.Parameter, param_type: ParameterType) -> tuple[int, ...]:
-    """The shape of the tensors that a parameter consists of, the same as in JAX but for the order of axes."""
+    """The shape of the tensors in a parameter; as in JAX, except for the order of axes."""
     shape = tuple(param.shape)
     if param_type not in MATRIX_TYPES:
         return (param.numel(),)
     is_lstm = any(part in name for part in ("weight_ih", "weight_hh"))
-    # Projections and gates that lie one upon the other; each has bases of its own.
+    # Projections and gates are stored as one concatenated tensor; each part has its own bases.
     projections = {ParameterType.ATTENTION_QKV: 3, ParameterType.ATTENTION_KV: 2}
     num_parts = 4 if is_lstm else projections.get(param_type, 1)
     if num_parts > 1:
@@ -53,8 +53,8 @@ def view(name: str, param: torch.nn.Parameter, param_type: ParameterType) -> tup
 class Soap(ForeachOptimizer):
     """Adam in the eigenbasis of Shampoo's statistics; README.md has the formulas.
 
-    All tensors of one `shape` are a group, and its first parameter holds the state of all, stacked. The group of
-    shape () follows AdamW.
+    All tensors of one `shape` form a group, whose first parameter holds the stacked state of all. The group with shape
+    () uses AdamW's rule.
 
     Source: Vyas et al. 2024, https://arxiv.org/abs/2409.11321.
     """
@@ -77,13 +77,13 @@ class Soap(ForeachOptimizer):
         grad = torch.cat([tensor.reshape(-1, *shape) for tensor in grads])
         if not state:
             state["statistics"] = [gram(grad, axis).mul_(1 - beta2) for axis in axes]
-            # The only step that waits for the device: the decomposition reports whether it converged.
+            # The only wait for the device in a run: the decomposition reports whether it converged.
             state["bases"] = [torch.linalg.eigh(matrix)[1] for matrix in state["statistics"]]
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(grad), torch.zeros_like(grad)
             return [torch.zeros_like(param) for param in params]
 
         first, second, bases = state["exp_avg"], state["exp_avg_sq"], state["bases"]
-        count = group["num_updates"] - 1  # Moments leave the first gradient out.
+        count = group["num_updates"] - 1  # The first gradient only starts the bases.
         first.lerp_(grad, 1 - beta1)
         second.lerp_(rotated(grad, bases, axes).square_(), 1 - beta2)
         denominator = (second / (1 - beta2**count)).sqrt_().add_(group["eps"])
@@ -101,6 +101,8 @@ def refresh(state: dict[str, Any], axes: tuple[int, ...]) -> None:
     """Moves bases towards the eigenvectors by one step of orthogonal iteration."""
     for i, axis in enumerate(axes):
         product = state["statistics"][i] @ state["bases"][i]
+        # Sorted by Rayleigh quotient before the QR, as in the authors' code; the second moment is permuted
+        # along.
         order = (state["bases"][i] * product).sum(1).argsort(dim=-1, descending=True, stable=True)
         state["bases"][i] = torch.linalg.qr(product.take_along_dim(order[:, None, :], 2))[0]
         second = state["exp_avg_sq"]
@@ -109,9 +111,10 @@ def refresh(state: dict[str, Any], axes: tuple[int, ...]) -> None:
         )
 
 
-# Shapes: B tensors; D the axis at hand, E the same axis in another basis; P the axes before it, Q those behind it
+# Shapes: B tensors; D the rotated axis, E the same axis in the other basis; P all axes before it, Q all axes behind
+# it
 def rotated(stack: torch.Tensor, bases: Tensors, axes: tuple[int, ...]) -> torch.Tensor:
-    """Every axis of `axes` as coordinates in the columns of its basis."""
+    """The tensors with every axis in `axes` expressed in its basis (columns)."""
     shape = stack.shape
     for basis_BDE, axis in zip(bases, axes, strict=True):
         stack_BPDQ = around(stack, axis)
@@ -126,7 +129,7 @@ def gram(stack: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def around(stack: torch.Tensor, axis: int) -> torch.Tensor:
-    """(tensors, product of axes before, size of the axis, product of axes behind)."""
+    """The tensors as (tensors, product of axes before, size of the axis, product of axes behind)."""
     shape = stack.shape[1:]
     return stack.reshape(stack.shape[0], math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
 

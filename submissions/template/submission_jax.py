@@ -14,7 +14,7 @@ done, so leaving work queued gains nothing, and waiting for the device in every 
 Evaluation itself, checkpoints and the harness's own records are off the clock.
 
 Two rulesets: in external tuning `hyperparameters` is a namedtuple with one field per key of
-tuning_search_space.json, another point in each trial; in self-tuning it is None.
+tuning_search_space.json, a different point in each trial; in self-tuning it is None.
 """
 
 import functools
@@ -26,7 +26,7 @@ import optax
 
 from algoperf import spec
 
-# Used where `hyperparameters` is None: the self-tuning ruleset.
+# Used in the self-tuning ruleset, where `hyperparameters` is None.
 SELF_TUNING_POINT = SimpleNamespace(
     learning_rate=0.002, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.05, warmup_factor=0.05
 )
@@ -77,7 +77,7 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
 
 
 def make_optimizer(hyperparameters, step_hint):
-    """Your algorithm goes here; anything with `init` and `update` as in optax will do."""
+    """Your algorithm goes here: any object with `init` and `update` as in optax."""
     warmup_steps = int(hyperparameters.warmup_factor * step_hint)
     schedule = optax.warmup_cosine_decay_schedule(  # stays at 0 beyond `step_hint` updates
         init_value=0.0,
@@ -106,7 +106,7 @@ def data_selection(
     """The batch of the next update: a dict with `inputs`, `targets` and, where there is padding, `weights`.
 
     `input_queue` is an endless iterator over shuffled batches of `get_batch_size` examples, already spread
-    over the devices along the first axis. What this returns is handed to `update_params` as it is, so it may
+    over the devices along the first axis. The harness passes the result to `update_params` unchanged, so it may
     also be several batches. Take training examples from nowhere else.
     """
     return next(input_queue)
@@ -141,12 +141,13 @@ def update_params(
       optimizer_state: as returned by the last call.
       eval_results: (global step, metrics) of all evaluations so far; empty until the first.
       global_step: updates made so far, 0 in the first call.
-      rng: a key for `jax.random`, another one in every call.
+      rng: a key for `jax.random`, a new one in every call.
 
     Raise `spec.TrainingCompleteError` to end the training early; one last evaluation follows.
     """
     arrays, optimizer = optimizer_state
-    label_smoothing = getattr(hyperparameters, "label_smoothing", 0.0)  # optional keys: ask like this
+    # how to read an optional hyperparameter
+    label_smoothing = getattr(hyperparameters, "label_smoothing", 0.0)
     arrays, params, model_state, loss = train_step(
         workload, optimizer, label_smoothing, arrays, current_param_container, model_state, batch, rng
     )
@@ -197,7 +198,7 @@ def prepare_for_eval(
     global_step,
     rng,
 ):
-    """What the evaluation shall see; optional, delete it if you do not need it.
+    """The state that is evaluated; optional, delete this function if you do not need it.
 
     The returned triple replaces the training state: the next `update_params` receives it. If you swap in
     averaged weights here, keep the training weights in the optimizer state and swap back there.

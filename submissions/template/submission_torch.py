@@ -14,7 +14,7 @@ done, so leaving work queued gains nothing, and waiting for the device in every 
 loses time. Evaluation itself, checkpoints and the harness's own records are off the clock.
 
 Two rulesets: in external tuning `hyperparameters` is a namedtuple with one field per key of
-tuning_search_space.json, another point in each trial; in self-tuning it is None.
+tuning_search_space.json, a different point in each trial; in self-tuning it is None.
 """
 
 import math
@@ -25,7 +25,7 @@ import torch.distributed as dist
 
 from algoperf import spec
 
-# Used where `hyperparameters` is None: the self-tuning ruleset.
+# Used in the self-tuning ruleset, where `hyperparameters` is None.
 SELF_TUNING_POINT = SimpleNamespace(
     learning_rate=0.002, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.05, warmup_factor=0.05
 )
@@ -106,8 +106,8 @@ def data_selection(
     """The batch of the next update: a dict with `inputs`, `targets` and, where there is padding, `weights`.
 
     `input_queue` is an endless iterator over shuffled batches, already on the device of this process:
-    `get_batch_size` divided by the number of processes. What this returns is handed to `update_params` as it
-    is, so it may also be several batches. Take training examples from nowhere else.
+    `get_batch_size` divided by the number of processes. The harness passes the result to `update_params`
+    unchanged, so it may also be several batches. Take training examples from nowhere else.
     """
     return next(input_queue)
 
@@ -141,7 +141,7 @@ def update_params(
       optimizer_state: as returned by the last call.
       eval_results: (global step, metrics) of all evaluations so far; empty until the first.
       global_step: updates made so far, 0 in the first call.
-      rng: two int32 numbers, others in every call.
+      rng: two int32 numbers, new ones in every call.
 
     Raise `spec.TrainingCompleteError` to end the training early; one last evaluation follows.
     """
@@ -160,7 +160,8 @@ def update_params(
         label_batch=batch["targets"],
         logits_batch=logits,
         mask_batch=batch.get("weights"),
-        label_smoothing=getattr(hyperparameters, "label_smoothing", 0.0),  # optional keys: ask like this
+        # how to read an optional hyperparameter
+        label_smoothing=getattr(hyperparameters, "label_smoothing", 0.0),
     )
     # Sum over valid examples (tokens, labels) and their number, of this process.
     num_valid = loss["n_valid_examples"].clamp(min=1).float()
@@ -196,7 +197,7 @@ def prepare_for_eval(
     global_step,
     rng,
 ):
-    """What the evaluation shall see; optional, delete it if you do not need it.
+    """The state that is evaluated; optional, delete this function if you do not need it.
 
     The returned triple replaces the training state: the next `update_params` receives it. If you swap in
     averaged weights here, keep the training weights in the optimizer state and swap back there.

@@ -15,9 +15,9 @@ from scoring.score_report import number
 from scoring.text import table as text_table
 from target_setting import plots
 from target_setting.outcome import Outcome
-from target_setting.results import Metric, best_validation, on
 from target_setting.selection import Selection
 from target_setting.sweep import WEAK_FACTOR, SweepTrial
+from target_setting.sweep_tables import Metric, best_validation, on
 from target_setting.tables import metric_value, percent
 from target_setting.target_rules import Hit, Spread, TargetSetting, check_min_reruns, hits, set_all
 

@@ -17,8 +17,8 @@ from algoperf.spec import UsageError
 from scoring.text import table as text_table
 from target_setting import plots
 from target_setting.outcome import Outcome
-from target_setting.results import Table
 from target_setting.selection import Selection
+from target_setting.sweep_tables import Table
 from target_setting.tables import metric_value
 
 

@@ -20,9 +20,9 @@ from campaign.job_plan import Job
 from campaign.store import Store
 from target_setting import analysis, sweep_jobs, target_rules
 from target_setting.procedure_flags import Common
-from target_setting.results import on
 from target_setting.sweep import ANALYSIS, RERUNS, SWEEP, WEAK, SweepTrial, read_sweep
 from target_setting.sweep_jobs import SweepConfig
+from target_setting.sweep_tables import on
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,9 @@ from algoperf.suites import WorkloadTargets
 from scoring.text import table as text_table
 from target_setting import plots
 from target_setting.outcome import Outcome
-from target_setting.results import best_validation, metric_of, on
 from target_setting.selection import Selection
 from target_setting.sweep import SweepTrial
+from target_setting.sweep_tables import best_validation, metric_of, on
 from target_setting.tables import metric_value, percent
 from target_setting.target_rules import (
     Hit,

@@ -16,9 +16,9 @@ from scoring.score_report import count
 from scoring.text import table as text_table
 from target_setting import plots
 from target_setting.outcome import Outcome
-from target_setting.results import Metric, Table, make_table, ranks
 from target_setting.selection import Selection
 from target_setting.sweep import SweepTrial
+from target_setting.sweep_tables import Metric, Table, make_table, ranks
 from target_setting.tables import metric_value, percent
 
 READS_EVERY_WORKLOAD = True

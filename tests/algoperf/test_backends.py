@@ -1,5 +1,7 @@
 """What the harness asks of a backend or a launch instead of a framework's name."""
 
+import os
+
 import pytest
 from harness import backend, digits, shared_workload
 
@@ -49,3 +51,61 @@ def test_torchrun_tells_pytorch_alone_that_there_are_other_processes(monkeypatch
     assert backend("pytorch").processes_on_host() == 4
     assert not backends.launch("jax").is_launched()
     assert backend("jax").processes_on_host() == 1
+
+
+@pytest.fixture
+def show_gpu(monkeypatch):
+    """show_gpu(True) makes this machine one with an NVIDIA device that nothing hides, show_gpu(False) one without."""
+    exists = os.path.exists
+    for name in ("CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def show(is_there):
+        monkeypatch.setattr(
+            os.path, "exists", lambda path: is_there if path == "/dev/nvidia0" else exists(path)
+        )
+
+    return show
+
+
+@pytest.mark.parametrize(
+    ("hidden_by", "is_seen"),
+    [
+        ({}, True),
+        ({"CUDA_VISIBLE_DEVICES": ""}, False),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, False),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, True),
+        ({"JAX_PLATFORMS": "cpu"}, False),
+        ({"JAX_PLATFORMS": "cuda"}, True),
+    ],
+    ids=str,
+)
+def test_a_gpu_is_seen_unless_it_was_hidden_on_purpose(show_gpu, monkeypatch, hidden_by, is_seen):
+    for name, value in hidden_by.items():
+        monkeypatch.setenv(name, value)
+    show_gpu(True)
+    assert backends.has_nvidia_gpu() == is_seen
+    show_gpu(False)
+    assert not backends.has_nvidia_gpu()
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "has_gpu", "words"),
+    [
+        ("cpu", "auto", True, "has an NVIDIA GPU, but jax found only the CPU"),
+        ("cpu", "auto", False, None),
+        ("gpu", "auto", True, None),
+        ("cpu", "cpu", True, None),
+        ("gpu", "gpu", True, None),
+        ("cpu", "gpu", True, "--device=gpu was asked for, but jax runs on 'cpu' here"),
+        ("gpu", "cpu", True, "--device=cpu was asked for, but jax runs on 'gpu' here"),
+        ("tpu", "auto", False, None),
+    ],
+)
+def test_a_run_is_never_on_another_device_than_it_was_told(show_gpu, found, wanted, has_gpu, words):
+    show_gpu(has_gpu)
+    if words is None:
+        backends.check_device(found, wanted, "jax")
+    else:
+        with pytest.raises(UsageError, match=words):
+            backends.check_device(found, wanted, "jax")

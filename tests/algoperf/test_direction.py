@@ -8,7 +8,7 @@ import pytest
 
 from algoperf import direction, registry
 from algoperf.suites import WorkloadTargets
-from target_setting.results import Metric
+from target_setting.sweep_tables import Metric
 
 
 @pytest.mark.parametrize(("higher_is_better", "worse"), [(True, 0.4), (False, 0.6)])

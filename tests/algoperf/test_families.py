@@ -149,6 +149,14 @@ def test_a_name_that_two_folders_give_means_neither_and_their_other_names_work(a
     assert registry.get("digits").name == "digits"
 
 
+def test_a_name_that_three_folders_give_means_none_of_them(add):
+    for family in ("one_home", "other_home", "third_home"):
+        add(family, name="one_home")
+    assert not {"one_home", "one_home_twin"} & set(registry.names())
+    with pytest.raises(UsageError, match=r"Two folders give a workload 'one_home', .*third_home: rename one"):
+        registry.get("one_home")
+
+
 def test_a_folder_with_the_name_of_another_is_refused(add):
     folder = add("wmt", name="wmt_of_mine")
     assert "rename one" in registry.broken()[folder]
@@ -214,6 +222,9 @@ def test_members_of_an_imported_file_are_checked_too():
     module.NEEDS_FILES = False
     module.SHARDED = "no"
     with pytest.raises(UsageError, match="SHARDED must be of type bool, got 'no'"):
+        families.read(module, families.DataFile)
+    module.SHARDED, module.PREFETCH = True, True
+    with pytest.raises(UsageError, match="PREFETCH must be of type int, got True"):
         families.read(module, families.DataFile)
 
 

@@ -134,14 +134,21 @@ def test_files_have_the_permissions_of_any_other(tmp_path):
 
 
 def test_durable_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch):
-    events = []
+    events, sizes = [], []
     real_sync, real_replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda number: (events.append("sync"), real_sync(number)))
+
+    def sync(number):
+        events.append("sync")
+        sizes.append(os.fstat(number).st_size)
+        real_sync(number)
+
+    monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(os, "replace", lambda *paths: (events.append("replace"), real_replace(*paths)))
     files.write_json(tmp_path / "one", {}, durable=True)
     with files.writing(tmp_path / "two", durable=True) as file:
         file.write(b"content")
     assert events == ["sync", "replace"] * 2
+    assert sizes == [len("{}\n"), len("content")], "nothing waits in a buffer by then"
     events.clear()
     files.write_text(tmp_path / "three", "prepared data")
     assert events == ["replace"]

@@ -23,6 +23,15 @@ def test_items_come_in_order_and_are_made_ahead():
     assert list(ahead) == [1, 2, 3, 4, 5]
 
 
+def test_no_more_items_are_made_ahead_than_asked_for():
+    made = []
+    ahead = prefetched((made.append(item) or item for item in range(100)), depth=2)
+    assert next(ahead) == 0
+    time.sleep(0.1)
+    assert len(made) <= 1 + 2 + 1, "the one in use, two in the queue, one that waits for room"
+    ahead.close()
+
+
 def test_an_error_comes_where_its_item_would_have_come():
     def items():
         yield 1

@@ -73,6 +73,13 @@ def test_rows_beyond_the_last_step_are_dropped(tmp_path):
     assert read_csv(path)["global_step"] == [5, 10, 11]
 
 
+def test_a_row_that_lacks_cells_counts_as_lost_work(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("a,b,global_step\n1,1,5\n2,6\n3,3,7\n")
+    CsvLog(path, last_step=10).close()
+    assert read_csv(path)["global_step"] == [5, 7]
+
+
 def test_an_empty_file_reads_as_nothing(tmp_path):
     (tmp_path / "log.csv").write_text("")
     assert read_csv(tmp_path / "log.csv") == {}
@@ -88,6 +95,13 @@ def test_json_is_strict_and_replaced_at_once(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no power"):
         write_json(path, {"other": 1})
     assert read_json(path)["list"] == [None, 1]
+
+
+def test_records_are_on_the_disk_before_they_have_their_name(tmp_path, monkeypatch):
+    path, synced, fsync = tmp_path / "some.json", [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(path.exists()), fsync(number)))
+    write_json(path, {})
+    assert synced == [False]
 
 
 OWN = [

@@ -141,6 +141,25 @@ def test_the_next_evaluation_after_a_resume_is_due_when_it_would_have_been(
     assert steps == [1, 6, 11, 16, 17]
 
 
+def test_after_a_crash_the_next_evaluation_is_due_a_period_after_the_one_that_was_saved(
+    tmp_path, monkeypatch
+):
+    def crashing(**arguments):
+        if arguments["global_step"] == 8:
+            raise ZeroDivisionError
+        return sgd("pytorch").update_params(**arguments)
+
+    settings = {
+        "workload": digits(eval_period_time_sec=5.0, max_allowed_runtime_sec=1000.0),
+        **{"eval_every_steps": None, "max_steps": 17},
+    }
+    for update_params, status in ((crashing, "failed"), (sgd("pytorch").update_params, "max_steps")):
+        run = PretendedTime(monkeypatch).takes("pytorch", 1.0, update_params=update_params)
+        assert run_trial(tmp_path, "pytorch", run, **settings)["status"] == status
+    steps = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)["global_step"]
+    assert steps == [1, 6, 11, 16, 17]
+
+
 def test_a_set_up_that_fails_on_a_restart_leaves_what_was_reached_on_record(tmp_path, framework):
     run_trial(tmp_path, framework, max_steps=5)
 
@@ -523,6 +542,14 @@ def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="power"):
         checkpoint.save(tmp_path, 2, {"value": 2})
     assert checkpoint.load(tmp_path)["value"] == 1
+
+
+def test_a_checkpoint_is_on_the_disk_before_the_older_one_is_deleted(tmp_path, monkeypatch):
+    older, synced, fsync = checkpoint.save(tmp_path, 1, {}), [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(older.exists()), fsync(number)))
+    newer = checkpoint.save(tmp_path, 2, {})
+    assert synced == [True]
+    assert checkpoint.list_checkpoints(tmp_path) == [newer]
 
 
 def test_only_the_newest_checkpoint_stays_unless_all_are_wanted(tmp_path, framework):

@@ -63,6 +63,15 @@ def test_the_framework_is_inferred_from_the_file_name(tmp_path):
         find(path.parent)
 
 
+def test_of_several_files_for_one_framework_the_one_named_for_it_alone_and_first_is_taken(tmp_path):
+    common = write(tmp_path / "many" / "submission.py")
+    second = write(tmp_path / "many" / "submission_pytorch.py")
+    assert find(common.parent, "jax") == (common, "jax")
+    assert find(common.parent, "pytorch") == (second, "pytorch")
+    first = write(tmp_path / "many" / "submission_torch.py")
+    assert find(common.parent, "pytorch") == (first, "pytorch")
+
+
 def test_a_file_that_imports_no_framework_needs_the_flag(tmp_path):
     path = write(tmp_path / "three" / "submission.py")
     with pytest.raises(UsageError, match="--framework"):
@@ -205,7 +214,9 @@ def test_the_source_hash_follows_every_python_and_json_file_of_the_folder(tmp_pa
     for name in ("notes.txt", "tuning_search_space.json", "tuning_search_space_wide.json"):
         write(tmp_path / "hashed" / name, "does not count")
     assert load(path, "jax").source_hash == hashes[-1]
-    assert len(set(hashes)) == 4
+    other.rename(other.with_name("tools.py"))
+    hashes.append(load(path, "jax").source_hash)
+    assert len(set(hashes)) == 5
 
 
 def test_the_source_hash_does_not_depend_on_the_place(tmp_path):

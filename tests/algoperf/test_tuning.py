@@ -4,9 +4,11 @@ import json
 import math
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import qmc
 
 from algoperf import tuning
 from algoperf.spec import UsageError
@@ -69,6 +71,12 @@ def test_the_points_of_a_study_are_distinct_even_where_the_space_is_small(seed, 
     assert distinct(draw_points(space, count, seed, study)) == count
 
 
+def test_the_points_of_a_seed_stay_what_they_were_in_earlier_versions():
+    points = draw_points({"x": {"min": 0.0, "max": 1.0}, "y": {"min": 0.0, "max": 1.0}}, 5, seed=3, study=2)
+    halton = qmc.Halton(d=2, scramble=True, rng=np.random.default_rng([3, 2])).random(5)
+    np.testing.assert_array_equal([[point["x"], point["y"]] for point in points], halton)
+
+
 def test_more_points_than_the_space_holds_are_refused_with_the_number():
     with pytest.raises(UsageError, match="only 2 different points, fewer than the 3 trials"):
         draw_points({"a": {"feasible_points": [1, 2, 2]}}, 3, seed=0)
@@ -99,6 +107,16 @@ def test_log_points_are_spread_evenly_over_the_orders_of_magnitude():
     points = draw_points({"x": {"min": 1e-4, "max": 1.0, "scaling": "log"}}, 64, seed=0)
     decades = [math.floor(math.log10(point["x"])) for point in points]
     assert [decades.count(decade) for decade in (-4, -3, -2, -1)] == pytest.approx([16] * 4, abs=2)
+
+
+def test_a_range_whose_ends_are_equal_is_one_value():
+    for scaling in ("log", "linear"):
+        space = {"x": {"min": 0.5, "max": 0.5, "scaling": scaling}}
+        tuning.check_search_space(space)
+        assert tuning.num_distinct(space) == 1
+        assert draw_points(space, 1, seed=0) == [{"x": 0.5}]
+        with pytest.raises(UsageError, match="only 1 different points, fewer than the 2 trials"):
+            draw_points(space, 2, seed=0)
 
 
 def test_a_list_as_long_as_a_study_is_dealt_in_file_order():

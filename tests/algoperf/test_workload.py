@@ -59,6 +59,12 @@ def test_a_wrong_fact_is_refused_where_it_enters(change, message):
         WorkloadSpec(**{**BASE, **change})
 
 
+@pytest.mark.parametrize("target", [0.0, 1.0])
+def test_a_target_may_be_the_best_or_the_worst_value_there_is(target):
+    facts = {"validation_target_value": target, "test_target_value": target, "default_dropout_rate": 0.0}
+    assert WorkloadSpec(**{**BASE, **facts}).meets(target, target)
+
+
 def test_equality_reaches_a_target_and_nan_never_does():
     up = WorkloadSpec(**BASE)
     down = WorkloadSpec(**{**BASE, "higher_is_better": False})

@@ -261,6 +261,65 @@ def test_a_trial_that_another_machine_has_taken_over_ends(long_run):
     assert store.attempts(own.job)[0].outcome is None, "the record is that of the next attempt now"
 
 
+def test_a_process_that_keeps_to_its_place_knows_its_threads_and_its_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    found = {
+        place: [place.environment()[name] for name in names]
+        for place in (process.Place((2, 3), "1"), process.Place((0,), ""), process.Place())
+    }
+    assert list(found.values()) == [["2", "1"], ["1", ""], ["7", "5"]]
+
+
+def run_code(found, code):
+    """The ended attempt at the first job by a process that runs this code."""
+    store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
+    own = process.Run(store, job, store.claim(job), process.Place(), (sys.executable, "-I", "-S", "-c", code))
+    wait_for(lambda: own.process.poll() is not None)
+    own.poll()
+    return store.attempts(job)[-1]
+
+
+def test_the_last_lines_of_the_log_say_why_a_process_crashed_or_was_refused(tmp_path):
+    found = campaign(tmp_path)
+    for code, outcome in ((1, Outcome.CRASHED), (2, Outcome.REFUSED)):
+        attempt = run_code(found, f"print('start', 'x' * 10_000, 'the end'); raise SystemExit({code})")
+        assert attempt.outcome is outcome
+        assert attempt.content["exit_code"] == code
+        assert attempt.content["error"].endswith(" the end")
+        assert "start" not in attempt.content["error"]
+
+
+def test_a_process_that_ends_well_without_a_summary_of_its_own_has_crashed(tmp_path):
+    found = campaign(tmp_path)
+    job = job_plan.make_jobs(found)[0]
+    job.folder.mkdir(parents=True)
+    records.write_json(job.folder / records.SUMMARY, {"status": "failed", "error": "of an earlier attempt"})
+    attempt = run_code(found, "print('nothing to do')")
+    assert (attempt.outcome, attempt.content["error"]) == (Outcome.CRASHED, "nothing to do")
+    assert not (job.folder / records.SUMMARY).exists()
+
+
+def test_a_trial_is_asked_to_stop_once(long_run, monkeypatch):
+    _, own = long_run
+    sent, send_signal = [], own.process.send_signal
+    monkeypatch.setattr(own.process, "send_signal", lambda number: (sent.append(number), send_signal(number)))
+    for _ in range(3):  # As in every turn of an engine that is to stop.
+        own.stop()
+    assert sent == [signal.SIGTERM]
+    wait_for(lambda: own.poll() is not None)
+    assert own.poll() is Outcome.INTERRUPTED
+
+
+def test_cores_that_are_not_to_be_had_leave_no_file_open(tmp_path):
+    held = cores.take(1, [0], tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    assert cores.take(2, [0, 1], tmp_path) is None
+    assert len(os.listdir("/proc/self/fd")) == before
+    held.close()
+
+
 def test_a_core_is_free_when_the_process_that_inherited_it_has_ended(tmp_path):
     lease = cores.take(1, [0], tmp_path)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=lease.files)
@@ -280,6 +339,18 @@ def test_a_folder_with_another_trial_is_refused(tmp_path):
     (job.folder / records.SUMMARY).write_text(json.dumps(summary))
     with pytest.raises(UsageError, match="another rng_seed"):
         Store(found.experiment_dir).state(job)
+
+
+def test_the_summary_that_a_failed_trial_has_left_is_kept_when_it_is_given_up(tmp_path):
+    found = campaign(tmp_path)
+    job, store = job_plan.make_jobs(found)[0], Store(tmp_path)
+    for _ in range(MAX_CRASHES):
+        attempt = store.claim(job)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        records.write_json(job.folder / records.SUMMARY, {"status": "failed", "error": "its own words"})
+        store.end(job, attempt, Outcome.CRASHED, "the log")
+    assert store.state(job) is State.FAILED
+    assert store.summary(job).error == "its own words"
 
 
 @pytest.mark.parametrize("is_done", [True, False])

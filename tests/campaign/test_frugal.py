@@ -125,9 +125,21 @@ def test_what_a_variant_guards_is_not_stopped_by_r_max():
         limits = frugal.Limits(jobs, make_suite(held_out), 1)
         limits.finished(jobs[0], {"submission_time_sec": 10.0, "global_step": 100})
         assert limits.why_stop(jobs[1], (20.0, 200)) is None, "exactly r_max times is within it"
+        assert limits.why_stop(jobs[1], (20.0, 201)) is None, "exactly r_max times in seconds, too"
+        assert limits.why_stop(jobs[1], (20.1, 200)) is None, "and in steps"
         assert limits.why_stop(jobs[1], (20.1, 199)) is None, "by steps it may still count"
         reason = limits.why_stop(jobs[1], (20.1, 201))
         assert (reason and reason.rule) == wanted
+
+
+@pytest.mark.parametrize(("reached_sec", "is_reason"), [(BUDGET_SEC, True), (BUDGET_SEC + 0.1, False)])
+def test_a_target_reached_with_the_last_of_the_budget_stops_the_others_of_its_study(reached_sec, is_reason):
+    first, second = (job for job in make_jobs(1, 2, num_submissions=1))
+    limits = frugal.Limits([first, second], make_suite(), 1)
+    limits.finished(first, {"submission_time_sec": reached_sec, "global_step": 100})
+    assert limits.why_stop(second, (BUDGET_SEC - 0.1, 90)) is None, "it may yet be the first"
+    reason = limits.why_stop(second, (BUDGET_SEC, 90))
+    assert (reason and reason.rule) == ("sibling" if is_reason else None), "any later evaluation comes second"
 
 
 def test_only_mini_suites_are_frugal_by_default():

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.bootstrap import bootstrap, ranks, resampled_medians
+from scoring.bootstrap import bootstrap, interval, ranks, resampled_medians
 
 STUDY = st.one_of(st.floats(1.0, 100.0), st.just(math.inf))
 
@@ -49,6 +49,12 @@ def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
     cells = [[[1.0, 2.0, 3.0, 4.0, 5.0]]]
     assert (medians_of(cells, seed=1) == medians_of(cells, seed=1)).all()
     assert (medians_of(cells, seed=1) != medians_of(cells, seed=2)).any()
+
+
+def test_the_ends_of_an_interval_of_ranks_are_ranks_that_occur():
+    samples = np.repeat([1, 3], [97, 3])[:, None]
+    assert (interval(samples, whole=True).low, interval(samples, whole=True).high) == (1, 3)
+    assert 1 < interval(samples).high < 3
 
 
 def test_identical_studies_give_an_interval_without_width():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from algoperf.spec import UsageError
 from scoring import archive, carry_over, published, reading, score_field
 from scoring.results import Hit, Reason, Results, Trial
 from scoring.score_field import Config
+from scoring.times import USED_UP
 from target_setting import sweep
 
 
@@ -58,6 +60,12 @@ def test_factors_are_ratios_of_seconds_per_update():
     assert [one.last_time_sec for one in carried.trials] == [100.0] * 4  # Of a budget on the own clock.
     only = field(trial("mine", "a", 40.0, 300))
     assert carry_over.machine_factors(only, here, THERE, "nadamw", "mini") == pytest.approx({"a": 0.5})
+
+
+@pytest.mark.parametrize("step", [0, math.nan])
+def test_a_hit_without_updates_says_nothing_about_the_machine(step):
+    here = field(trial("nadamw", "a", 80.0, 200), trial("nadamw", "a", 1.0, step, study=1))
+    assert carry_over.machine_factors(here, here, THERE, "nadamw", "mini") == pytest.approx({"a": 0.5})
 
 
 def test_a_reference_that_did_not_run_or_reached_nothing_is_named():
@@ -205,6 +213,21 @@ def test_a_run_that_used_its_budget_on_a_slow_machine_is_not_said_to_have_used_h
     assert f"a miss says less: last evaluated there new on wmt_mini at {seconds}." in notes
     assert "raise budget_factor of the self ruleset to 3, run under the copy" in notes
     assert "score that with --suite=mini as now" in notes
+
+
+@pytest.mark.parametrize(("used", "is_noted"), [(USED_UP, True), (0.999 * USED_UP, False)])
+def test_a_run_has_used_its_budget_from_the_share_on_that_scoring_takes_for_all_of_it(placed, used, is_noted):
+    cell, notes = placed([(used * BUDGET_SEC, 0.0)], factor=0.5)
+    assert ("a miss says less" in notes) == is_noted
+    assert ("of the budget" in cell.studies[0].miss.detail) != is_noted
+
+
+@pytest.mark.parametrize(("beyond_sec", "is_noted"), [(0.0, True), (0.001, False)])
+def test_a_miss_is_noted_if_one_more_evaluation_would_have_been_within_the_budget_there(
+    placed, beyond_sec, is_noted
+):
+    last_sec = BUDGET_SEC / 0.5 - suites.load("mini").targets("wmt_mini").eval_period_sec
+    assert ("a miss says less" in placed([(last_sec + beyond_sec, 0.0)], factor=0.5)[1]) == is_noted
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,13 @@ def test_the_status_of_our_own_trials_is_read(write_trial, read):
 
 
 @pytest.mark.parametrize(
-    ("flags", "found"), [(FLAGS, [Kind.STEP_SCHEDULE]), ({"eval_every_steps": None}, []), ({}, [])]
+    ("flags", "found"),
+    [
+        (FLAGS, [Kind.STEP_SCHEDULE]),
+        ({"eval_every_steps": "100"}, [Kind.STEP_SCHEDULE]),
+        *[({"eval_every_steps": by_time}, []) for by_time in (None, 0, "0", "")],
+        ({}, []),
+    ],
 )
 def test_a_step_based_evaluation_schedule_is_reported(write_trial, read, flags, found):
     write_trial("adam", "up_jax", rows=[(1.0, 0.1)], flags=flags)
@@ -67,13 +73,24 @@ def test_stray_folders_are_reported_and_ignored(write_trial, read, tmp_path):
         folder.parent / "trial_02",
         folder.parent / "trial_1_old",
         study.parent / "study_x",
+        study.parent / "study_00",  # It would be study 0 once more.
     ):
         stray.mkdir()
     (tmp_path / "submissions" / "notes").mkdir()
     (study / "up_jax_log.txt").write_text("a file is no folder")
     results = read()
     assert len(results.trials) == 1
-    assert kinds(results) == [Kind.STRAY_FOLDER] * 6
+    assert kinds(results) == [Kind.STRAY_FOLDER] * 7
+
+
+def test_hidden_folders_are_no_results_and_nothing_odd(write_trial, read, tmp_path):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    root = tmp_path / "submissions"
+    for parent in (root, root / "adam", folder.parents[1], folder.parent):
+        (parent / ".campaign" / "study_0").mkdir(parents=True)
+    results = read()
+    assert results.submissions == ("adam",)
+    assert results.findings == ()
 
 
 def test_a_workload_that_is_not_asked_for_is_reported(write_trial, read):

@@ -110,6 +110,11 @@ def test_exactly_r_max_times_the_fastest_on_the_variant_still_passes(slowdown, e
     assert ratios_of([[1.0, 1.0, 1.0, slowdown, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])[0, 0] == expected
 
 
+@pytest.mark.parametrize(("time", "expected"), [(4.0, 4.0), (4.001, math.inf)])
+def test_exactly_r_max_times_the_fastest_on_the_fixed_workload_still_counts(time, expected):
+    assert ratios_of([[1.0, time, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])[0, 1] == expected
+
+
 def test_the_two_bests_of_the_official_procedure_differ_where_the_fastest_is_disqualified():
     # The first is fastest on workload 0 but fails its variant; the second is 5 x slower than it.
     field = [[1.0, 1.0, 1.0, math.inf, 1.0], [5.0, 1.0, 1.0, 5.0, 1.0]]

@@ -13,8 +13,8 @@ import pytest
 import scoring
 from algoperf import suites
 from algoperf.spec import UsageError
-from scoring import output, plot, score_field
-from scoring.results import Kind, Reason
+from scoring import completeness, output, plot, score_field
+from scoring.results import Finding, Kind, Reason
 from scoring.score_field import Config
 
 SCRIPT = Path(__file__).resolve().parents[2] / "score_submissions.py"
@@ -55,6 +55,23 @@ def test_two_submissions_are_scored_by_the_rules(score):
     text = scored.text()
     for words in ("ho-slow", "complete, nothing ignored", "speedup over slow", "95% interval", "1.414"):
         assert words in text
+
+
+def test_a_held_out_variant_does_not_count_for_who_missed_its_fixed_workload(score, write_trial):
+    for study in range(3):
+        for trial in (1, 2):
+            where = {"study": study, "trial": trial}
+            write_trial("fast", "up_jax", **where, rows=[(20.0, 0.9)])
+            write_trial("fast", "up_variant_jax", **where, rows=[(10.0, 0.9)])
+            write_trial("missed", "up_jax", **where, rows=[(20.0, 0.5)])
+            write_trial("missed", "up_variant_jax", **where, rows=[(1.0, 0.9)])
+    misses = score().board.misses
+    assert misses["missed", "up"].reason is Reason.TARGET_NOT_REACHED
+    assert misses["missed", "up_variant"].reason is Reason.BASE_NOT_REACHED
+    assert (
+        misses["missed", "up_variant"].detail == "1.00, but up itself was not reached, so it does not count"
+    )
+    assert ("fast", "up") not in misses, "10 times slower on the variant than who does not count"
 
 
 @pytest.mark.usefixtures("two_submissions")
@@ -147,6 +164,38 @@ def test_missing_parts_are_listed_and_refused_by_strict(score, write_trial):
     assert "study missing" in scored.text()
     with pytest.raises(UsageError, match=r"--strict refuses.*study missing, as in adam down"):
         score(strict=True)
+
+
+def test_a_trial_folder_without_evaluations_is_listed_once_with_what_is_missing(score, write_trial):
+    for workload, trial in (
+        ("down", 1),
+        ("down", 2),
+        ("down", 3),
+        ("up", 1),
+        ("up_variant", 1),
+        ("up_variant", 2),
+    ):
+        for study in range(3):
+            folder = write_trial(
+                "adam", f"{workload}_jax", study=study, trial=trial, rows=[(10.0, 0.1)], metric="loss"
+            )
+            if (workload, trial) in {("down", 3), ("up", 1), ("up_variant", 2)}:
+                (folder / "eval_measurements.csv").unlink()
+    found = {(finding.workload, finding.kind, finding.place) for finding in score().findings}
+    assert {one for one in found if one[1] is Kind.NO_EVALUATIONS} == {
+        ("down", Kind.NO_EVALUATIONS, f"study_{study}/trial_3") for study in range(3)
+    }, "beyond the two trials of the ruleset, of which none is missing"
+    assert ("up", Kind.MISSING_WORKLOAD, "") in found
+    assert ("up_variant", Kind.MISSING_TRIAL, "study_1") in found
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1, "study_0"), (3, "study_0, study_1, study_2"), (5, "study_0, study_1, study_2, and 2 more")],
+)
+def test_three_places_of_a_finding_are_named_and_the_others_counted(number, text):
+    group = [Finding("adam", "up", Kind.MISSING_TRIAL, f"study_{study}") for study in range(number)]
+    assert completeness.places(group) == text
 
 
 def test_extra_studies_and_trials_are_listed_and_ignored(score, write_trial):

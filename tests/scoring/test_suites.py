@@ -88,7 +88,9 @@ def test_a_file_of_targets_is_a_suite_under_the_rules_for_the_size_of_its_worklo
     small = suites.load(str(targets_file(tmp_path, "wmt_mini", "digits")))
     assert small.scored_names() == ("wmt_mini", "digits")
     assert (small.rulesets, small.r_max) == (suites.load("mini").rulesets, suites.load("mini").r_max)
+    assert small.frugal
     full = suites.load(str(targets_file(tmp_path, "wmt_mini", "wmt")))
+    assert not full.frugal
     assert full.rulesets == suites.load("algoperf_v06").rulesets, "the file is read anew"
     own = {"rulesets": {"external": {"num_studies": 7, "num_trials": 9}}}
     assert suites.load(str(targets_file(tmp_path, "digits", **own))).ruleset("external").num_trials == 9
@@ -158,6 +160,8 @@ def test_a_customized_suite_keeps_the_variants_of_its_workloads_only(suite):
     assert cut.scored_names() == ("down",)
     assert (cut.ruleset("external").num_studies, cut.ruleset("external").num_trials) == (1, 2)
     assert suites.customize(suite) == suite
+    as_fixed = suites.customize(suite, workloads=["up", "up_variant"])
+    assert as_fixed.held_out == {}, "what is fixed guards nothing"
     with pytest.raises(UsageError, match="is called 'nowhere'"):
         suites.customize(suite, workloads=["nowhere"])
 

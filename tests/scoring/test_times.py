@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from algoperf.suites import Ruleset, WorkloadTargets
 from scoring.procedure import CLEAN, OFFICIAL
 from scoring.results import Hit, Reason, Trial
-from scoring.times import median, study_time, workload_time
+from scoring.times import median, published_median, study_time, workload_time
 
 TARGETS = WorkloadTargets(
     metric_name="accuracy",
@@ -124,6 +124,21 @@ def test_a_study_that_was_stopped_early_says_so():
     miss = of_study([trial(0, 1, best=0.5, last_time_sec=30.0, status="submission_ended")]).miss
     assert "1 x submission_ended" in miss.detail
     assert "longest trial used 30% of the budget" in miss.detail
+
+
+@pytest.mark.parametrize(("last_time_sec", "is_said"), [(90.0, False), (89.9, True), (math.nan, False)])
+def test_a_run_counts_as_stopped_early_below_nine_tenths_of_the_budget(last_time_sec, is_said):
+    miss = of_study([trial(0, 1, best=0.5, last_time_sec=last_time_sec)]).miss
+    assert miss.reason is Reason.TARGET_NOT_REACHED
+    assert ("longest trial used 90% of the budget" in miss.detail) == is_said
+
+
+@pytest.mark.parametrize(("value", "clean"), [(100.0, 100.0), (100.5, math.inf), (math.inf, math.inf)])
+def test_a_published_median_after_the_budget_is_not_reached_except_officially(value, clean):
+    found = published_median(value, TARGETS, RULESET, CLEAN)
+    assert found.value == clean
+    assert (found.miss is not None and found.miss.reason is Reason.OVER_BUDGET) == (clean > value)
+    assert published_median(value, TARGETS, RULESET, OFFICIAL).value == value
 
 
 def test_a_study_of_failed_trials_says_so():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from target_setting.results import Metric, Table
+from target_setting.sweep_tables import Metric, Table
 
 
 @pytest.fixture

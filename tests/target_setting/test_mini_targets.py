@@ -10,8 +10,8 @@ import pytest
 from algoperf import records, registry, suites
 from scoring import archive
 from target_setting import analysis
-from target_setting.results import on
 from target_setting.sweep import read_sweep
+from target_setting.sweep_tables import on
 from target_setting.target_rules import set_targets
 
 DOCS = Path(__file__).parents[2] / "docs"

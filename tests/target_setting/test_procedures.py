@@ -15,8 +15,8 @@ from target_setting.procedures.expected_best import expected_best, weights_witho
 from target_setting.procedures.narrow import narrow, round_outward
 from target_setting.procedures.optlist import make_optlist
 from target_setting.procedures.variants import compare_variant
-from target_setting.results import make_table
 from target_setting.sweep import read_sweep
+from target_setting.sweep_tables import make_table
 
 NAN, INF = float("nan"), float("inf")
 

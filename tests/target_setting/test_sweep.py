@@ -6,8 +6,8 @@ import sweep_folders
 
 from algoperf import records
 from algoperf.spec import UsageError
-from target_setting.results import best_validation, make_table, metric_of, ranks
 from target_setting.sweep import read_sweep
+from target_setting.sweep_tables import best_validation, make_table, metric_of, ranks
 
 
 def test_a_trial_is_read_with_its_point_evaluations_and_facts(tmp_path):

@@ -11,8 +11,8 @@ import sweep_folders
 from algoperf import registry, suites
 from algoperf.spec import UsageError
 from target_setting.procedures import targets as target_file
-from target_setting.results import Metric
 from target_setting.sweep import read_sweep
+from target_setting.sweep_tables import Metric
 from target_setting.target_rules import best, binomial_interval, notes_on, set_targets, targets_of
 
 LOSS, ACCURACY = Metric("loss", False), Metric("accuracy", True)

@@ -1,4 +1,4 @@
-"""Where batches come from: day files -> packed rows -> contiguous blocks of them, in a shuffled order.
+"""Criteo data: day files -> packed rows -> batches that are contiguous blocks of rows, in shuffled order.
 
 All variants share one folder: preparation depends on the hash buckets only.
 """
@@ -15,7 +15,8 @@ from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb import shards, synthesis
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, layout_of
 
-# `eval_train` is made of runs of this many rows, evenly spaced over all training days: long enough to read fast.
+# `eval_train` consists of runs of this many rows, evenly spaced over all training days. A run is 119 kB, long
+# enough for fast reads.
 EVAL_TRAIN_RUN = 1_024
 
 
@@ -58,10 +59,11 @@ def _num_held_out(spec: WorkloadSpec) -> int:
 
 
 def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
-    """Split -> the days that it lies in, its first row in them, its number of rows."""
+    """Split -> (its days, its first row in them, its number of rows)."""
     last = spec.data.num_days - 1
     return {
         "train": (range(last), 0, spec.num_train_examples),
+        # AlgoPerf's split of the last day: the test split comes first.
         "test": (range(last, last + 1), 0, spec.num_test_examples),
         "validation": (range(last, last + 1), spec.num_test_examples, spec.num_validation_examples),
     }
@@ -80,21 +82,21 @@ def _empty(num_rows: int) -> Batch:
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "BlockStream":
-    """Endless batches; see `BlockStream`."""
+    """Endless training batches; see `BlockStream`."""
     return BlockStream(_open(spec, Path(folder), "train"), seed, global_batch_size)
 
 
 class BlockStream:
     """Endless training batches with an exact position (`algoperf.data.stream.Stream`).
 
-    A batch is one block: `batch_size` consecutive rows of the training days, which stand in the order of the raw
-    files; a block may reach from one day into the next. Each epoch takes all blocks in a fresh random order, and
-    lets the first block start at another row, because what does not fill a block is left out.
+    A batch is one block: `batch_size` consecutive rows of the training days, in the order of the raw files; a block
+    may reach from one day into the next. Each epoch takes all blocks in a new random order. Rows that do not fill a
+    block are left out, so each epoch starts its first block at another random row.
     """
 
     def __init__(self, rows: shards.Shards, seed: int, batch_size: int):
         self._rows, self._seed, self._batch_size = rows, seed, batch_size
-        # More rows than there are: a batch is all of them, over and over.
+        # If a batch has more rows than the data, it repeats them.
         self._num_blocks = max(1, len(rows) // batch_size)
         self._next_batch = 0
         self._epoch, self._order, self._first_row = -1, np.empty(0, np.int64), 0
@@ -107,6 +109,8 @@ class BlockStream:
         if epoch != self._epoch:
             self._epoch, self._order = epoch, epoch_permutation(self._seed, epoch, self._num_blocks)
             left_out = max(0, len(self._rows) - self._num_blocks * self._batch_size)
+            # The 1 keeps this draw apart from those of the permutation, whose generator has the seed [seed,
+            # epoch].
             self._first_row = int(np.random.default_rng([self._seed, epoch, 1]).integers(left_out + 1))
         batch = _empty(self._batch_size)
         start = self._first_row + int(self._order[index]) * self._batch_size
@@ -133,7 +137,7 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
 
 
 def spread_spans(num_rows: int, size: int) -> list[tuple[int, int]]:
-    """(start, length) of runs that together have `size` of `num_rows` rows, with equal gaps.
+    """(start, length) of runs with `size` rows in total, spread over `num_rows` rows with equal gaps.
 
     >>> spread_spans(num_rows=10_000, size=2_000)
     [(0, 1024), (5024, 976)]

@@ -1,6 +1,6 @@
-"""The Criteo 1TB click logs cannot be fetched by a program: whoever downloads them accepts Criteo's terms.
+"""The Criteo 1TB click logs must be downloaded by hand, because their terms of use have to be accepted.
 
-So this looks whether the raw files are there and says what to do where they are not. They are read where they lie;
+So this checks whether the raw files are there and prints the steps if they are not. Files are read as they are;
 nothing needs to be unpacked.
 """
 
@@ -16,10 +16,10 @@ ARCHIVE_GB = 342
 
 
 def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Nothing if the file of every day is in `folder/raw`.
+    """Checks that the files of all days are in `folder/raw`.
 
     Raises:
-      UsageError: otherwise; holds the steps to take.
+      UsageError: if some are missing; the message lists the steps.
     """
     del progress
     raw = Path(folder) / "raw"
@@ -31,7 +31,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 
 def manual_steps(spec: WorkloadSpec, raw: Path) -> str:
-    """What a person has to do, with sizes."""
+    """The steps of the download by hand, with sizes."""
     num_rows = spec.num_train_examples + spec.num_validation_examples + spec.num_test_examples
     prepared_gb = num_rows * layout_of(spec.data.bucket_counts).row_bytes / 1e9
     last = spec.data.num_days - 1

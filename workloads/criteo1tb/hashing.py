@@ -7,17 +7,19 @@ All arithmetic is modulo 2**64; functions take the text as uint8 and positions i
 import numba
 import numpy as np
 
-MAX_LENGTH = 64  # Longer texts need the definition's fourth case, which no day file does.
+MAX_LENGTH = 64  # Longer texts need the definition's fourth case; no day file has them.
 
+# Primes of the definition, k0 to k2.
 _K0 = np.uint64(0xC3A5C85C97CB3127)
 _K1 = np.uint64(0xB492B66FBE98F273)
 _K2 = np.uint64(0x9AE16A3B2F90404F)
+
 _jit = numba.njit(nogil=True, cache=True, inline="never")
 
 
 @_jit
 def load_64(text, start):
-    """Eight bytes as a little-endian number; LLVM makes one load of it."""
+    """Eight bytes as a little-endian number; LLVM compiles the loop to one load."""
     value = np.uint64(0)
     for index in range(8):
         value |= np.uint64(text[start + index]) << np.uint64(8 * index)
@@ -34,7 +36,7 @@ def load_32(text, start):
 
 @_jit
 def rotate(value, shift):
-    """To the right, by 1 to 63 bits."""
+    """Rotates to the right by 1 to 63 bits."""
     return (value >> np.uint64(shift)) | (value << np.uint64(64 - shift))
 
 
@@ -50,7 +52,7 @@ def mix(u, v, factor):
 
 @_jit
 def hash_8_to_16(first, last, length):
-    """Of a text of 8 to 16 bytes, given its first and its last eight."""
+    """Fingerprint64 of a text of 8 to 16 bytes, given its first and its last eight bytes."""
     factor = _K2 + np.uint64(2 * length)
     a, b = first + _K2, last
     c = rotate(b, 37) * factor + a

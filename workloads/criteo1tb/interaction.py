@@ -1,4 +1,4 @@
-"""What both models share: which dot products there are, and which model settings go together."""
+"""Common to both models: the pairs of the dot products, and the check of model settings."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def upper_triangle(num_vectors: int) -> np.ndarray:
 
 
 def check_model(spec: WorkloadSpec) -> None:
-    """Raises UsageError for model settings that no DLRM has."""
+    """Raises UsageError for model settings that contradict each other."""
     model = spec.model
     if model.use_resnet:
         for name in ("mlp_bottom_dims", "mlp_top_dims"):

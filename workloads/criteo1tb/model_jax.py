@@ -24,14 +24,14 @@ LAYER_NORM_EPSILON = 1e-6
 
 
 def uniform(factor: float) -> Callable[..., jax.Array]:
-    """Initialiser: U[0, factor), so never negative."""
+    """Initialiser: U[0, factor), as in AlgoPerf; the values are never negative."""
     return lambda key, shape, dtype=jnp.float32: jax.random.uniform(key, shape, dtype) * factor
 
 
 def normal(stddev: float) -> Callable[..., jax.Array]:
     """Initialiser: N(0, stddev^2).
 
-    Numbers are drawn in few sizes and cut to length: each size takes half a second to compile.
+    Sizes are rounded up to powers of 4 and the draw is cut, because each size takes half a second to compile.
     """
 
     def init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -58,7 +58,7 @@ def dot_interaction(vectors_BFD: jax.Array) -> jax.Array:
     products_BFF = jnp.einsum("bfd,bgd->bfg", vectors_BFD, vectors_BFD)
     num_vectors = vectors_BFD.shape[1]
     flat = products_BFF.reshape(-1, num_vectors**2)
-    # Static columns: no index array of the size of the batch, here or in the backward pass.
+    # Indices along the second axis only: indexing rows too would need an index array as large as the batch.
     return flat.at[:, upper_triangle(num_vectors)].get(
         indices_are_sorted=True, unique_indices=True, mode="promise_in_bounds"
     )
@@ -83,7 +83,7 @@ class Dlrm(nn.Module):
         Args:
           inputs: (B, 39) float32: dense features, then hash buckets as numbers.
           train: whether dropout is on.
-          dropout_rate: of the last hidden layer; may be traced.
+          dropout_rate: rate after the last hidden layer; may be traced.
 
         Returns:
           (B, 1) logits.
@@ -93,6 +93,7 @@ class Dlrm(nn.Module):
         embedded_BGD = self._embed(buckets_BG)
         if self.use_resnet:
             flat = embedded_BGD.reshape(-1, NUM_CATEGORICAL * self.embed_dim)
+            # AlgoPerf's variant without dot products, so every embedding is an input of the top MLP.
             top = jnp.concatenate([bottom_BD, flat], axis=1)
         else:
             vectors_BFD = jnp.concatenate([bottom_BD[:, None], embedded_BGD], axis=1)
@@ -105,23 +106,30 @@ class Dlrm(nn.Module):
     def _bottom(self, x: jax.Array) -> jax.Array:
         for index, features in enumerate(self.mlp_bottom_dims):
             hidden_BH = nn.relu(bottom_dense(features)(x))
+            # The first layer changes the width (13 inputs), so it has no residual connection.
             x = x + hidden_BH if self.use_resnet and index else self._norm(hidden_BH)
         return x
 
     def _embed(self, buckets_BG: jax.Array) -> jax.Array:
         multiplier = self.embedding_init_multiplier
+        # AlgoPerf's scale of the table: 1 / sqrt(4,194,304) = 1 / 2048.
         factor = self.vocab_size**-0.5 if multiplier is None else multiplier
         table = self.param("embedding_table", uniform(factor), (self.vocab_size, self.embed_dim))
+        # One table for all features: buckets of different features share rows. Buckets arrive as float32, so
+        # those above 2**24 are rounded, as in AlgoPerf, whose targets were set with it.
         rows_BG = buckets_BG.astype(jnp.int32) % self.vocab_size
+        # The modulo guarantees valid rows, so the gather needs no check of bounds.
         return self._norm(jnp.asarray(table).at[rows_BG].get(mode="promise_in_bounds"))
 
     def _top(self, x: jax.Array, train: bool, dropout_rate: float | jax.Array) -> jax.Array:
         *hidden_dims, num_logits = self.mlp_top_dims
         for index, features in enumerate(hidden_dims):
             hidden_BH = self._norm(nn.relu(top_dense(features, x.shape[1])(x)))
+            # AlgoPerf has dropout only here.
             if index == len(hidden_dims) - 1:
                 hidden_BH = Dropout()(hidden_BH, rate=dropout_rate, train=train)
             x = x + hidden_BH if self.use_resnet and index else hidden_BH
+        # The bias of the output has its own standard deviation: the mini version starts it at 0 (README.md).
         return top_dense(num_logits, x.shape[1], self.output_bias_stddev)(x)
 
 

@@ -1,7 +1,7 @@
 """DLRM-small in PyTorch: the function, initialisers and order of layers of the Flax model.
 
-Linear layers have AlgoPerf's names, `bot_mlp.{0,2,4}` and `top_mlp.{0,2,4,6,9}`, in all variants; layer
-normalisations stand beside them as `norm_0`, `norm_1`, ...
+Linear layers have AlgoPerf's names, `bot_mlp.{0,2,4}` and `top_mlp.{0,2,4,6,9}`, in all variants; layer norms
+are called `norm_0`, `norm_1`, ...
 """
 
 # Shapes: B batch, C dense features, F feature vectors (27), G categorical features (26), D embedding width,
@@ -18,14 +18,14 @@ LAYER_NORM_EPSILON = 1e-6
 
 
 class Mlp(nn.Module):
-    """Linear layers, each but possibly the last with ReLU and, if wanted, LayerNorm behind it.
+    """Linear layers with ReLU and optional LayerNorm, and optionally a last linear layer without them.
 
     Args:
       fan_in: width of the input.
       hidden_dims: widths of the layers with ReLU.
       num_logits: width of a last linear layer without ReLU; None for no such layer.
-      use_layer_norm: normalise behind each ReLU.
-      is_residual: all hidden layers but the first add their input.
+      use_layer_norm: whether a LayerNorm follows each ReLU.
+      is_residual: whether all hidden layers except the first add their input.
     """
 
     def __init__(
@@ -46,15 +46,16 @@ class Mlp(nn.Module):
             fan_in = features
         self._output = None
         if num_logits is not None:
-            self._output = str(2 * len(hidden_dims) + 1)  # One number further: AlgoPerf counts the dropout.
+            # One number is skipped: in AlgoPerf's nn.Sequential that is the dropout.
+            self._output = str(2 * len(hidden_dims) + 1)
             self.add_module(self._output, nn.Linear(fan_in, num_logits))
 
     def linears(self) -> list[nn.Linear]:
-        """In the order of the computation."""
+        """The linear layers, in the order of the computation."""
         return [module for module in self.children() if isinstance(module, nn.Linear)]
 
     def forward(self, x: Tensor, dropout_rate: float = 0.0) -> Tensor:
-        """Dropout acts on what the last hidden layer adds or gives."""
+        """(B, fan_in) -> (B, last width). Dropout acts on the last hidden layer, before a residual sum."""
         for index, name in enumerate(self._hidden):
             hidden_BH = torch.relu(self.get_submodule(name)(x))
             if self._use_layer_norm:
@@ -81,12 +82,13 @@ class Dlrm(nn.Module):
         self._use_resnet, self._use_layer_norm = model.use_resnet, model.use_layer_norm
         dims, embed_dim = model.mlp_bottom_dims, model.embed_dim
         self.bot_mlp = Mlp(self._num_dense, dims, None, model.use_layer_norm, model.use_resnet)
-        # Not through the constructor: it would draw from a normal distribution first.
+        # An empty table, because the constructor would first draw 4 million rows from a normal distribution.
         table = torch.empty(model.vocab_size, embed_dim)
         self.embedding_table = nn.Embedding(model.vocab_size, embed_dim, _weight=table)
         if model.use_layer_norm:
             self.embed_ln = nn.LayerNorm(embed_dim, LAYER_NORM_EPSILON)
         columns_P = torch.from_numpy(upper_triangle(1 + NUM_CATEGORICAL))
+        # A buffer, to move with the module; not persistent, because checkpoints need no constants.
         self.interaction_columns: Tensor
         self.register_buffer("interaction_columns", columns_P, persistent=False)
         top_in = dims[-1] + (NUM_CATEGORICAL * embed_dim if model.use_resnet else len(columns_P))
@@ -105,6 +107,7 @@ class Dlrm(nn.Module):
             nn.init.normal_(linear.weight, std=(2 / (linear.in_features + linear.out_features)) ** 0.5)
         for linear in (*self.bot_mlp.linears(), *self.top_mlp.linears()):
             nn.init.normal_(linear.bias, std=linear.out_features**-0.5)
+        # The output has one feature, so its bias was just drawn from N(0, 1).
         self.top_mlp.linears()[-1].bias.mul_(output_bias_stddev)
         nn.init.uniform_(self.embedding_table.weight, 0.0, embedding_factor)
 
@@ -112,12 +115,14 @@ class Dlrm(nn.Module):
         """
         Args:
           inputs: (B, 39) float32: dense features, then hash buckets as numbers.
-          dropout_rate: of the last hidden layer, when training.
+          dropout_rate: rate after the last hidden layer, in training.
 
         Returns:
           (B, 1) logits.
         """
         bottom_BD = self.bot_mlp(inputs[:, : self._num_dense])
+        # One table for all features: buckets of different features share rows. Buckets arrive as float32, so
+        # those above 2**24 are rounded, as in AlgoPerf, whose targets were set with it.
         rows_BG = inputs[:, self._num_dense :].to(torch.int32) % self._vocab_size
         embedded_BGD = self.embedding_table(rows_BG)
         if self._use_layer_norm:

@@ -1,9 +1,9 @@
 """Lines of a day file -> packed rows, in one pass over the bytes.
 
-The rules are those of AlgoPerf's TensorFlow pipeline: an empty field and the literal -1 are missing; a missing label
-or integer is 0, a missing categorical value is `00000000`; an integer x becomes ln(max(x, 0) + 1) in float32; a
-categorical value, followed by the decimal number of its column, becomes its Fingerprint64 modulo the number of
-buckets of the column.
+The rules are those of AlgoPerf's TensorFlow pipeline. An empty field and the literal -1 are missing values: 0 for the
+label and integers, `00000000` for categorical values. An integer x becomes ln(max(x, 0) + 1) in float32. A categorical
+value is concatenated with the decimal number of its column; the Fingerprint64 of that, modulo the column's number of
+buckets, is its bucket.
 """
 
 import dataclasses
@@ -16,12 +16,14 @@ from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, RowLayout, read
 
 NUM_FIELDS = 1 + NUM_DENSE + NUM_CATEGORICAL
 MAX_TOKEN_BYTES = 40
-SLACK_BYTES = 64  # That may be read (and are ignored) behind the end of the text.
+SLACK_BYTES = 64  # Readable bytes after the end of the text: tokens are loaded eight bytes at a time.
 SHORTEST_LINE_BYTES = NUM_FIELDS  # All fields empty: 39 tabs and the end of the line.
 
 OK, WRONG_FIELDS, NOT_A_NUMBER, NOT_A_LABEL, TOO_LONG = range(5)
 _TAB, _NEWLINE, _RETURN, _MINUS, _PLUS, _POINT, _ZERO = (np.uint8(ord(c)) for c in "\t\n\r-+.0")
 _MISSING = np.frombuffer(b"00000000", np.uint64)[0]
+# For the test for a zero byte in a word: (w - 0x01..) & ~w & 0x80.. (Mycroft). XOR with eight equal
+# characters turns that character into a zero byte.
 _LOW_BITS, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _TABS, _NEWLINES, _RETURNS = (_LOW_BITS * np.uint64(ord(c)) for c in "\t\n\r")
 _LARGEST = float(np.finfo(np.float32).max)
@@ -30,17 +32,17 @@ _jit = numba.njit(nogil=True, cache=True)
 
 @dataclasses.dataclass(frozen=True)
 class Parsed:
-    """What `Parser.parse` did."""
+    """The result of `Parser.parse`."""
 
     num_rows: int
     stop: int
-    """Where the first byte lies that was not used."""
+    """Position of the first byte that was not used."""
     problem: str | None
     """What is wrong with the line that starts at `stop`, or None."""
 
 
 class Parser:
-    """Parses text into rows of one layout; holds the tables that the compiled loop looks things up in."""
+    """Parses text into rows of one layout; holds the look-up tables of the compiled loop."""
 
     def __init__(self, layout: RowLayout):
         self._layout = layout
@@ -49,16 +51,16 @@ class Parser:
         self._suffixes = np.zeros((NUM_CATEGORICAL, 2), np.uint8)
         for column, suffix in enumerate(suffixes):
             self._suffixes[column, : len(suffix)] = list(suffix)
-        # In float64 and then rounded: the same float32 with every mathematical library.
+        # Computed in float64 and rounded, so that every mathematical library gives the same float32.
         self._logs = np.log(np.arange(1, 2**16 + 1, dtype=np.float64)).astype(np.float32)
 
     def parse(self, text: np.ndarray, start: int, stop: int, rows: np.ndarray) -> Parsed:
-        """Fills `rows` with the lines from text[start:stop], until one of both ends or a line is wrong.
+        """Fills `rows` with the lines of text[start:stop], until the rows or the text end or a line is wrong.
 
         Args:
-          text: uint8; has `SLACK_BYTES` more behind `stop`. A line without its end of line is not used.
-          start: of a line.
-          stop: the end of the text.
+          text: uint8, with `SLACK_BYTES` more after `stop`. An incomplete last line is not used.
+          start: position of the start of a line.
+          stop: end of the text.
           rows: (capacity, row_bytes) uint8, zeros.
         """
         num_rows, end, code, field = _parse(
@@ -130,10 +132,10 @@ def _end_of_field(text, start):
 
 @_jit
 def _hash_token(text, start, stop, suffix_0, suffix_1):
-    """Of any length, with the number of its column behind it."""
+    """Hash of a token of any length followed by the number of its column."""
     joined = np.empty(hashing.MAX_LENGTH, np.uint8)
     length = stop - start
-    for index in range(length):  # A slice would take a second to compile.
+    for index in range(length):  # Numba takes a second to compile a slice assignment.
         joined[index] = text[start + index]
     joined[length] = suffix_0
     length += 1
@@ -145,7 +147,7 @@ def _hash_token(text, start, stop, suffix_0, suffix_1):
 
 @_jit
 def _hash_eight(token, suffix_0, suffix_1):
-    """Of the eight bytes that nearly all tokens have, without touching memory."""
+    """Hash of a token of eight bytes, the usual length, followed by the number of its column; in registers only."""
     if suffix_1:
         last = (
             (token >> np.uint64(16))
@@ -161,7 +163,8 @@ def _hash_eight(token, suffix_0, suffix_1):
 def _parse(
     text, start, stop, logs, buckets, suffixes, widths, places, label_place, floats, words, halves, octets
 ):
-    """See `Parser.parse`; gives (rows, position, error code, field)."""
+    """See `Parser.parse`; returns (rows, position, error code, field)."""
+    # An incomplete last line is left for the next block.
     while stop > start and text[stop - 1] != _NEWLINE:
         stop -= 1
     position = start
@@ -184,9 +187,11 @@ def _parse(
                     return row, line, NOT_A_LABEL, field
                 octets[row, label_place] = np.uint8(number)
             else:
+                # In float32 from here on, as TensorFlow computes it.
                 plus_one = np.float32(max(np.float32(number), np.float32(0))) + np.float32(1)
                 index = np.int64(min(plus_one, np.float32(len(logs) + 1))) - 1
                 if index < len(logs) and np.float32(index + 1) == plus_one:
+                    # Small counts are nearly all values, and a look-up is much faster than a logarithm.
                     floats[row, field - 1] = logs[index]
                 else:
                     floats[row, field - 1] = np.float32(np.log(np.float64(plus_one)))
@@ -194,6 +199,8 @@ def _parse(
         for column in range(NUM_CATEGORICAL):
             suffix_0, suffix_1 = suffixes[column, 0], suffixes[column, 1]
             token = hashing.load_64(text, position)
+            # Nearly all tokens have exactly eight bytes without a separator; they are hashed without a search
+            # for the end.
             breaks = (
                 _has_zero_byte(token ^ _TABS)
                 | _has_zero_byte(token ^ _NEWLINES)
@@ -205,6 +212,7 @@ def _parse(
             else:
                 end = _end_of_field(text, position)
                 last = end
+                # A carriage return before the end of a line belongs to the line break.
                 if text[end] == _NEWLINE and last > position and text[last - 1] == _RETURN:
                     last -= 1
                 if last == position or (

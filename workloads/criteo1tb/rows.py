@@ -1,4 +1,4 @@
-"""How a prepared example lies in a file: packed rows of a fixed size, and their way into float32 batches.
+"""The file format of prepared examples: packed rows of a fixed size, and their conversion to float32 batches.
 
 A row is little-endian and starts at a multiple of 4 bytes:
 
@@ -25,7 +25,7 @@ NUM_CATEGORICAL = 26
 
 @dataclasses.dataclass(frozen=True)
 class RowLayout:
-    """Where each feature lies, as a function of the numbers of hash buckets."""
+    """Positions of the features in a row, which follow from the numbers of hash buckets."""
 
     bucket_counts: tuple[int, ...]
     """Buckets of each categorical feature, each in [1, 2**32]."""
@@ -47,6 +47,7 @@ class RowLayout:
         """(26,) position of each categorical feature in its row, in units of its own width."""
         places = np.zeros(NUM_CATEGORICAL, np.int64)
         offset = 4 * NUM_DENSE
+        # Widest first, so that every value is aligned to its width without gaps.
         for width in (4, 2, 1):
             for column in np.flatnonzero(self.widths == width):
                 places[column] = offset // width
@@ -68,12 +69,12 @@ class RowLayout:
 
     @functools.cached_property
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Categorical features of 4, of 2 and of 1 byte: in each row the next one follows the one before."""
+        """Columns of the categorical features with 4, 2 and 1 bytes, in the order in which a row stores them."""
         four, two, one = (np.flatnonzero(self.widths == width) for width in (4, 2, 1))
         return four, two, one
 
     def unpack(self, rows: np.ndarray, inputs: np.ndarray, targets: np.ndarray) -> None:
-        """Packed rows -> what a model takes.
+        """Converts packed rows to a model's inputs and targets.
 
         Args:
           rows: (n, row_bytes) uint8, contiguous.
@@ -93,7 +94,7 @@ class RowLayout:
 
 
 def read_only(array: np.ndarray) -> np.ndarray:
-    """A view that cannot be written to: compiled functions are compiled once more for arrays that can."""
+    """A read-only view. Numba compiles a function again for writable arrays, so all callers pass read-only ones."""
     view = array.view(np.ndarray)
     view.flags.writeable = False
     return view

@@ -1,4 +1,4 @@
-"""Raw days -> one file of packed rows per day, once, one process per day, resumable.
+"""Preparation: raw days -> one file of packed rows per day. One process per day; resumable.
 
 In the data folder: `day_00.rows`, `day_01.rows`, ... (see `rows`), and `manifest.json`, written last.
 `records/day_00.json` tells what a finished file was made of and what it holds, so that only what is missing is made.
@@ -23,7 +23,7 @@ from workloads.criteo1tb import sources
 from workloads.criteo1tb.rows import RowLayout, layout_of
 
 FORMAT = 1  # Raise when prepared files change: older ones are then prepared again.
-MAX_BYTES_IN_PROCESS = 1 << 29  # To convert fewer takes less time than to start worker processes.
+MAX_BYTES_IN_PROCESS = 1 << 29  # Fewer bytes are converted faster than worker processes start.
 
 
 def rows_path(folder: Path, day: int) -> Path:
@@ -41,15 +41,17 @@ class Shards:
     """Rows of consecutive days under one numbering, memory-mapped.
 
     Args:
-      folder: with prepared files.
-      days: their numbers.
-      layout: of the rows.
+      folder: the folder with the prepared files.
+      days: numbers of the days.
+      layout: the layout of a row.
     """
 
     def __init__(self, folder: Path, days: range, layout: RowLayout):
         self._layout = layout
         self._maps = [
-            np.memmap(rows_path(folder, day), np.uint8, "r").reshape(-1, layout.row_bytes) for day in days
+            # Mapped: the data are larger than memory, and processes of one host share the page cache.
+            np.memmap(rows_path(folder, day), np.uint8, "r").reshape(-1, layout.row_bytes)
+            for day in days
         ]
         self._ends = np.cumsum([len(rows) for rows in self._maps])
 
@@ -57,7 +59,7 @@ class Shards:
         return int(self._ends[-1])
 
     def pieces(self, start: int, count: int) -> Iterator[np.ndarray]:
-        """Rows start to start + count, one array per file; behind the last row comes the first."""
+        """Rows start to start + count, one array per file; after the last row comes the first."""
         while count:
             start %= len(self)
             index = int(np.searchsorted(self._ends, start, side="right"))
@@ -69,7 +71,7 @@ class Shards:
             count -= len(piece)
 
     def read(self, start: int, inputs: np.ndarray, targets: np.ndarray) -> None:
-        """Fills (n, 39) `inputs` and (n, 1) `targets` with the rows from `start` on."""
+        """Fills (n, 39) `inputs` and (n, 1) `targets` with the n rows from `start` on."""
         position = 0
         for piece in self.pieces(start, len(inputs)):
             stop = position + len(piece)
@@ -87,9 +89,9 @@ def prepare(
 
     Args:
       folder: has the raw files in `folder/raw`; the results go here.
-      config: 'bucket_counts' and 'num_days', and whatever else tells one preparation from another.
-      num_train: lines that all days but the last must have.
-      num_held_out: lines that the last day must have.
+      config: 'bucket_counts', 'num_days', and other settings that the prepared files depend on.
+      num_train: number of lines of all days but the last.
+      num_held_out: number of lines of the last day.
       progress: whether to show a progress bar.
 
     Raises:
@@ -137,7 +139,7 @@ def prepare(
 
 
 def _made_of(day: sources.Day, config: dict[str, Any]) -> dict[str, Any]:
-    """What the bytes of a converted day depend on."""
+    """Everything that the bytes of a converted day depend on."""
     return {"format": FORMAT, "config": config, "sources": day.describe()}
 
 
@@ -185,6 +187,7 @@ def convert_day(folder: Path, day: sources.Day, config: dict[str, Any]) -> int:
     layout = layout_of(config["bucket_counts"])
     digest = hashlib.sha256()
     num_rows = 0
+    # Unbuffered: rows come in blocks of megabytes.
     with files.writing(rows_path(folder, day.number), buffering=0) as file:
         for path in day.files:
             for rows in sources.read_rows(path, layout):

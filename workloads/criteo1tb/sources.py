@@ -1,4 +1,4 @@
-"""Raw day files: which there are, and their text as packed rows, block by block.
+"""Finds the raw day files, and reads their text as packed rows, block by block.
 
 A day N is one of, in this order of preference:
 
@@ -23,7 +23,7 @@ from algoperf.spec import UsageError
 from workloads.criteo1tb import parsing
 from workloads.criteo1tb.rows import RowLayout
 
-try:  # Intel's inflate takes a third of zlib's time.
+try:  # Optional: Intel's inflate takes a third of zlib's time.
     from isal import igzip, isal_zlib
 
     open_gzip = igzip.open
@@ -33,7 +33,7 @@ except ImportError:
     open_gzip = gzip.open
     _DAMAGE = (OSError, EOFError, zlib.error)
 
-BLOCK_BYTES = 4 << 20  # Of text at a time; no line is nearly as long.
+BLOCK_BYTES = 4 << 20  # Text in memory at a time; lines are far shorter.
 ROWS_AT_A_TIME = 16_384
 
 
@@ -45,7 +45,7 @@ class Day:
     files: tuple[Path, ...]
 
     def describe(self) -> list[list[Any]]:
-        """Names and sizes: what tells whether the files are still the ones that were converted."""
+        """Names and sizes of the files, to find out later whether they are still the converted ones."""
         return [[path.name, path.stat().st_size] for path in self.files]
 
 
@@ -53,7 +53,7 @@ def find_days(raw: Path, num_days: int) -> list[Day]:
     """Days 0 to num_days - 1.
 
     Raises:
-      UsageError: if some are missing; names them and what their files may be called.
+      UsageError: if some are missing; names the days and the possible file names.
     """
     names = {path.name for path in raw.iterdir()} if raw.is_dir() else set()
     days = []
@@ -76,12 +76,12 @@ def find_days(raw: Path, num_days: int) -> list[Day]:
 
 
 def read_rows(path: Path, layout: RowLayout, block_bytes: int = BLOCK_BYTES) -> Iterator[np.ndarray]:
-    """Packed rows of a raw file, in order: (n, row_bytes) uint8 arrays that are overwritten by the next.
+    """Yields the packed rows of a raw file as (n, row_bytes) uint8 arrays; each overwrites the previous one.
 
     Args:
       path: text, or gzip if its name ends in .gz.
       layout: of the rows.
-      block_bytes: of text in memory at a time; lines must be shorter.
+      block_bytes: size of the text in memory; lines must be shorter.
 
     Raises:
       UsageError: for damaged gzip and for lines that cannot be parsed; names the file and the line.
@@ -101,7 +101,7 @@ def read_rows(path: Path, layout: RowLayout, block_bytes: int = BLOCK_BYTES) -> 
                 ) from error
             size += num_read
             if not num_read and size:
-                text[size] = ord("\n")  # The last line of a file may lack its end.
+                text[size] = ord("\n")  # The last line of a file may have no line break.
                 size += 1
             start = 0
             while True:
@@ -119,6 +119,7 @@ def read_rows(path: Path, layout: RowLayout, block_bytes: int = BLOCK_BYTES) -> 
             if not num_read:
                 return
             size -= start
+            # The incomplete last line moves to the front. A copy, because source and target may overlap.
             text[:size] = text[start : start + size].copy()
             if size == block_bytes:
                 raise UsageError(f"{path}, line {num_lines + 1:,}: is longer than {block_bytes:,} bytes.")

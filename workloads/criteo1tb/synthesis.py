@@ -1,10 +1,12 @@
 """The clicks of the mini workload: day files of the real format whose click probabilities are known.
 
-Categorical values follow power laws. The logit of a click is a sum of small effects of single values and of large
-effects of pairs: products of hidden vectors of two categorical values, and of a categorical value with a numerical
-one. So a model of single features (logistic regression) stays far from the floor, which is the mean entropy of the
-known probabilities. From day to day popularity, vectors and the overall rate of clicks drift; the last day, which
-holds validation and test, lies ahead of all training days.
+Categorical values follow power laws. The logit of a click is the sum of small effects of single values and large
+effects
+of pairs: products of hidden vectors of two categorical values, and of a categorical value with a numerical one. So a
+model of single features (logistic regression) stays far above the floor, the mean entropy of the known probabilities.
+Popularity, vectors and the overall click rate drift from day to day; the last day, which holds validation and test,
+comes
+after all training days.
 """
 
 import dataclasses
@@ -22,28 +24,30 @@ from algoperf.data.prepared import is_synthesized, mark_synthesized
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE
 
-VERSION = 1  # Raise with every change of the text: existing folders are then written again.
+VERSION = 1  # Increase it when the text changes; existing folders are then written again.
 SEED = 1909
 
-# Distinct values of each categorical feature: as many as the real one has buckets, at most these.
+# Distinct values of a categorical feature: as many as the real feature has buckets, at most this many.
 MOST_VALUES = 200
 POWER = 0.9  # Popularity of the value of rank r is (r + 5) ** -POWER.
 NUM_FACTORS = 2
 # Pairs of categorical features that interact. All have many buckets, so that hashing keeps their values apart.
 PAIRS = ((0, 9), (1, 19), (2, 20), (10, 21), (4, 11), (22, 14))
+# The scales are chosen so that pairs carry most of the information (README.md: logistic regression 0.607,
+# floor 0.254).
 PAIR_SCALE = 1.3
 # (numerical, categorical) features that interact.
 MIXED_PAIRS = ((0, 1), (3, 2), (5, 10), (8, 22))
 MIXED_SCALE = 0.9
 SINGLE_SCALE = 0.12
 OFFSET = -2.4
-OFFSET_DRIFT, VECTOR_DRIFT, POPULARITY_DRIFT = 0.05, 0.03, 0.1  # Per day.
-MOST_COUNT = 9_999  # Of a numerical feature.
+OFFSET_DRIFT, VECTOR_DRIFT, POPULARITY_DRIFT = 0.05, 0.03, 0.1  # Changes per day.
+MOST_COUNT = 9_999  # Largest value of a numerical feature.
 
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """All that is drawn once."""
+    """All parameters of the distribution, drawn once for all days."""
 
     popularity: list[np.ndarray]
     """Per categorical feature (values,): log of the unnormalised probability of each value on day 0."""
@@ -62,7 +66,7 @@ class World:
     location: np.ndarray
     """(13,) mean of the log of a numerical feature."""
     scale: np.ndarray
-    """(13,) its standard deviation."""
+    """(13,) standard deviation of the log of a numerical feature."""
     dense_effects: np.ndarray
     """(13,) effect on the logit, per standard deviation."""
 
@@ -76,9 +80,9 @@ class Clicks:
     values: np.ndarray
     """(n, 26) positions in `World.tokens`."""
     probabilities: np.ndarray
-    """(n,) of a click."""
+    """(n,) probability of a click."""
     labels: np.ndarray
-    """(n,) bool."""
+    """(n,) bool, whether there was a click."""
 
     def entropy(self) -> np.ndarray:
         """(n,) the least expected cross entropy of each line, in nats."""
@@ -87,7 +91,7 @@ class Clicks:
 
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
-    """What identifies the text."""
+    """What identifies the text, for the manifest."""
     return {"version": VERSION, "seed": SEED, "lines": _lines_per_day(spec)}
 
 
@@ -126,7 +130,7 @@ def make_world(bucket_counts: tuple[int, ...]) -> World:
 
 
 def make_clicks(world: World, day: int, num_lines: int) -> Clicks:
-    """Draws the lines of one day; they depend on the day alone and not on other days' sizes."""
+    """Draws the lines of one day. They do not depend on the sizes of other days."""
     rng = np.random.default_rng([SEED, day])
     values = np.empty((num_lines, NUM_CATEGORICAL), np.int64)
     logits = np.full(num_lines, OFFSET + OFFSET_DRIFT * day)
@@ -144,9 +148,9 @@ def make_clicks(world: World, day: int, num_lines: int) -> Clicks:
 
     noise = rng.standard_normal((num_lines, NUM_DENSE))
     counts = np.minimum(np.exp(world.location + world.scale * noise), MOST_COUNT).astype(np.int64)
-    counts[:, 1] -= 2  # In the real data, too, a feature has negative values, -1 among them.
+    counts[:, 1] -= 2  # As in the real data, one feature has negative values, -1 among them.
     counts[rng.random((num_lines, NUM_DENSE)) < world.missing] = -2
-    # What a model sees: missing and negative counts are as 0.
+    # Effects come from what a model sees, in which missing and negative counts are 0.
     seen = (np.log1p(np.maximum(counts, 0)) - world.location) / world.scale
     logits += seen @ world.dense_effects
     for slopes, (dense, column) in zip(world.mixed, MIXED_PAIRS, strict=True):
@@ -156,17 +160,17 @@ def make_clicks(world: World, day: int, num_lines: int) -> Clicks:
 
 
 def make_text(world: World, clicks: Clicks) -> bytes:
-    """The lines as they stand in a day file."""
+    """The text of the lines in a day file."""
     number_text = np.array([b"%d" % value for value in range(MOST_COUNT + 1)] + [b"", b"-1"], object)
     columns = [np.array([b"0", b"1"], object)[clicks.labels.astype(np.int64)]]
-    columns += [number_text[column] for column in clicks.counts.T]  # -1 and -2 are the last two.
+    columns += [number_text[column] for column in clicks.counts.T]  # -1 and -2 index the last two.
     columns += [tokens[column] for tokens, column in zip(world.tokens, clicks.values.T, strict=True)]
     lines = zip(*(column.tolist() for column in columns), strict=True)
     return b"\n".join(map(b"\t".join, lines)) + b"\n"
 
 
 def floors(spec: WorkloadSpec) -> dict[str, float]:
-    """Split -> mean entropy of the true probabilities: no model expects to get below."""
+    """Split -> mean entropy of the true probabilities, the lowest expected loss of any model."""
     world = make_world(tuple(spec.data.bucket_counts))
     sizes = _lines_per_day(spec)
     entropies = [make_clicks(world, day, size).entropy() for day, size in enumerate(sizes)]
@@ -178,7 +182,7 @@ def floors(spec: WorkloadSpec) -> dict[str, float]:
 
 
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes `folder/raw/day_N.gz`, unless this very text is there."""
+    """Writes `folder/raw/day_N.gz`, unless the same text is already there."""
     raw = folder / "raw"
     description = describe(spec)
     if is_synthesized(raw, description):
@@ -191,6 +195,6 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     for day, num_lines in days:
         text = make_text(world, make_clicks(world, day, num_lines))
         digest.update(text)
-        # Without a time in the header: the same bytes every time.
+        # No time in the header, so that the bytes are the same every time.
         (raw / f"day_{day}.gz").write_bytes(gzip.compress(text, compresslevel=1, mtime=0))
     mark_synthesized(raw, description, digest.hexdigest())

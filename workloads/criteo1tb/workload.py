@@ -4,6 +4,7 @@ from algoperf.spec import LossType
 from algoperf.workload import Family, Variant, WorkloadSpec
 
 # fmt: off
+# Numbers of hash buckets in AlgoPerf (README.md).
 BUCKET_COUNTS = (
     39_884_406, 39_043, 17_289, 7_420, 20_263, 3, 7_120, 1_543, 63, 38_532_951, 2_953_546, 403_346, 10,
     2_208, 11_938, 155, 4, 976, 14, 39_979_771, 25_641_295, 39_664_984, 585_935, 12_972, 108, 36,
@@ -11,25 +12,25 @@ BUCKET_COUNTS = (
 # fmt: on
 
 MODEL = {
-    "vocab_size": 4_194_304,  # Rows of the one embedding table that all categorical features share.
+    "vocab_size": 4_194_304,  # Rows of the one embedding table, shared by all categorical features.
     "num_dense_features": 13,
     "mlp_bottom_dims": (512, 256, 128),
     "mlp_top_dims": (1024, 1024, 512, 256, 1),
     "embed_dim": 128,
     "use_layer_norm": False,
-    "use_resnet": False,  # Residual layers, and no dot products of the features.
-    "output_bias_stddev": 1.0,  # Of the logit's bias at the start.
-    "embedding_init_multiplier": None,  # The table starts as U[0, 1) times this; None is vocab_size ** -0.5.
+    "use_resnet": False,  # Residual layers, and no dot products.
+    "output_bias_stddev": 1.0,  # Standard deviation of the output bias at the start.
+    "embedding_init_multiplier": None,  # Factor on the table's U[0, 1); None is vocab_size ** -0.5.
 }
 
 DATA = {
     "bucket_counts": BUCKET_COUNTS,  # Hash buckets of each categorical feature.
-    "num_days": 24,  # The last one holds the test split, then the validation split; all others are training.
+    "num_days": 24,  # The last day holds the test split, then the validation split; the others are training.
 }
 
 
 def mini_targets(loss: float) -> dict[str, float]:
-    """Of a variant's twin; provisional."""
+    """Targets of a variant's mini version; provisional (README.md)."""
     return {"validation_target_value": loss, "test_target_value": loss}
 
 
@@ -76,7 +77,7 @@ FAMILY = Family(
             facts={"validation_target_value": 0.129657, "test_target_value": 0.131967},
             mini_facts=mini_targets(0.56),
         ),
-        # For smoke tests on the real data; its targets are those of the base.
+        # For smoke tests on the real data. It has the targets of the base.
         "test": Variant(model={"vocab_size": 65_536}),
     },
     # Targets, budget and step hint: docs/mini_calibration.md.
@@ -86,12 +87,13 @@ FAMILY = Family(
             "mlp_bottom_dims": (256, 128, 32),
             "mlp_top_dims": (512, 512, 256, 128, 1),
             "embed_dim": 32,
-            "output_bias_stddev": 0.0,  # A draw of 1 takes Adam 500 of the run's updates to mend.
+            "output_bias_stddev": 0.0,  # From a draw of 1, Adam needs 500 updates to correct it.
         },
         data={"num_days": 5},
         facts={
             "num_train_examples": 384_000,
             "num_eval_train_examples": 8_192,
+            # 1,600 updates of 512 rows are two epochs of the 384,000 training rows.
             "num_validation_examples": 16_384,
             "num_test_examples": 16_384,
             "eval_batch_size": 4_096,

@@ -1,4 +1,4 @@
-"""Scikit-learn's 1,797 scanned digits as batches; nothing is read from a data folder."""
+"""Batches of scikit-learn's 1,797 scanned digits; no data folder is read."""
 
 import functools
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 
 NEEDS_FILES = False
-PREFETCH = 0  # A batch is two array look-ups: handing it between threads would cost more.
+PREFETCH = 0  # Making a batch, two array look-ups, takes less time than passing it between threads.
 
 
 @functools.cache
@@ -21,6 +21,7 @@ def _all_examples(split_seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     digits = load_digits()
     order = np.random.default_rng(split_seed).permutation(len(digits.target))
+    # Pixels are counts from 0 to 16.
     images = (digits.images[order, :, :, None] / 16).astype(np.float32)
     return images, digits.target[order].astype(np.int32)
 
@@ -54,7 +55,7 @@ def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size:
 
 
 def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
-    """One pass in file order; the last batch is padded with zero-weight rows."""
+    """One pass in a fixed order; the last batch is padded with rows of weight 0."""
     del folder
     images, targets = load_split(spec, split)
     for start in range(0, len(targets), batch_size):

@@ -22,6 +22,8 @@ class DigitsNet(nn.Module):
     def __call__(self, inputs: jax.Array, *, train: bool, dropout_rate: float | jax.Array) -> jax.Array:
         x_BHWC = inputs
         for features in self.channels:
+            # Padding 1 on every side in both frameworks; 'SAME' pads in the same way for odd windows without
+            # a stride.
             x_BHWC = nn.Conv(features, (3, 3), padding=1)(x_BHWC)
             if self.use_batch_norm:
                 x_BHWC = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5)(x_BHWC)

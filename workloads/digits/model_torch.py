@@ -12,7 +12,7 @@ from algoperf.workload import WorkloadSpec
 
 
 class DigitsNet(nn.Module):
-    """Convolutional classifier of 8 x 8 images; takes channel-last images, gives logits (B, num_classes)."""
+    """Convolutional classifier of 8 x 8 images (B, 8, 8, 1), channels last; returns logits (B, num_classes)."""
 
     def __init__(self, channels: tuple[int, ...], hidden: int, num_classes: int, use_batch_norm: bool):
         super().__init__()
@@ -24,6 +24,7 @@ class DigitsNet(nn.Module):
         self.hidden = nn.Linear(channels[-1] * width * width, hidden)
         self.output = nn.Linear(hidden, num_classes)
         for layer in (*self.convs, self.hidden, self.output):
+            # Flax's default initialisers, so that both frameworks start from the same distribution.
             lecun_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -31,7 +32,7 @@ class DigitsNet(nn.Module):
         x_BCHW = inputs.permute(0, 3, 1, 2)
         for conv, bn in zip(self.convs, self.bns):
             x_BCHW = F.max_pool2d(F.relu(bn(conv(x_BCHW))), 2)
-        # Flattened channel-last, as in JAX, so that weights carry over.
+        # Flattened with channels last, as in JAX, so that the same weights give the same logits.
         x_BD = x_BCHW.permute(0, 2, 3, 1).flatten(1)
         x_BD = F.relu(self.hidden(x_BD))
         x_BD = F.dropout(x_BD, dropout_rate, self.training)

@@ -1,4 +1,4 @@
-"""Facts of the digits workload: handwritten digits that come with scikit-learn; the quick path for everything."""
+"""Facts of the digits workload: handwritten digits that come with scikit-learn; the fastest workload to try."""
 
 from algoperf.spec import LossType
 from algoperf.workload import Family, Variant, WorkloadSpec
@@ -9,7 +9,7 @@ FAMILY = Family(
         family="digits",
         target_metric_name="error_rate",
         higher_is_better=False,
-        # Measured: see README.md.
+        # Source of targets, budget and step hint: measured here, see README.md.
         validation_target_value=0.024,
         test_target_value=0.024,
         loss_type=LossType.SOFTMAX_CROSS_ENTROPY,
@@ -24,6 +24,7 @@ FAMILY = Family(
         default_batch_size=64,
         default_dropout_rate=0.0,
         output_params={"jax": ("Dense_1",), "pytorch": ("output.weight", "output.bias")},
+        # Inputs are pixels / 16.
         train_mean=0.0,
         train_stddev=16.0,
         model={"channels": (16, 32), "hidden": 64, "num_classes": 10, "use_batch_norm": False},

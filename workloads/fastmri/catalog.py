@@ -1,4 +1,4 @@
-"""The index of a data folder: which slices of which volumes make a split. It is all that preparation writes."""
+"""The index of a data folder: the volumes and slices of each split. Preparation writes nothing else."""
 
 import bisect
 import dataclasses
@@ -20,6 +20,7 @@ from workloads.fastmri import volumes
 from workloads.fastmri.volumes import Volume
 
 INDEX_VERSION = 1
+# The published test archive has no targets, so AlgoPerf divides the 'val' volumes into validation and test.
 SPLITS = ("train", "validation", "test")
 RAW_FOLDERS = {"train": "knee_singlecoil_train", "val": "knee_singlecoil_val"}
 
@@ -29,7 +30,7 @@ def manifest_path(folder: Path) -> Path:
 
 
 def find_raw_folder(folder: Path, part: str) -> Path | None:
-    """Where the volumes of 'train' or 'val' are: in `folder/raw` or `folder`, with or without 'knee_' in the name."""
+    """The folder with the volumes of 'train' or 'val', in `folder/raw` or `folder`, with or without 'knee_'."""
     for parent in (folder / "raw", folder):
         for name in (RAW_FOLDERS[part], f"singlecoil_{part}"):
             if any((parent / name).glob("*.h5")):
@@ -38,14 +39,14 @@ def find_raw_folder(folder: Path, part: str) -> Path | None:
 
 
 def num_validation_volumes(spec: WorkloadSpec) -> int:
-    """How many of the sorted 'val' volumes are the validation split; the others are the test split."""
+    """Number of the sorted 'val' volumes in the validation split; the others are the test split."""
     if spec.is_mini:
         return -(-spec.num_validation_examples // spec.data.slices_per_volume)
     return spec.data.validation_volumes
 
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
-    """All that an index depends on, besides the files."""
+    """Everything that an index depends on, besides the files."""
     return {
         "version": INDEX_VERSION,
         "image_size": spec.data.image_size,
@@ -68,14 +69,14 @@ def files_of_splits(spec: WorkloadSpec, folder: Path) -> dict[str, list[str]]:
                 f"No volumes (*.h5) in {folder / 'raw' / name}: unpack {name}.tar.xz there. How to get the archives: "
                 f"python datasets/dataset_setup.py --dataset=fastmri --data_dir={folder.parent}"
             )
-        # Sorted: AlgoPerf takes training files in the order of the file system, which differs between machines.
+        # Sorted, because the order of a file system (which AlgoPerf takes) differs between machines.
         found[part] = sorted(path.relative_to(folder).as_posix() for path in place.glob("*.h5"))
     split_at = num_validation_volumes(spec)
     return {"train": found["train"], "validation": found["val"][:split_at], "test": found["val"][split_at:]}
 
 
 def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
-    """Inspects all volumes and writes the index; volumes inspected by an interrupted call are not opened again.
+    """Inspects all volumes and writes the index; continues after an interruption.
 
     Raises:
       UsageError: for a damaged volume, or if slices are missing.
@@ -114,10 +115,12 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
 
 
 def _read_partial(path: Path, config: dict[str, Any]) -> list[Volume]:
-    """What an interrupted call for the same configuration has found; an incomplete last line counts as nothing."""
+    """The volumes found by an interrupted call with the same configuration, without an incomplete last line."""
     if not path.is_file():
         return []
+    # The text after the last line break is empty or incomplete.
     lines = path.read_text().split("\n")[:-1]
+    # The configuration goes through JSON as well, which turns tuples into lists.
     if not lines or json.loads(lines[0]) != json.loads(json.dumps(config)):
         return []
     return [Volume(**json.loads(line)) for line in lines[1:]]
@@ -137,16 +140,16 @@ def is_complete(folder: Path, config: dict[str, Any]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Catalog:
-    """The slices of one split, numbered through its volumes."""
+    """The slices of one split, numbered consecutively over its volumes."""
 
     volumes: Sequence[Volume]
     starts: Sequence[int]
     """Number of each volume's first slice."""
     digest: str
-    """Changes with the files."""
+    """Checksum of the index entries; part of the key of cached slices."""
 
     def locate(self, index: int) -> tuple[Volume, int]:
-        """The volume of a slice and its place in there."""
+        """(volume of a slice, index of the slice in the volume)."""
         position = bisect.bisect_right(self.starts, index) - 1
         return self.volumes[position], index - self.starts[position]
 
@@ -164,7 +167,7 @@ def verify(spec: WorkloadSpec, folder: Path, progress: bool) -> dict[str, dict[s
     """Opens every volume again and compares it with the index; returns split -> counts.
 
     Raises:
-      UsageError: for the first volume that is another one now.
+      UsageError: for the first volume that differs from the index.
     """
     counts = {}
     for split in SPLITS:

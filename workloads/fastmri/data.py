@@ -1,8 +1,8 @@
-"""Where batches come from: k-space of single slices -> masked, zero-filled, normalised images beside their targets.
+"""fastMRI data: k-space of slices -> masked, zero-filled, normalised images and their targets.
 
-`prepare` makes no copy of the data, only an index (`catalog`). A slice is transformed when it is first needed
-(`reconstruction`), by a pool of threads, and its image kept for later epochs (`slice_cache`): masks of training slices
-are a function of the run's seed and the slice.
+`prepare` makes no copy of the data, only an index (`catalog`). A pool of threads transforms each slice when it is
+first needed (`reconstruction`) and stores its image for later epochs (`slice_cache`). That is possible because the
+mask of a training slice depends only on the run's seed and the slice.
 """
 
 import functools
@@ -25,20 +25,20 @@ from workloads.fastmri.volumes import SliceReader, Volume
 
 MAX_WORKERS = 32
 EVAL_TRAIN_SEED = 0
-"""Of the masks in the 'eval_train' split, which are the same in all runs."""
+"""Seed of the masks in the 'eval_train' split, the same in all runs, so that `train/` metrics can be compared."""
 
-# Part of the key of kept slices: a change in what is computed changes it.
+# Part of the key of cached slices. Increase it when the computed images change.
 PIPELINE_VERSION = 1
 
 
 class FastmriData(prepared.PreparedData):
-    """The volumes are their own prepared files: only an index of them is written.
+    """The raw volumes serve as prepared files; only an index of them is written.
 
     Volumes are looked for in `folder/raw/knee_singlecoil_{train,val}`, then without `raw`, then without `knee_`.
     """
 
     file_format = catalog.INDEX_VERSION
-    next_step = None  # The messages of `catalog` say it.
+    next_step = None  # The messages of `catalog` include the next step.
 
     def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
         return catalog.describe(spec)
@@ -54,11 +54,11 @@ class FastmriData(prepared.PreparedData):
             catalog.build(spec, folder, config, progress)
 
     def is_ready(self, spec: WorkloadSpec, folder: Path) -> bool:
-        """Whether `folder` holds an index for `spec` and the volumes it lists; looks at names and sizes only."""
+        """Whether `folder` holds an index for `spec` and the volumes in it; checks names and sizes only."""
         return catalog.is_complete(Path(folder), self.config(spec))
 
     def verify(self, spec: WorkloadSpec, folder: Path, progress: bool = True) -> dict[str, dict[str, int]]:
-        """Opens every volume: keys, types, shapes and checksum of its head; returns split -> counts.
+        """Checks keys, types, shapes and head checksum of every volume; returns split -> counts.
 
         Raises:
           UsageError: if volumes are missing or damaged.
@@ -99,14 +99,14 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
 
 
 class SliceSource:
-    """Batches of the slices of one split by index; the same whatever the number of threads, cached or not.
+    """Batches of the slices of one split by index; independent of the number of threads and of the cache.
 
     Args:
-      spec: the facts.
-      folder: prepared data.
+      spec: the workload.
+      folder: the prepared data.
       split: 'train', 'validation' or 'test'.
-      train_seed: of the masks; None takes the mask of evaluation.
-      cache_gigabytes: limit of the images kept on disk, in 10**9 bytes; 0 keeps none.
+      train_seed: seed of the masks; None for the evaluation mask.
+      cache_gigabytes: limit of the cache on disk, in 10**9 bytes; 0 for no cache.
     """
 
     def __init__(
@@ -124,10 +124,10 @@ class SliceSource:
         }
         self._catalog = catalog.load(folder, split)
         self._reader = SliceReader(folder, self._size)
-        # Nodes that share a file system do not share their caches: they need not see each other's writes at once.
+        # Hosts with a shared file system use separate caches, because one host may see another's writes late.
         key = [PIPELINE_VERSION, os.uname().nodename, self._catalog.digest, split, train_seed, self._mask]
         num_slices = sum(volume.num_slices for volume in self._catalog.volumes)
-        # A record: the image, then mean and standard deviation.
+        # A record holds the image, its mean and its standard deviation.
         self._record_size = self._size**2 + 2
         self.cache = SliceCache(
             folder / "cache", key, num_slices, self._record_size, int(cache_gigabytes * 1e9)
@@ -135,9 +135,9 @@ class SliceSource:
         self._pool: ThreadPoolExecutor | None = None
 
     def batch(self, indices: np.ndarray, batch_size: int) -> Batch:
-        """The slices `indices`, followed by zeros up to `batch_size` rows."""
+        """The slices at `indices`, followed by zeros up to `batch_size` rows."""
         shape = (batch_size, self._size, self._size)
-        # Rows are written by `_fill`; only padding has to be set to zero.
+        # `_fill` writes all rows but the padding, so only the padding is set to zero.
         found = {"inputs": np.empty(shape, np.float32), "targets": np.empty(shape, np.float32)}
         for key in ("mean", "std", "volume_max"):
             found[key] = np.zeros(batch_size, np.float32)
@@ -154,6 +154,7 @@ class SliceSource:
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(min(num_cores(), MAX_WORKERS), thread_name_prefix="fastmri")
+            # Nobody closes a source explicitly; the pool ends with it.
             weakref.finalize(self, self._pool.shutdown, wait=False)
         return self._pool
 
@@ -170,6 +171,7 @@ class SliceSource:
         batch["mean"][row], batch["std"][row], batch["volume_max"][row] = mean, std, volume.max
         target = batch["targets"][row]
         self._reader.target(volume, place, target)
+        # With the input's mean and deviation: the target's own would tell the model about the answer.
         reconstruction.normalize(target, mean, std)
 
     def _reconstruct(self, volume: Volume, place: int, index: int, record: np.ndarray) -> None:
@@ -185,12 +187,12 @@ class SliceSource:
 
 @functools.cache
 def _blas() -> Any:
-    import scipy.fft  # noqa: F401, so that its libraries are loaded, too.
+    import scipy.fft  # noqa: F401 - loads its libraries, so that the controller finds them
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
 
 
 def _one_blas_thread() -> Any:
-    """BLAS threads would wait for each other inside every worker."""
+    """Context with one BLAS thread: each worker is a thread already, and more of them would compete for the cores."""
     return _blas().limit(limits=1)

@@ -1,6 +1,6 @@
-"""fastMRI cannot be fetched by a program: New York University sends links to whoever agrees to its terms of use.
+"""fastMRI must be downloaded by hand: New York University sends links to people who agree to its terms of use.
 
-So this unpacks the archives that a person has put into `folder/raw`, and says what to do where they are not.
+So this unpacks the archives in `folder/raw`, and prints the steps if they are missing.
 """
 
 import lzma
@@ -19,10 +19,10 @@ _EXPANSION = 113 / 90
 
 
 def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Unpacks what is there; volumes that an interrupted call has unpacked are not written again.
+    """Unpacks the archives in `folder/raw`; continues after an interruption.
 
     Raises:
-      UsageError: if neither volumes nor archives are there; holds the steps to take. Or if an archive is damaged.
+      UsageError: if there are neither volumes nor archives (lists the steps), or an archive is damaged.
     """
     del spec
     raw = Path(folder) / "raw"
@@ -51,7 +51,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 
 def manual_steps(raw: Path, missing: list[str]) -> str:
-    """What a person has to do."""
+    """The steps of the download by hand."""
     names = [f"{catalog.RAW_FOLDERS[part]}.tar.xz" for part in missing]
     return (
         f"There are no volumes and no archives of {', '.join(missing)} in {raw}. fastMRI has to be asked for by hand:\n"
@@ -64,7 +64,7 @@ def manual_steps(raw: Path, missing: list[str]) -> str:
 
 
 def _find_archive(raw: Path, name: str) -> Path | None:
-    """The archive of that name, however it is compressed."""
+    """The archive of that name, with any compression."""
     return next(iter(sorted(path for path in raw.glob(f"{name}.tar*") if path.is_file())), None)
 
 
@@ -82,16 +82,16 @@ def _identity(archive: Path) -> str:
 
 
 def unpack(archive: Path, place: Path, progress: bool = True) -> None:
-    """Writes the *.h5 files of an archive to `place`, under temporary names until they are complete.
+    """Writes the *.h5 files of an archive to `place`, each atomically.
 
     Raises:
-      UsageError: if the archive ends early or is none.
+      UsageError: if the archive is damaged or incomplete.
     """
     place.mkdir(parents=True, exist_ok=True)
 
     def target_of(member: tarfile.TarInfo) -> Path | None:
         name = Path(member.name).name
-        # Names that tar programs of other systems add ('._file1.h5') are no volumes.
+        # macOS's tar adds files such as '._file1.h5', which are no volumes.
         is_volume = member.isfile() and name.endswith(".h5") and not name.startswith(".")
         return place / name if is_volume else None
 
@@ -99,4 +99,5 @@ def unpack(archive: Path, place: Path, progress: bool = True) -> None:
         unpack_tar(archive, target_of, progress)
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         raise UsageError(f"{archive} is damaged or incomplete ({error}). Download it again.") from error
+    # Written last: marks the archive as unpacked, so that it can be deleted.
     files.write_text(_note(place), _identity(archive))

@@ -1,7 +1,7 @@
-"""Which k-space columns are kept: a block in the centre and random ones around it.
+"""Masks: the k-space columns that are kept, a block in the centre and random ones around it.
 
-A mask is the same for all rows of a slice, so it is a list of columns. Evaluation masks are AlgoPerf's bit for bit,
-because targets were set with them; training masks are a function of the run's seed and the slice.
+A mask is the same for all rows of a slice, so it is a list of columns. Evaluation masks equal AlgoPerf's bit for bit,
+because the targets were set with them. Training masks depend only on the run's seed and the slice.
 """
 
 import functools
@@ -12,10 +12,10 @@ import numpy as np
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 _NUM_ROUNDS = 10
-# The key with which TensorFlow's stateless generators scramble their seed into a key and half of a counter.
+# TensorFlow's stateless generators scramble their seed with this key into a key and half of a counter.
 _SCRAMBLE_KEY = (0x3EC8F720, 0x02461E29)
 
-# Keeps the draws of masks apart from those of the epochs' orders, which have seeds of two words.
+# 'mask' in ASCII. The third word of the seed keeps these draws apart from those of the epochs' orders.
 _MASK_STREAM = 0x6D61736B
 
 
@@ -43,7 +43,7 @@ def philox(key: tuple[int, int], counters: np.ndarray) -> np.ndarray:
 
 
 def tensorflow_uniform(seed: tuple[int, int], size: int) -> np.ndarray:
-    """What `tf.random.stateless_uniform((size,), seed)` gives on a CPU, bit for bit: float32 in [0, 1).
+    """`tf.random.stateless_uniform((size,), seed)` on a CPU, bit for bit: float32 in [0, 1).
 
     >>> tensorflow_uniform((0, 0), 3).round(5)
     array([0.21102, 0.70601, 0.80006], dtype=float32)
@@ -63,11 +63,12 @@ def kept_columns(uniform: np.ndarray, center_fraction: float, acceleration: floa
 
     Args:
       uniform: (columns,) float32 draws in [0, 1), one per column.
-      center_fraction: share of columns in the block around the centre, all kept; their number is truncated (the
-        fastMRI code rounds: 30 instead of 29 of 372).
-      acceleration: a mask keeps 1 / acceleration of the columns on average.
+      center_fraction: share of columns in the block around the centre, all kept. Their number is truncated, as in
+        AlgoPerf (the fastMRI code rounds: 30 instead of 29 of 372).
+      acceleration: the mask keeps 1 / acceleration of all columns on average.
     """
     num_columns = len(uniform)
+    # float32, as in AlgoPerf's TensorFlow code, so that truncation gives the same number.
     num_center = int(np.float32(num_columns) * np.float32(center_fraction))
     first = (num_columns - num_center + 1) // 2
     share = np.float32(num_columns / acceleration - num_center) / np.float32(num_columns - num_center)
@@ -78,7 +79,7 @@ def kept_columns(uniform: np.ndarray, center_fraction: float, acceleration: floa
 
 @functools.lru_cache(maxsize=64)
 def eval_columns(num_columns: int, center_fraction: float, acceleration: float) -> np.ndarray:
-    """The columns kept in every validation and test slice of this width; the draws are those of seed (0, 0)."""
+    """The columns kept in all validation and test slices of this width: AlgoPerf's mask, with seed (0, 0)."""
     columns = kept_columns(tensorflow_uniform((0, 0), num_columns), center_fraction, acceleration)
     columns.flags.writeable = False
     return columns
@@ -87,6 +88,6 @@ def eval_columns(num_columns: int, center_fraction: float, acceleration: float) 
 def train_columns(
     seed: int, slice_index: int, num_columns: int, center_fraction: float, acceleration: float
 ) -> np.ndarray:
-    """The columns kept in one training slice, in all epochs of the runs with this seed."""
+    """The columns kept in one training slice, in all epochs of runs with this seed."""
     generator = np.random.default_rng([seed, slice_index, _MASK_STREAM])
     return kept_columns(generator.random(num_columns, np.float32), center_fraction, acceleration)

@@ -18,6 +18,7 @@ from algoperf.losses.jax_losses import mean_absolute_error
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri.ssim import ssim
 
+# Epsilons are AlgoPerf's: PyTorch's default of instance norm, Flax's default of layer norm.
 INSTANCE_NORM_EPSILON = 1e-5
 LAYER_NORM_EPSILON = 1e-6
 
@@ -36,8 +37,8 @@ def identity(x: jax.Array) -> jax.Array:
 def normalize(x: jax.Array, axes: tuple[int, ...], epsilon: float, activation: Activation) -> jax.Array:
     """activation((x - mean) / sqrt(variance + epsilon)), with biased statistics over `axes`.
 
-    The variance is the mean of squared deviations, which in float32 is more accurate than E[x^2] - E[x]^2. The
-    gradient is written out: on a CPU it takes a quarter of the time of the derived one, and it keeps one array, `x`.
+    The variance is the mean of squared deviations, which is more accurate in float32 than E[x^2] - E[x]^2. The
+    gradient is written by hand: on a CPU it takes a quarter of the time of JAX's, and it only needs the array `x`.
 
     Source: Ulyanov et al. 2016, https://arxiv.org/abs/1607.08022.
     """
@@ -54,8 +55,10 @@ def _normalize_backward(axes: tuple[int, ...], epsilon: float, activation: Activ
     del epsilon
     x, mean, scale = kept
     normalized = (x - mean) * scale
+    # The normalised values are computed again: cheaper than keeping them in memory from the forward pass.
     (grad,) = jax.vjp(activation, normalized)[1](grad)
     along = (grad * normalized).mean(axes, keepdims=True)
+    # Both subtracted terms come from mean and variance depending on x.
     return ((grad - grad.mean(axes, keepdims=True) - normalized * along) * scale,)
 
 
@@ -63,7 +66,7 @@ normalize.defvjp(_normalize, _normalize_backward)
 
 
 class LayerNorm(nn.Module):
-    """Layer norm over height, width and channels together, with a scale and a bias per channel."""
+    """Layer norm over height, width and channels together, with scale and bias per channel."""
 
     @nn.compact
     def __call__(self, x_BHWC: jax.Array) -> jax.Array:
@@ -83,18 +86,20 @@ class ConvBlock(nn.Module):
     @nn.compact
     def __call__(self, x_BHWC: jax.Array, dropout_rate: float | jax.Array, train: bool) -> jax.Array:
         for _ in range(2):
-            # `name` is left to Flax: 'Conv_0', 'Conv_1'.
+            # Flax names the layers 'Conv_0' and 'Conv_1', which are AlgoPerf's names.
             x_BHWC = Conv(self.features, (3, 3), padding=1, use_bias=False)(x_BHWC)
             if self.use_layer_norm:
                 x_BHWC = self.activation(LayerNorm()(x_BHWC))
             else:
                 x_BHWC = normalize(x_BHWC, (1, 2), INSTANCE_NORM_EPSILON, self.activation)
+            # Channel dropout, as in the fastMRI code. AlgoPerf's JAX model ignores the rate, which is a
+            # defect (README.md).
             x_BHWC = Dropout(broadcast_dims=(1, 2))(x_BHWC, dropout_rate, train=train)
         return x_BHWC
 
 
 class ConvTranspose(nn.Module):
-    """2 x 2 transposed convolution with stride 2: each pixel becomes four, by one matrix product."""
+    """2 x 2 transposed convolution with stride 2. Windows do not overlap, so it is one matrix product per pixel."""
 
     features: int
 
@@ -102,7 +107,7 @@ class ConvTranspose(nn.Module):
     def __call__(self, x_BHWC: jax.Array) -> jax.Array:
         batch, height, width, channels = x_BHWC.shape
         shape = (2, 2, channels, self.features)
-        # As `flax.linen.ConvTranspose` has it: the kernel is turned by half a turn against PyTorch's.
+        # As in `flax.linen.ConvTranspose`, the kernel is rotated by 180 degrees relative to PyTorch's.
         kernel_HWCO = self.param("kernel", nn.initializers.lecun_normal(), shape)
         matrix = kernel_HWCO[::-1, ::-1].transpose(2, 0, 1, 3).reshape(channels, -1)
         pixels = (x_BHWC.reshape(-1, channels) @ matrix).reshape(batch, height, width, 2, 2, self.features)
@@ -122,16 +127,16 @@ class TransposeConvBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Image to image; `__call__` takes and gives (B, H, W).
+    """U-Net from image to image; `__call__` maps (B, H, W) to (B, H, W).
 
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Zbontar et al. 2018,
     https://arxiv.org/abs/1811.08839.
 
     Args:
-      num_pool_layers: how often the resolution is halved.
-      num_channels: after the first block; doubled at each halving.
-      use_tanh: tanh instead of leaky ReLU (slope 0.2).
-      use_layer_norm: layer norm instead of instance norm in `ConvBlock`.
+      num_pool_layers: number of times that the resolution is halved.
+      num_channels: channels after the first block; doubled at each halving.
+      use_tanh: whether to use tanh instead of leaky ReLU (slope 0.2).
+      use_layer_norm: whether `ConvBlock` uses layer norm instead of instance norm.
     """
 
     num_pool_layers: int
@@ -158,14 +163,14 @@ class UNet(nn.Module):
 
 
 def average_pool(x_BHWC: jax.Array) -> jax.Array:
-    """Means of 2 x 2 pixels; an odd last row or column is left out."""
+    """Means of 2 x 2 pixels; an odd last row or column is dropped."""
     batch, height, width, channels = x_BHWC.shape
     x_BHWC = x_BHWC[:, : height // 2 * 2, : width // 2 * 2]
     return x_BHWC.reshape(batch, height // 2, 2, width // 2, 2, channels).mean((2, 4))
 
 
 def pad_like(x_BHWC: jax.Array, other_BHWC: jax.Array) -> jax.Array:
-    """Reflects the last row and column where pooling has lost one."""
+    """Pads by reflection where pooling has dropped an odd last row or column."""
     missing = [b - a for a, b in zip(x_BHWC.shape[1:3], other_BHWC.shape[1:3], strict=True)]
     if not any(missing):
         return x_BHWC
@@ -187,5 +192,6 @@ def eval_outputs(model: UNet, variables: dict, batch: dict, spec: WorkloadSpec) 
     del spec
     output = cast(jax.Array, model.apply(variables, batch["inputs"], train=False, dropout_rate=0.0))
     scales = (batch[key] for key in ("mean", "std", "volume_max"))
+    # In the clipped, normalised units of training; SSIM below is in the original units.
     loss = mean_absolute_error(batch["targets"], output)["per_example"]
     return {"ssim": ssim(output, batch["targets"], *scales), "loss": loss}

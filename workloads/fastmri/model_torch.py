@@ -1,7 +1,6 @@
 """The U-Net of fastMRI in PyTorch; the same function and initial distribution as the Flax one.
 
-Channels come first in memory, too: that is the faster layout here on a CPU, above all in PyTorch's instance norm and
-pooling.
+Channels come first in memory as well: on a CPU that layout is faster here, mainly in instance norm and pooling.
 """
 
 # Shapes: B batch, C channels, H height, W width
@@ -22,7 +21,7 @@ LAYER_NORM_EPSILON = 1e-6
 
 def instance_norm(x_BCHW: Tensor) -> Tensor:
     """Zero mean and unit (biased) variance in each channel of each image."""
-    # The same function as F.instance_norm, in a quarter less time on a CPU.
+    # One group per channel is instance norm; group_norm takes a quarter less time than F.instance_norm on a CPU.
     return F.group_norm(x_BCHW, x_BCHW.shape[1], eps=INSTANCE_NORM_EPSILON)
 
 
@@ -30,6 +29,7 @@ def channel_dropout(x_BCHW: Tensor, rate: float, training: bool) -> Tensor:
     """Sets whole channels to 0 with probability `rate` and divides the others by 1 - rate, when training."""
     if not training or rate == 0:
         return x_BCHW
+    # A mask per channel: `dropout` is the fast one for CPUs, while F.dropout2d draws serially there.
     return x_BCHW * dropout(x_BCHW.new_ones(*x_BCHW.shape[:2], 1, 1), rate, training)
 
 
@@ -41,7 +41,7 @@ class Activation(nn.Module):
         self.use_tanh = use_tanh
 
     def forward(self, x: Tensor) -> Tensor:
-        # In place: norms keep their input for the backward pass, not their output.
+        # In place is safe: norms keep their input for the backward pass, not their output.
         return x.tanh_() if self.use_tanh else F.leaky_relu_(x, 0.2)
 
 
@@ -50,8 +50,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, inputs: int, features: int, use_tanh: bool, use_layer_norm: bool):
         super().__init__()
-        # AlgoPerf's names of the convolutions. Its norms are in the same list; here they have names by which they are
-        # told from weights of convolutions (`algoperf.param_utils`).
+        # The convolutions have AlgoPerf's names. AlgoPerf has its norms in the same list; here their name contains
+        # "norm", by which `algoperf.param_utils` recognises their type.
         convs = {
             "0": nn.Conv2d(inputs, features, 3, padding=1, bias=False),
             "4": nn.Conv2d(features, features, 3, padding=1, bias=False),
@@ -61,7 +61,7 @@ class ConvBlock(nn.Module):
             lecun_normal_(conv.weight, fan_in=conv.weight[0].numel())
         self.norm_layers = None
         if use_layer_norm:
-            # One group: height, width and channels together, with a scale and a bias per channel.
+            # One group normalises height, width and channels together; scale and bias are per channel.
             norms = (nn.GroupNorm(1, features, eps=LAYER_NORM_EPSILON) for _ in self.conv_layers)
             self.norm_layers = nn.ModuleList(norms)
         self.activation = Activation(use_tanh)
@@ -81,6 +81,8 @@ class TransposeConvBlock(nn.Module):
         super().__init__()
         conv = nn.ConvTranspose2d(inputs, features, 2, stride=2, bias=False)
         self.layers = nn.ModuleList([conv])
+        # Flax counts the window in the fan-in, 2 x 2 x inputs, although each output pixel sees only one input
+        # pixel.
         lecun_normal_(conv.weight, fan_in=4 * inputs)
         self.activation = Activation(use_tanh)
 
@@ -89,7 +91,7 @@ class TransposeConvBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Image to image, (B, H, W) to (B, H, W); arguments and sources as in `model_jax.UNet`."""
+    """U-Net from (B, H, W) to (B, H, W); arguments and sources as in `model_jax.UNet`."""
 
     def __init__(self, num_pool_layers: int, num_channels: int, use_tanh: bool, use_layer_norm: bool):
         super().__init__()
@@ -108,7 +110,7 @@ class UNet(nn.Module):
         lecun_normal_(head.weight, fan_in=num_channels)
         assert head.bias is not None
         nn.init.zeros_(head.bias)
-        # The head is the last block's neighbour: AlgoPerf's names.
+        # AlgoPerf's names: the head is in one list with the last block.
         self.up_conv = nn.ModuleList([*blocks[:-1], nn.ModuleList([blocks[-1], head])])
 
     def forward(self, inputs: Tensor, *, dropout_rate: float) -> Tensor:
@@ -129,7 +131,7 @@ class UNet(nn.Module):
 
 
 def pad_like(x_BCHW: Tensor, other_BCHW: Tensor) -> Tensor:
-    """Reflects the last row and column where pooling has lost one."""
+    """Pads by reflection where pooling has dropped an odd last row or column."""
     rows, columns = (b - a for a, b in zip(x_BCHW.shape[2:], other_BCHW.shape[2:], strict=True))
     return F.pad(x_BCHW, (0, columns, 0, rows), "reflect") if rows or columns else x_BCHW
 

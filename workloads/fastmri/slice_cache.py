@@ -1,9 +1,9 @@
-"""Reconstructed slices of one run on disk: masks do not change within it, so each slice is transformed once.
+"""Cache of reconstructed slices on disk, for one run: its masks do not change, so each slice is transformed once.
 
-A file holds a record per slice, its input image and two statistics, and a byte per slice that says whether the record
-is there. A record depends on nothing but seed, slice and data, so processes that share the file write the same bytes,
-and no lock is needed around records. The file goes away with the last process that has it open; what a killed process
-has left is removed by the next one. Reads and writes go through the page cache, so what fits into free memory stays.
+A file holds a record per slice (its input image and two statistics) and a byte per slice that says whether the record
+is there. A record depends only on seed, slice and data, so processes that share the file write the same bytes, and
+records need no lock. The last process that has the file open removes it; a file left by a killed process is removed by
+the next one. Reads and writes go through the page cache, so records stay in free memory.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ _SPARE_BYTES = 1 << 30  # Left free on the disk for checkpoints and results.
 
 
 class SliceCache:
-    """Keeps float32 records of one length by index.
+    """Stores float32 records of one length by index.
 
     Args:
-      folder: where the file is made; it may not exist yet.
+      folder: the folder of the file; it need not exist.
       key: JSON-able; everything that records depend on. Caches of equal keys share a file.
       num_records: indices are below this.
       record_size: numbers per record.
-      limit_bytes: the file's largest size; records that would lie beyond it are not kept. 0 keeps nothing.
+      limit_bytes: largest size of the file; records beyond it are not stored. 0 stores nothing.
     """
 
     def __init__(self, folder: Path, key: Any, num_records: int, record_size: int, limit_bytes: int):
@@ -40,7 +40,7 @@ class SliceCache:
         self._num_records = num_records
         self._descriptor: int | None = None
         self.num_kept = 0
-        """Records for which there is room."""
+        """Number of records for which there is room."""
         if limit_bytes <= 0:
             return
         name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
@@ -55,16 +55,17 @@ class SliceCache:
         _remove_left_over(self._path.parent)
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Shared by all users of the file; `_remove_if_unused` tries for the exclusive lock.
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             with contextlib.suppress(FileNotFoundError):
                 if os.fstat(descriptor).st_ino == self._path.stat().st_ino:
-                    break  # Otherwise its last user removed the file between our two calls.
+                    break  # If not, its last user removed the file between the two calls: try again.
             os.close(descriptor)
         free = shutil.disk_usage(self._path.parent).free + 512 * os.fstat(descriptor).st_blocks - _SPARE_BYTES
         room = min(limit_bytes, free) - self._num_records
         self.num_kept = max(0, min(self._num_records, room // self._record_bytes))
         self._descriptor = descriptor
-        self._close = weakref.finalize(self, _close, descriptor, self._path)  # At exit, too.
+        self._close = weakref.finalize(self, _close, descriptor, self._path)  # Also called at exit.
 
     def get(self, index: int, out: np.ndarray) -> bool:
         """Reads a record into `out`, (record_size,) float32; False if it is not there."""
@@ -76,7 +77,7 @@ class SliceCache:
         return True
 
     def put(self, index: int, record: np.ndarray) -> None:
-        """Keeps a record if there is room."""
+        """Stores a record if there is room."""
         if self._descriptor is None or index >= self.num_kept:
             return
         try:
@@ -84,7 +85,8 @@ class SliceCache:
             done = 0
             while done < len(view):
                 done += os.pwrite(self._descriptor, view[done:], self._offset(index) + done)
-            os.pwrite(self._descriptor, b"\x01", index)  # After the record, so that a reader finds all of it.
+            # After the record, so that a reader with this flag finds a complete record.
+            os.pwrite(self._descriptor, b"\x01", index)
         except OSError as error:
             self.num_kept = 0
             warnings.warn(f"Slices are no longer kept in {self._path}: {error}.", stacklevel=2)
@@ -96,7 +98,7 @@ class SliceCache:
             self._close()
 
     def _offset(self, index: int) -> int:
-        # Records begin at whole pages behind the flags.
+        # Records start at the first whole page after the flags.
         return -(-self._num_records // 4096) * 4096 + index * self._record_bytes
 
 

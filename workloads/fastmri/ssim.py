@@ -1,7 +1,8 @@
-"""Structural similarity of reconstructions, for NumPy, JAX and PyTorch arrays alike: nothing but operators is used."""
+"""Structural similarity of reconstructions; uses only operators, so it takes NumPy, JAX and PyTorch arrays."""
 
 from typing import Any
 
+# Window and constants are the defaults of scikit-image, which fastMRI and AlgoPerf use.
 WINDOW = 7
 _K1, _K2 = 0.01, 0.03
 
@@ -9,16 +10,16 @@ _K1, _K2 = 0.01, 0.03
 def ssim(prediction: Any, target: Any, mean: Any, std: Any, volume_max: Any) -> Any:
     """Mean structural similarity of each slice, in [-1, 1].
 
-    Images are brought back to their original scale first. The window is a uniform 7 x 7 square and (co)variances are
-    those of samples (divisor 48); windows that reach over the edge do not count, which is what the cropped mean of
-    scikit-image's `structural_similarity` and of AlgoPerf comes to.
+    Images are first converted back to their original scale. The window is a uniform 7 x 7 square, and (co)variances
+    are sample statistics (divisor 48). Windows beyond the edge do not count, as in the cropped mean of scikit-image's
+    `structural_similarity` and of AlgoPerf.
 
     Args:
       prediction: (B, H, W), normalised.
       target: (B, H, W), normalised.
-      mean: (B,) that normalisation has subtracted.
-      std: (B,) by which it has divided.
-      volume_max: (B,) largest value in the slice's volume, the range of the data; 0, as in padding, counts as 1.
+      mean: (B,) the mean that normalisation subtracted.
+      std: (B,) the standard deviation by which it divided.
+      volume_max: (B,) largest value in the slice's volume, used as data range; 0 (in padding) counts as 1.
 
     Returns:
       (B,).
@@ -33,7 +34,8 @@ def ssim(prediction: Any, target: Any, mean: Any, std: Any, volume_max: Any) -> 
     array([0.983522])
     """
     mean, std, volume_max = (value[:, None, None] for value in (mean, std, volume_max))
-    # In units of the range: fastMRI's values are around 1e-4, and squares of variances must not underflow.
+    # In units of the range, because fastMRI's values are around 1e-4 and products of variances would underflow in
+    # float32.
     data_range = volume_max + (volume_max == 0)
     x, y = ((image * std + mean) / data_range for image in (prediction, target))
     mean_x, mean_y = _window_mean(x), _window_mean(y)

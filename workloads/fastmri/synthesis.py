@@ -1,9 +1,9 @@
 """The raw volumes of the mini workload: phantoms in fastMRI's HDF5 format.
 
-A volume is a body of soft-edged ellipsoids, several of them with a texture of stripes, cut into slices. Its complex
-image has a smooth phase; k-space is the FFT of that plus noise, and the target the magnitude of its inverse, noise
-included, as with a real scanner. Values are rounded to a grid that is far coarser than the last bits of sines and FFTs,
-so that every machine makes the same numbers.
+A volume is a body of soft-edged ellipsoids, some of them striped, cut into slices. Its complex image has a smooth
+phase. k-space is the FFT of the image plus noise, and the target is the magnitude of the inverse FFT, noise included,
+as with a real scanner. Values are rounded to a grid that is much coarser than rounding errors of sines and FFTs, so
+that every machine makes the same numbers.
 """
 
 # Shapes: S slices, N image size, W k-space columns; rows of k-space are 2 N
@@ -21,16 +21,16 @@ from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog
 from workloads.fastmri.volumes import KSPACE, MAX, TARGET
 
-VERSION = 1  # Raise with every change of the content: existing folders are then written again.
+VERSION = 1  # Increase it when the content changes; existing folders are then written again.
 SEED = 2020
-NOISE = 0.02  # Standard deviation of either part of a pixel; bodies are about 1 bright.
-UNIT = 2.0**-13  # Scanners' numbers are small: the brightest pixels of fastMRI are around 1e-4 to 1e-3.
-_GRID = 2.0**12  # Steps per 1 to which k-space and target are rounded, before UNIT.
-_NUM_PARTS = (7, 12)  # Least and one more than the most ellipsoids inside a body.
+NOISE = 0.02  # Standard deviation of real and imaginary part of a pixel; bodies have a brightness of about 1.
+UNIT = 2.0**-13  # Scale of values: the brightest pixels of fastMRI are about 1e-4 to 1e-3.
+_GRID = 2.0**12  # k-space and target are rounded to multiples of 1 / _GRID, before UNIT.
+_NUM_PARTS = (7, 12)  # Number of ellipsoids inside a body: from 7 to 11.
 
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
-    """What identifies the content."""
+    """What identifies the content, for the manifest."""
     sizes = {"image_size": spec.data.image_size, "slices_per_volume": spec.data.slices_per_volume}
     return {"version": VERSION, "seed": SEED, **sizes, **num_examples(spec)}
 
@@ -44,7 +44,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     description = json.dumps(describe(spec), sort_keys=True)
     note = raw / SYNTHESIS
     if not note.is_file() or note.read_text() != description:
-        # Volumes of another size or version must not be taken for these.
+        # Volumes of another size or version must not be used for this one.
         for place in places.values():
             for path in place.glob("*.h5"):
                 path.unlink()
@@ -61,7 +61,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 
 def plan(spec: WorkloadSpec) -> list[tuple[str, int]]:
-    """Split and number of slices of each volume; the last of a split may be short."""
+    """(split, number of slices) of each volume; the last volume of a split may be smaller."""
     per_volume = spec.data.slices_per_volume
     return [
         (split, min(per_volume, count - start))
@@ -71,7 +71,7 @@ def plan(spec: WorkloadSpec) -> list[tuple[str, int]]:
 
 
 def write_volume(path: Path, kspace: np.ndarray, target: np.ndarray) -> None:
-    """One HDF5 file as fastMRI's: contiguous datasets, attribute `max`, no times."""
+    """Writes an HDF5 file like fastMRI's: contiguous datasets and the attribute `max`, without times."""
     import h5py
 
     with h5py.File(path, "w") as file:
@@ -81,12 +81,12 @@ def write_volume(path: Path, kspace: np.ndarray, target: np.ndarray) -> None:
 
 
 def widths(size: int) -> tuple[int, int]:
-    """The two widths of k-space: for 320 the usual 368 and 372."""
+    """The two possible widths of k-space; for size 320 the usual 368 and 372."""
     return (368, 372) if size == 320 else (2 * round(size * 0.575), 2 * round(size * 0.575) + 2)
 
 
 def make_volume(number: int, num_slices: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """k-space (S, 2 N, W) complex64 and target (S, N, N) float32 of a volume; a function of its arguments only."""
+    """(k-space (S, 2 N, W) complex64, target (S, N, N) float32) of a volume; depends only on the arguments."""
     rng = np.random.default_rng([SEED, number])
     num_columns = widths(size)[int(rng.integers(2))]
     image = _phantom(rng, num_slices, size, num_columns) * _phase(rng, num_slices, size, num_columns)
@@ -97,7 +97,7 @@ def make_volume(number: int, num_slices: int, size: int) -> tuple[np.ndarray, np
     kspace = np.rint(kspace.real * _GRID) / _GRID + 1j * (np.rint(kspace.imag * _GRID) / _GRID)
     left = (num_columns - size) // 2
     magnitude = np.abs(_centered(np.fft.ifft2, kspace))[:, size // 2 : size // 2 + size, left : left + size]
-    # UNIT is a power of two: it changes no mantissa.
+    # UNIT is a power of two, so multiplying by it rounds nothing.
     target = (np.rint(magnitude * _GRID) / _GRID).astype(np.float32)
     return kspace.astype(np.complex64) * np.float32(UNIT), target * np.float32(UNIT)
 
@@ -139,7 +139,7 @@ def _phantom(rng: np.random.Generator, num_slices: int, size: int, num_columns: 
 
 
 def _ellipsoid(z: Any, y: Any, x: Any, center: Any, axes: Any, angle: float, softness: float) -> np.ndarray:
-    """1 inside, 0 outside, with a smooth edge of relative width `softness`."""
+    """1 inside an ellipsoid and 0 outside, with a smooth edge of relative width `softness`."""
     dy, dx = y - center[1], x - center[2]
     u = np.cos(angle) * dy + np.sin(angle) * dx
     v = np.cos(angle) * dx - np.sin(angle) * dy

@@ -1,9 +1,9 @@
-"""fastMRI's HDF5 volumes: what is checked once, and how single slices are read quickly.
+"""fastMRI's HDF5 volumes: checks during preparation, and fast reading of single slices.
 
 A volume holds `kspace` complex64 (slices, 2 N, W), `reconstruction_esc` float32 (slices, N, N), which is the emulated
-single-coil image, and the attribute `max`, the largest value of the latter. Datasets that lie in one piece, as in
-the published files, are read past HDF5 from where they begin: h5py is opened once per volume in a preparation, and
-neither its parser nor its global lock stands between threads and data.
+single-coil image, and the attribute `max`, the largest value of the latter. Contiguous datasets, as in the published
+files, are read directly from their offset in the file: h5py opens each volume only during preparation, and threads do
+not wait for its parser and its global lock.
 """
 
 import dataclasses
@@ -23,19 +23,19 @@ _HEAD_BYTES = 1 << 16
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Volume:
-    """What reading needs to know of one file; the entries of the index."""
+    """Facts about one file that reading needs; an entry of the index."""
 
     file: str
-    """Relative to the data folder."""
+    """Path relative to the data folder."""
     num_bytes: int
     head_sha256: str
-    """Of the first 64 KiB, which hold the file's structure and, in published files, text about the scan."""
+    """Checksum of the first 64 KiB: the file's structure and, in published files, text about the scan."""
     num_slices: int
     num_columns: int
     """Width W of k-space."""
     max: float
     kspace_offset: int | None
-    """Of the first byte in the file; None where the dataset is chunked or compressed."""
+    """Offset of the first byte in the file; None if the dataset is chunked or compressed."""
     target_offset: int | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def inspect(folder: Path, file: str, image_size: int) -> Volume:
     """Opens a volume and checks keys, types and shapes.
 
     Raises:
-      UsageError: if it is not such a file; names file and key.
+      UsageError: if it is no such file; names the file and the key.
     """
     import h5py
 
@@ -116,7 +116,7 @@ class SliceReader:
     """Reads slices of the volumes under one folder; threads may share it.
 
     Args:
-      folder: what `Volume.file` is relative to.
+      folder: the folder to which `Volume.file` is relative.
       image_size: N.
     """
 
@@ -129,7 +129,8 @@ class SliceReader:
         shape = (2 * self._size, volume.num_columns)
         if volume.kspace_offset is None:
             return self._from_hdf5(volume, KSPACE, index)
-        # A copy into warm memory is quicker than the page faults of a memory map, and better to cold disks.
+        # Reading into memory that is used again is faster than the page faults of a memory map, also from a cold
+        # disk.
         scratch = getattr(self._scratch, "kspace", None)
         if scratch is None or scratch.size < shape[0] * shape[1]:
             scratch = self._scratch.kspace = np.empty(shape[0] * shape[1], np.complex64)
@@ -138,7 +139,7 @@ class SliceReader:
         return out
 
     def target(self, volume: Volume, index: int, out: np.ndarray) -> None:
-        """Reads into (N, N) float32."""
+        """Reads a target into `out`, (N, N) float32."""
         if volume.target_offset is None:
             out[:] = self._from_hdf5(volume, TARGET, index)
         else:
@@ -146,7 +147,7 @@ class SliceReader:
 
     def _read(self, volume: Volume, offset: int, out: np.ndarray) -> None:
         path = self._folder / volume.file
-        # Opened each time (5 us): there are more volumes than a process may hold open by default.
+        # Opened for each read (5 us), because there are more volumes than a process may keep open by default.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             read_exactly(descriptor, offset, out, path)

@@ -23,6 +23,7 @@ def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.nda
                 found |= norm(f"{name}.norm_layers.{index}", block[f"LayerNorm_{index}"])
     for level in range(levels):
         kernel = np.asarray(params[f"TransposeConvBlock_{level}"]["ConvTranspose_0"]["kernel"])
-        # Flax's transposed convolution turns the kernel; (height, width, in, out) -> (in, out, height, width).
+        # Rotated by 180 degrees, as Flax's transposed convolution; (height, width, in, out) -> (in, out, height,
+        # width).
         found[f"up_transpose_conv.{level}.layers.0.weight"] = kernel[::-1, ::-1].transpose(2, 3, 0, 1).copy()
     return found | conv(f"{last}.1", params["Conv_0"])

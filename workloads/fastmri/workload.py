@@ -5,18 +5,18 @@ from algoperf.workload import Family, Variant, WorkloadSpec
 
 MODEL = {
     "num_pool_layers": 4,
-    "num_channels": 32,  # After the first block; doubled at each pooling.
+    "num_channels": 32,  # Channels after the first block; doubled at each pooling.
     "use_tanh": False,  # Instead of leaky ReLU.
-    "use_layer_norm": False,  # Instead of instance norm, in the blocks of two convolutions.
-    "channel_divisor": 1,  # Mini twins have this many times fewer channels than `num_channels` says.
+    "use_layer_norm": False,  # Instead of instance norm, in `ConvBlock`.
+    "channel_divisor": 1,  # Divides `num_channels` in mini versions, so that model_size keeps its ratio.
 }
 
 DATA = {
     "image_size": 320,  # N: k-space has 2 N rows, images are cropped to N x N.
-    "acceleration": 4.0,  # One in so many k-space columns is kept.
-    "center_fraction": 0.08,  # Columns of the centre that are always kept.
+    "acceleration": 4.0,  # A mask keeps one in four k-space columns.
+    "center_fraction": 0.08,  # Share of columns in the centre, which are always kept.
     "validation_volumes": 100,  # The first of the sorted 'val' volumes; the others are the test split.
-    "slices_per_volume": 0,  # Of synthesized volumes.
+    "slices_per_volume": 0,  # Slices of a synthesized volume.
     "cache_gigabytes": 40.0,  # Disk for reconstructed training images during a run (all take 14.2); 0 keeps none.
 }
 

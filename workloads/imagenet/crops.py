@@ -1,4 +1,4 @@
-"""Which part of an image is shown: a random window in training, the centre square in evaluation."""
+"""Crops: a random window in training, the centre square in evaluation."""
 
 import math
 
@@ -7,14 +7,15 @@ import numpy as np
 from workloads.imagenet import draws
 from workloads.imagenet.kernels import kernel
 
-MIN_COVERED = 0.1  # Of the image's area. TensorFlow's sampler demands it beside the range of areas.
+# Least share of the image's area: a default of TensorFlow's sampler, in addition to `area_range`.
+MIN_COVERED = 0.1
 Box = tuple[int, int, int, int]
 """Top, left, height, width in pixels."""
 
 
 @kernel
 def centre_square(height: int, width: int, fraction: float) -> Box:
-    """The square in the middle whose side is `fraction` of the shorter side, rounded down.
+    """The centre square whose side is `fraction` of the shorter side, rounded down.
 
     >>> centre_square(400, 500, 0.875)
     (25, 75, 350, 350)
@@ -32,18 +33,18 @@ def random_box(
     aspect_range: tuple[float, float],
     fraction: float,
 ) -> Box:
-    """A random window as TensorFlow's `sample_distorted_bounding_box` draws it for the whole image as object.
+    """A random window, drawn as by TensorFlow's `sample_distorted_bounding_box` with the whole image as object.
 
-    Up to ten attempts: the aspect ratio (width over height) uniform in its range, then the height uniform among
-    those that keep area and window within bounds, then the place uniform. Without success, or when the window is
-    the whole image, the centre square of evaluation is shown, as in AlgoPerf's JAX pipeline.
+    Each of up to ten attempts draws the aspect ratio (width over height) uniformly, then the height uniformly among
+    those that keep area and window within bounds, then the position uniformly. If all fail, or the window is the whole
+    image, the result is the centre square of evaluation, as in AlgoPerf's JAX pipeline.
 
     Args:
       numbers: at least 40 uniform numbers in [0, 1).
-      height: of the image, pixels.
-      width: of the image, pixels.
-      area_range: of the window, as fractions of the image's area.
-      aspect_range: of the window.
+      height: of the image in pixels.
+      width: of the image in pixels.
+      area_range: range of the window's area, as fractions of the image's area.
+      aspect_range: range of the window's width over height.
       fraction: see `centre_square`.
     """
     min_area, max_area = area_range[0] * width * height, area_range[1] * width * height
@@ -54,6 +55,8 @@ def random_box(
         lowest = _round(math.sqrt(min_area / aspect))
         highest = _round(math.sqrt(max_area / aspect))
         if _round(highest * aspect) > width:
+            # The largest height whose width still rounds to at most the image's; the constant is
+            # TensorFlow's.
             highest = int((width + 0.5 - 1e-7) / aspect)
             if _round(highest * aspect) > width:
                 highest -= 1
@@ -61,7 +64,7 @@ def random_box(
         lowest = min(lowest, highest)
         rows = lowest + int(numbers[first + 1] * (highest - lowest + 1))
         columns = _round(rows * aspect)
-        if rows * columns < min_area:  # Rounding to whole pixels may have left the range of areas.
+        if rows * columns < min_area:  # Rounding to whole pixels can leave the range of areas.
             rows += 1
             columns = _round(rows * aspect)
         if rows * columns > max_area:
@@ -72,7 +75,7 @@ def random_box(
             continue
         if rows == height and columns == width:
             break
-        # The last place is never drawn: TensorFlow draws from as many places as pixels are left over.
+        # As in TensorFlow, whose range excludes the last possible position.
         top = int(numbers[first + 2] * (height - rows))
         left = int(numbers[first + 3] * (width - columns))
         return top, left, rows, columns
@@ -81,5 +84,5 @@ def random_box(
 
 @kernel
 def _round(value: float) -> int:
-    """To the nearest integer, halves to the even one, as C's lrintf."""
+    """Rounds to the nearest integer, halves to even, as C's lrintf."""
     return int(np.rint(value))

@@ -1,7 +1,7 @@
-"""ImageNet for every workload that learns from it: archives -> ArrayRecord -> NumPy batches.
+"""ImageNet data for all its workloads: archives -> ArrayRecord -> NumPy batches.
 
-`spec.data` decides what a batch looks like; files depend on the numbers of examples and classes only, so workloads
-and their variants share one folder.
+`spec.data` determines the content of batches. Prepared files depend only on the numbers of examples and classes, so
+all workloads and variants share one folder.
 """
 
 from collections.abc import Iterator

@@ -1,11 +1,11 @@
-"""What `prepare` reads: ImageNet-v2 is fetched; the ILSVRC 2012 archives need an account, so the steps are printed."""
+"""Downloads ImageNet-v2; prints the steps for the ILSVRC 2012 archives, which need an account."""
 
 from pathlib import Path
 
 from algoperf.data.download import Archive, fetch, require_disk
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
-from workloads.imagenet import records, sources
+from workloads.imagenet import array_records, sources
 
 # Sizes and checksums as TensorFlow Datasets 4.9 records them (imagenet2012 5.1.0, imagenet_v2 3.0.0).
 IMAGENET_V2 = Archive(
@@ -22,17 +22,17 @@ SPLITS_BY_HAND = tuple(ILSVRC_BYTES)
 
 
 def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Fills `folder/raw` as far as that needs no account; continues where an earlier call stopped.
+    """Downloads to `folder/raw` what needs no account; continues where an earlier call stopped.
 
     Raises:
-      UsageError: with the steps to take if the ILSVRC 2012 archives are not there; if one of them has another size
-        than the published one; if the disk is too full for the download and all prepared files.
+      UsageError: if the ILSVRC 2012 archives are missing (lists the steps), if the size of one differs from the
+        published one, or if the disk is too full for the download and all prepared files.
     """
     del spec
     folder = Path(folder)
     raw = folder / "raw"
-    has_ilsvrc = records.read_metadata(folder, "imagenet2012") is not None
-    has_v2 = records.read_metadata(folder, "imagenet_v2") is not None
+    has_ilsvrc = array_records.read_metadata(folder, "imagenet2012") is not None
+    has_v2 = array_records.read_metadata(folder, "imagenet_v2") is not None
     missing = []
     if not has_ilsvrc:
         missing = [split for split in SPLITS_BY_HAND if not (raw / sources.ARCHIVES[split]).is_file()]
@@ -40,11 +40,12 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         raw.mkdir(parents=True, exist_ok=True)
         raise UsageError(_steps(raw, missing))
     archive = raw / sources.ARCHIVES["test"]
+    # Archive and prepared shards have about the same size, since JPEG files do not compress.
     needed = 0 if has_v2 else 2 * IMAGENET_V2.num_bytes - _bytes_there(archive)
     if not has_ilsvrc:
         for split in SPLITS_BY_HAND:
             _check_size(raw / sources.ARCHIVES[split], ILSVRC_BYTES[split], ILSVRC_SHA256[split])
-        prepared = records.dataset_folder(folder, "imagenet2012").glob("imagenet2012-*")
+        prepared = array_records.dataset_folder(folder, "imagenet2012").glob("imagenet2012-*")
         needed += sum(ILSVRC_BYTES.values()) - sum(path.stat().st_size for path in prepared)
     require_disk(folder, max(needed, 0))
     if not has_v2:

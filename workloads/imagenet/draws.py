@@ -1,7 +1,7 @@
-"""Random numbers of each image: a pure function of seed, epoch, and position in the data set.
+"""Random numbers of each image: a function of seed, epoch, and position in the data set.
 
-So a batch does not depend on the number of workers or on what was read before it, and every use of randomness has
-its own columns: a change of one leaves the others alone.
+So a batch depends neither on the number of workers nor on earlier batches. Each use of randomness has its own columns,
+so a change of one use does not change the others.
 """
 
 from typing import TypeVar
@@ -11,11 +11,12 @@ import numpy as np
 CROP_ATTEMPTS = 10
 PER_ATTEMPT = 4  # Aspect ratio, height, top, left.
 FLIP = CROP_ATTEMPTS * PER_ATTEMPT
-NUM_OPERATIONS = 2  # Of RandAugment.
+NUM_OPERATIONS = 2  # RandAugment operations per image.
 AUGMENT = FLIP + 1
-PER_OPERATION = 4  # Which, its sign, vertical and horizontal centre.
+PER_OPERATION = 4  # Operation, sign, vertical and horizontal centre.
 COUNT = AUGMENT + NUM_OPERATIONS * PER_OPERATION
 
+# 2**64 divided by the golden ratio, the increment of SplitMix64.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 Words = TypeVar("Words", np.ndarray, np.uint64)
@@ -37,6 +38,7 @@ def uniforms(seed: int, epoch: int, indices: np.ndarray, count: int = COUNT) -> 
         keys = mix(key ^ (np.asarray(indices).astype(np.uint64) + np.uint64(1)) * GOLDEN)
         counters = np.arange(1, count + 1, dtype=np.uint64) * GOLDEN
         bits = mix(keys[:, None] + counters)
+    # The upper 53 bits, as many as a float64 has.
     return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

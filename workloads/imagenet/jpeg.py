@@ -1,4 +1,4 @@
-"""JPEG bytes -> pixels, by libjpeg-turbo; what the sources hold that is no RGB JPEG is made one at preparation."""
+"""Decodes JPEGs with libjpeg-turbo; at preparation, converts images of other formats to RGB JPEGs."""
 
 import io
 from typing import Any
@@ -7,20 +7,20 @@ import numpy as np
 
 from algoperf.spec import UsageError
 
-QUALITY = 100  # Of images that had to be written anew, as in TFDS.
-TRUNCATED = "Premature end"  # In libjpeg's warning about a file that stops too early.
+QUALITY = 100  # Of images that are encoded again, as in TFDS.
+TRUNCATED = "Premature end"  # Part of libjpeg's warning about an incomplete file.
 
 
 def decode(content: Any, buffer: np.ndarray | None = None) -> np.ndarray:
     """(height, width, 3) uint8 pixels of a JPEG in any colour space.
 
-    Decoding follows the JPEG standard's accurate inverse DCT and libjpeg's smooth ("fancy") chroma upsampling, as
-    TensorFlow's does by default; the fast variants save less than 5 % of the time. Recoverable damage is passed
-    over: `checked` has refused what is cut short.
+    Decoding uses the accurate inverse DCT and libjpeg's smooth ("fancy") chroma upsampling, as TensorFlow does by
+    default; the fast variants save less than 5 % of the time. Damage that libjpeg can recover from is ignored here,
+    because `checked` has already refused incomplete files.
 
     Args:
-      content: the file, any object with the buffer protocol.
-      buffer: (n,) uint8 memory to decode into, if it is large enough; the result is then a view of it.
+      content: the file's bytes, an object with the buffer protocol.
+      buffer: (n,) uint8 memory. If it is large enough, the result is a view of it.
     """
     import simplejpeg
 
@@ -28,6 +28,7 @@ def decode(content: Any, buffer: np.ndarray | None = None) -> np.ndarray:
         try:
             return simplejpeg.decode_jpeg(content, "RGB", buffer=buffer, strict=False)
         except ValueError:
+            # A ValueError has two causes: too small a buffer, which is no error, or a broken file.
             height, width, _, _ = simplejpeg.decode_jpeg_header(content, strict=False)
             if height * width * 3 <= buffer.size:
                 raise
@@ -35,10 +36,10 @@ def decode(content: Any, buffer: np.ndarray | None = None) -> np.ndarray:
 
 
 def checked(content: bytes, where: str) -> bytes:
-    """The file as an RGB or grey JPEG; a PNG or a CMYK JPEG, as ILSVRC 2012 holds some, is written anew.
+    """The file as an RGB or grey JPEG. PNG files and CMYK JPEGs, of which ILSVRC 2012 has some, are encoded again.
 
     Raises:
-      UsageError: if it cannot be decoded or is cut short; the message opens with `where`.
+      UsageError: if it cannot be decoded or is incomplete; the message starts with `where`.
     """
     import simplejpeg
 
@@ -70,7 +71,7 @@ def _is_decodable(content: bytes) -> bool:
 
 
 def encode(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
-    """A JPEG of (height, width, 3) uint8 pixels with chroma at half resolution."""
+    """Encodes (height, width, 3) uint8 pixels as a JPEG with chroma at half resolution."""
     import simplejpeg
 
     return simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, "RGB", "420")

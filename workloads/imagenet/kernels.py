@@ -1,4 +1,4 @@
-"""Compiled loops: machine code from Python, kept between runs, that lets other threads run."""
+"""Compiles Python loops to machine code that runs without Python's lock and is stored between runs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +7,9 @@ import numba
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` compiled on first call; no fast-math, so results are the same on every machine.
+    """`function`, compiled at the first call. Without fast-math, so that results are the same on every machine.
 
-    The machine code is kept on disk, next to the source or in the user's cache folder. Where neither can be
+    The machine code is stored next to the source or in the user's cache folder. If neither can be
     written, it is compiled once per process instead.
     """
     try:

@@ -1,14 +1,14 @@
-"""Mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412): each example blended with the one before it."""
+"""Mixup (Zhang et al. 2018, https://arxiv.org/abs/1710.09412): blends each example with the one before it."""
 
 import numpy as np
 
 from workloads.imagenet.kernels import kernel
 
-PURPOSE = 1  # Tells this generator from others with the same seed.
+PURPOSE = 1  # Part of the seed, so that this generator differs from the others.
 
 
 def share(seed: int, batch_number: int, alpha: float) -> float:
-    """The weight of each example itself in a batch: one draw from Beta(alpha, alpha)."""
+    """The weight of each example's own values in a batch: one draw from Beta(alpha, alpha)."""
     return float(np.random.default_rng([seed, PURPOSE, batch_number]).beta(alpha, alpha))
 
 
@@ -27,16 +27,17 @@ def mix_targets(targets: np.ndarray, num_classes: int, weight: float) -> np.ndar
 
 @kernel
 def mix_inputs(inputs: np.ndarray, weight: np.float32, start: int, stop: int) -> None:
-    """Replaces values `start` to `stop` of each example by their blend with those of the example before.
+    """Blends values `start` to `stop` of each example with those of the example before, in place.
 
     Args:
       inputs: (batch, values) float32; the example before the first is the last.
-      weight: of the example itself.
+      weight: weight of the example's own values.
       start: with `stop`, the part of each example that this call changes: several threads share the work.
       stop: see `start`.
     """
     other = np.float32(1) - weight
     last = inputs[-1, start:stop].copy()
+    # From the last row to the first: each row needs the unblended values of the row before.
     for row in range(len(inputs) - 1, 0, -1):
         own, before = inputs[row, start:stop], inputs[row - 1, start:stop]
         for k in range(own.shape[0]):

@@ -1,7 +1,7 @@
 """Batches of decoded, cropped, augmented and normalised images, made by several threads.
 
-Decoding and the compiled loops let go of Python's lock, so threads are enough and share one batch in memory. What an
-image looks like depends on seed, epoch and position in the data set only: not on the number of threads.
+Decoding and the compiled loops release Python's lock, so threads are enough, and they fill one batch in shared memory.
+The result depends only on seed, epoch and position in the data set, not on the number of threads.
 """
 
 import functools
@@ -18,10 +18,11 @@ from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.imagenet import crops, draws, jpeg, mixup, randaugment, resize
-from workloads.imagenet.records import Records
+from workloads.imagenet.array_records import Records
 
 MAX_WORKERS = 16
-PIECES_PER_WORKER = 4  # Of a batch: images take unequal time, so those who are done early take another piece.
+# Pieces of a batch: images take different times, so a thread that finishes early takes another piece.
+PIECES_PER_WORKER = 4
 
 
 class Pipeline:
@@ -29,14 +30,14 @@ class Pipeline:
 
     Args:
       records: the images.
-      spec: its `data` decides on crops and augmentation.
+      spec: its `data` determines crops and augmentation.
     """
 
     def __init__(self, records: Records, spec: WorkloadSpec):
         self._records, self._data = records, spec.data
         scale = 1 / np.asarray(spec.train_stddev, np.float64)
         shift = -np.asarray(spec.train_mean, np.float64) * scale
-        # Of a whole row of pixels, so that the compiled loops need no loop over channels.
+        # Repeated for a whole row of pixels, so that the compiled loops need no loop over channels.
         self._scale = np.tile(scale, spec.data.crop_size).astype(np.float32)
         self._shift = np.tile(shift, spec.data.crop_size).astype(np.float32)
         self._area_range = tuple(float(limit) for limit in spec.data.area_range)
@@ -44,6 +45,7 @@ class Pipeline:
         self._num_workers = num_workers(spec.data.num_workers)
         self._pool = ThreadPoolExecutor(self._num_workers, thread_name_prefix="imagenet")
         self._thread = threading.local()
+        # Now, off the clock: set-up makes the pipeline, the first batch is charged to the submission.
         _compile(spec.data.randaugment, spec.data.mixup_alpha > 0)
 
     def train_inputs(self, seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
@@ -96,7 +98,7 @@ class Pipeline:
         return np.empty((batch_size, self._data.crop_size, self._data.crop_size, 3), np.float32)
 
     def _decode(self, index: int) -> np.ndarray:
-        """Pixels of one image in memory that the next call in the same thread uses again."""
+        """Pixels of one image, in memory that the next call in the same thread overwrites."""
         buffer = getattr(self._thread, "buffer", None)
         try:
             image = jpeg.decode(self._records.jpeg(index), buffer)
@@ -139,7 +141,7 @@ class Pipeline:
 
 @functools.cache
 def _compile(has_randaugment: bool, has_mixup: bool) -> None:
-    """Calls every compiled loop once, so that the first batch does not wait for the compiler."""
+    """Calls every compiled loop once, so that no batch waits for the compiler."""
     pixels, floats = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3), np.float32)
     row, numbers = np.zeros(24, np.float32), np.zeros(draws.COUNT)
     box = crops.centre_square(8, 8, 1.0)
@@ -155,7 +157,7 @@ def _compile(has_randaugment: bool, has_mixup: bool) -> None:
 
 
 def num_workers(wanted: int) -> int:
-    """`wanted`, or with 0 one per processor that this process may use, at most 16."""
+    """`wanted`; if it is 0, one per processor that this process may use, at most 16."""
     if wanted < 0:
         raise UsageError(f"num_workers must be 0 (all cores) or positive, got {wanted}.")
     return wanted or min(num_cores(), MAX_WORKERS)
@@ -167,7 +169,7 @@ class TrainStream:
     Args:
       records: the training images.
       spec: `data.mixup_alpha` above 0 blends examples and makes targets (batch, num_classes) float32.
-      seed: of order and augmentation.
+      seed: fixes order and augmentation.
       batch_size: rows per batch.
     """
 
@@ -187,13 +189,13 @@ class TrainStream:
         return self
 
     def _places(self, batch_size: int) -> np.ndarray:
-        """Rows of the batch that are made: those wanted, and with mixup the one before, which is blended in."""
+        """Positions of the rows to make: the wanted ones and, with mixup, the one before them, which is blended in."""
         places = np.arange(batch_size)[self._rows]
         has_all = len(places) == batch_size
         return places if has_all or not self._data.mixup_alpha else np.concatenate([places[:1] - 1, places])
 
     def keep_rows(self, rows: slice) -> None:
-        """From now on batches have only these of their rows, which must follow each other."""
+        """From now on, batches hold only these rows, which must be consecutive."""
         self._rows = rows
 
     def __next__(self) -> Batch:

@@ -1,8 +1,8 @@
 """Raw archives -> ArrayRecord shards -> index and manifest: once, in parallel, resumable.
 
-In the data folder: the TFDS folders (see `records`), `<split>_index.npy`, and `manifest.json`, written last. While
-the work goes on, the positions of images in the archives and the index of each finished shard wait in `parts/`.
-A TFDS folder that is already there is indexed as it is; its archives are then not needed.
+The data folder gets the TFDS folders (see `array_records`), `<split>_index.npy`, and `manifest.json`, written last.
+During preparation `parts/` holds the positions of images in the archives and the index of each finished shard. A TFDS
+folder that is already there is indexed as it is, and its archives are not needed.
 """
 
 import functools
@@ -20,34 +20,34 @@ from algoperf.data.download import require_disk
 from algoperf.data.jobs import run_jobs
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
-from workloads.imagenet import jpeg, records, sources
-from workloads.imagenet.records import DATASETS, SPLITS
+from workloads.imagenet import array_records, jpeg, sources
+from workloads.imagenet.array_records import DATASETS, SPLITS
 
-FORMAT = 1  # Raise when index or manifest change: existing folders are then indexed again.
-SHARD_BYTES = 1 << 29  # TFDS's 1,024 shards would need more open files than systems allow by default.
-MIN_SHARDS = 4  # So that small data, too, are written and resumed in pieces.
-MAX_BYTES_IN_PROCESS = 1 << 27  # To write fewer takes less time than to start worker processes.
+FORMAT = 1  # Increase it when index or manifest change; existing folders are then indexed again.
+SHARD_BYTES = 1 << 29  # TFDS's 1,024 shards would need more open files than most systems allow by default.
+MIN_SHARDS = 4  # So that small data, too, are written in parallel and resumed in pieces.
+MAX_BYTES_IN_PROCESS = 1 << 27  # Fewer bytes are written faster than worker processes start.
 
 
-def load_split(folder: Path, split: str) -> records.Records:
-    """The images of a prepared split; kept open from one call to the next, because evaluations repeat."""
+def load_split(folder: Path, split: str) -> array_records.Records:
+    """The images of a prepared split. The result is cached, because every evaluation asks for it."""
     return _load_split(folder, split, (folder / manifest.NAME).stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=len(SPLITS))
-def _load_split(folder: Path, split: str, prepared_ns: int) -> records.Records:
+def _load_split(folder: Path, split: str, prepared_ns: int) -> array_records.Records:
     del prepared_ns  # Part of the key: data may be prepared anew in one process.
-    shards = records.read_metadata(folder, records.DATASET_OF_SPLIT[split])
+    shards = array_records.read_metadata(folder, array_records.DATASET_OF_SPLIT[split])
     assert shards is not None  # The manifest says that the data are prepared.
-    return records.Records(shards[split], np.load(_index_path(folder, split)))
+    return array_records.Records(shards[split], np.load(_index_path(folder, split)))
 
 
 def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None:
-    """Writes what is missing of shards, index and manifest. Continues where an earlier call stopped.
+    """Writes missing shards, index and manifest; continues where an earlier call stopped.
 
     Args:
       folder: has the archives in `folder/raw`, or TFDS's folders; the results go here.
-      config: 'num_examples' (split -> count), 'num_classes', and whatever else tells preparations apart.
+      config: 'num_examples' (split -> count), 'num_classes', and other settings that the files depend on.
       progress: whether to show progress bars.
 
     Raises:
@@ -67,8 +67,8 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
 
 
 def _is_written(folder: Path, dataset: str) -> bool:
-    """Whether metadata and all shards are there; shards that somebody deleted are then written again."""
-    found = records.read_metadata(folder, dataset)
+    """Whether metadata and all shards exist. If a shard was deleted, it is written again."""
+    found = array_records.read_metadata(folder, dataset)
     return found is not None and all(path.is_file() for shards in found.values() for path, _ in shards)
 
 
@@ -99,6 +99,7 @@ def _write_datasets(
     ]
     sizes = {split: np.cumsum(np.concatenate([[0], members[split].sizes])) for split in splits}
     num_bytes = sum(int(sizes[split][stop] - sizes[split][start]) for split, _, _, start, stop in todo)
+    # 1 % for the records' framing, class and file name.
     require_disk(folder, int(1.01 * num_bytes))
     jobs = [(folder, *job) for job in todo]
     total = sum(stop - start for *_, start, stop in todo)
@@ -106,11 +107,11 @@ def _write_datasets(
     for dataset in datasets:
         own = {split: names[split] for split in DATASETS[dataset]}
         own_bytes = {split: int(members[split].sizes.sum()) for split in own}
-        records.write_metadata(folder, dataset, class_names, own, own_bytes)
+        array_records.write_metadata(folder, dataset, class_names, own, own_bytes)
 
 
 def _class_names(folder: Path, raw: Path, num_classes: int) -> list[str]:
-    labels = records.dataset_folder(folder, "imagenet2012") / "label.labels.txt"
+    labels = array_records.dataset_folder(folder, "imagenet2012") / "label.labels.txt"
     names = labels.read_text().split() if labels.is_file() else sources.train_classes(raw)
     if len(names) != num_classes:
         where = labels if labels.is_file() else raw / sources.ARCHIVES["train"]
@@ -124,7 +125,7 @@ def _check_count(where: str, found: int, expected: int) -> None:
 
 
 def _shard_lengths(members: sources.Members) -> list[int]:
-    """Images per shard: as even as can be."""
+    """Images per shard, as equal as possible."""
     num_shards = max(MIN_SHARDS, -(-int(members.sizes.sum()) // SHARD_BYTES))
     return [len(piece) for piece in np.array_split(members.sizes, num_shards)]
 
@@ -134,7 +135,7 @@ def _limits(lengths: list[int], shard: int) -> tuple[int, int]:
 
 
 def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: int, stop: int) -> int:
-    """Writes one shard with images `start` to `stop`; every image is decoded once to see that it is sound."""
+    """Writes one shard with images `start` to `stop`; decodes every image once to check it."""
     archive = folder / "raw" / sources.ARCHIVES[split]
     members = sources.Members.load(_members_path(folder / "parts", split))
 
@@ -142,7 +143,7 @@ def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: i
         for name, content, label in sources.read(archive, members, start, stop):
             yield name, jpeg.checked(content, f"{name} in {archive}"), label
 
-    records.write_shard(_shard_path(folder, split, shard, num_shards), examples())
+    array_records.write_shard(_shard_path(folder, split, shard, num_shards), examples())
     return stop - start
 
 
@@ -150,12 +151,14 @@ def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: i
 
 
 def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: bool) -> dict[str, Any]:
-    """Writes the index of each split; returns the manifest's entries about splits and files."""
+    """Writes the index of each split; returns the entries 'splits' and 'files' of the manifest."""
     shards: dict[str, list[tuple[Path, int]]] = {}
     for dataset in DATASETS:
-        shards |= records.read_metadata(folder, dataset) or {}
+        shards |= array_records.read_metadata(folder, dataset) or {}
     for split in SPLITS:
-        where = f"{records.dataset_folder(folder, records.DATASET_OF_SPLIT[split])}, split {split!r},"
+        where = (
+            f"{array_records.dataset_folder(folder, array_records.DATASET_OF_SPLIT[split])}, split {split!r},"
+        )
         _check_count(where, sum(length for _, length in shards[split]), config["num_examples"][split])
     todo = [(path, length) for split in SPLITS for path, length in shards[split]]
     todo = [(path, length) for path, length in todo if not _part_path(parts, path).exists()]
@@ -186,7 +189,7 @@ def _write_indices(folder: Path, parts: Path, config: dict[str, Any], progress: 
 
 
 def _index_shard(path: Path, length: int, num_classes: int, part: Path) -> int:
-    index = records.index_shard(path)
+    index = array_records.index_shard(path)
     _check_count(str(path), len(index), length)
     if len(index) and not 0 <= index["label"].min() <= index["label"].max() < num_classes:
         raise UsageError(f"{path} has labels beyond the {num_classes:,} classes that are expected.")
@@ -216,8 +219,8 @@ def _members_path(parts: Path, split: str) -> Path:
 
 
 def _shard_path(folder: Path, split: str, shard: int, num_shards: int) -> Path:
-    dataset = records.DATASET_OF_SPLIT[split]
-    return records.dataset_folder(folder, dataset) / records.shard_name(split, shard, num_shards)
+    dataset = array_records.DATASET_OF_SPLIT[split]
+    return array_records.dataset_folder(folder, dataset) / array_records.shard_name(split, shard, num_shards)
 
 
 def _part_path(parts: Path, shard: Path) -> Path:

@@ -1,7 +1,7 @@
 """RandAugment (Cubuk et al. 2020, https://arxiv.org/abs/1909.13719): random operations at full strength, on bytes.
 
-The definitions and magnitudes are those of AlgoPerf's JAX pipeline, with which the targets were set; README.md lists
-where they differ from Pillow's. Magnitudes in pixels belong to images of 224 pixels and scale with the side.
+Definitions and magnitudes are those of AlgoPerf's JAX pipeline, with which the targets were set; README.md lists the
+differences from Pillow's. Magnitudes in pixels are for images of 224 pixels and scale with the side.
 """
 
 import math
@@ -29,24 +29,26 @@ OPERATIONS = (
     "translate_y",
     "cutout",
 )
-GRAY = 128  # Fills what comes from outside the image.
+GRAY = 128  # Fills pixels from outside the image.
+# Magnitudes are the largest of RandAugment's ten levels; AlgoPerf always uses that level.
 ROTATION = math.radians(30)
 SHEAR = 0.3
 TRANSLATION = 100 / 224  # Of the side.
 CUTOUT_HALF = 40 / 224  # Of the side.
 POSTERIZE_MASK = 0xF0  # Keeps 4 bits.
 SOLARIZE_ADDITION = 110
-FACTOR = np.float32(1.9)  # Of colour, contrast, brightness and sharpness: 1 is the image itself.
-CONTRAST_GRAY = np.float32(196)  # See README.md; the mean of the image would be Pillow's.
+FACTOR = np.float32(1.9)  # For colour, contrast, brightness and sharpness; 1 leaves an image as it is.
+# As in AlgoPerf's JAX pipeline (README.md); Pillow uses the mean of the image.
+CONTRAST_GRAY = np.float32(196)
 
 # Shapes: S side of the image, C = 3 channels.
 
 
 def augment(image_SSC: np.ndarray, numbers: np.ndarray, spare_SSC: np.ndarray) -> np.ndarray:
-    """Applies NUM_OPERATIONS operations, drawn with replacement; returns the array that holds the result.
+    """Applies NUM_OPERATIONS operations, drawn with replacement; returns the array with the result.
 
     Args:
-      image_SSC: uint8 image; its content is lost.
+      image_SSC: uint8 image; overwritten.
       numbers: NUM_OPERATIONS x PER_OPERATION uniform numbers in [0, 1): operation, sign, centre down, centre across.
       spare_SSC: uint8 memory of the same shape.
     """
@@ -61,16 +63,16 @@ def augment(image_SSC: np.ndarray, numbers: np.ndarray, spare_SSC: np.ndarray) -
 def apply(
     operation: str, image_SSC: np.ndarray, out_SSC: np.ndarray, sign: float, centre: tuple[float, float]
 ) -> None:
-    """Writes one operation's result.
+    """Writes the result of one operation.
 
-    Not compiled itself: a compiled function with all operations in it would take many seconds to compile.
+    This function is not compiled: one function with all operations would take many seconds to compile.
 
     Args:
       operation: one of OPERATIONS.
       image_SSC: uint8 image.
-      out_SSC: uint8, where the result goes; another array.
-      sign: 1 or -1, of rotation, shear and translation.
-      centre: of the cutout, down and across, each in [0, 1) as part of the side.
+      out_SSC: uint8 array for the result, not the image itself.
+      sign: 1 or -1, the direction of rotation, shear and translation.
+      centre: centre of the cutout, down and across, as fractions of the side in [0, 1).
     """
     side = image_SSC.shape[0]
     if operation in TABLES:
@@ -87,7 +89,7 @@ def apply(
 
 
 def _inverse_of(operation: str, sign: float, side: int) -> tuple[float, ...]:
-    """(a, b, c, d, e, f): output pixel (x, y) shows input pixel (a x + b y + c, d x + e y + f)."""
+    """(a, b, c, d, e, f): output pixel (x, y) is input pixel (a x + b y + c, d x + e y + f)."""
     if operation == "rotate":
         cos, sin, middle = math.cos(ROTATION), sign * math.sin(ROTATION), (side - 1) / 2
         return cos, -sin, (1 - cos + sin) * middle, sin, cos, (1 - cos - sin) * middle
@@ -101,13 +103,13 @@ def _inverse_of(operation: str, sign: float, side: int) -> tuple[float, ...]:
 
 
 def _tables() -> dict[str, np.ndarray]:
-    """The operations whose result depends on one value alone, as (256,) uint8 tables."""
+    """(256,) uint8 tables for the operations that map each value independently."""
     value = np.arange(256)
     contrasted = CONTRAST_GRAY + FACTOR * (value.astype(np.float32) - CONTRAST_GRAY)
     tables = {
         "invert": 255 - value,
-        # Solarize inverts values from its threshold on. The threshold of full strength, 256, is kept in a byte in
-        # AlgoPerf's JAX pipeline and becomes 0, so that every value is inverted.
+        # Solarize inverts values from a threshold on. At the highest level the threshold is 256, which AlgoPerf's JAX
+        # pipeline stores in a byte as 0, so every value is inverted. Kept, because the targets were set with it.
         "solarize": 255 - value,
         "posterize": value & POSTERIZE_MASK,
         "solarize_add": np.where(value < 128, np.minimum(value + SOLARIZE_ADDITION, 255), value),
@@ -126,7 +128,7 @@ def _look_up(table: np.ndarray, image_SSC: np.ndarray, out_SSC: np.ndarray) -> N
 
 @kernel
 def _byte(value: np.float32) -> np.uint8:
-    """Clipped to [0, 255], then cut to a whole number."""
+    """Clips to [0, 255], then truncates to an integer."""
     return np.uint8(min(max(value, np.float32(0)), np.float32(255)))
 
 
@@ -148,7 +150,7 @@ def _autocontrast(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
 
 @kernel
 def _equalize(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
-    """Makes each channel's histogram as even as a table of values can."""
+    """Equalises each channel's histogram by a table of values, as Pillow does."""
     pixels = image_SSC.reshape(-1, 3)
     table = np.empty((3, 256), np.uint8)
     counts = np.empty(256, np.int64)
@@ -159,6 +161,7 @@ def _equalize(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
         last = 255
         while counts[last] == 0:
             last -= 1
+        # The last non-empty bin is left out, as in Pillow, so that it maps to 255.
         step = (pixels.shape[0] - counts[last]) // 255
         below = step // 2
         for value in range(256):
@@ -177,10 +180,12 @@ def _look_up_channels(table: np.ndarray, image_SSC: np.ndarray, out_SSC: np.ndar
 
 @kernel
 def _color(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
-    """Moves each pixel away from its own gray."""
+    """Moves each pixel away from its gray value."""
     pixels, out = image_SSC.reshape(-1, 3), out_SSC.reshape(-1, 3)
     for k in range(pixels.shape[0]):
         red, green, blue = np.float32(pixels[k, 0]), np.float32(pixels[k, 1]), np.float32(pixels[k, 2])
+        # Weights of TensorFlow's rgb_to_grayscale, and its conversion of floats to bytes (times 255.5,
+        # truncated).
         luma = np.float32(0.2989) * red + np.float32(0.587) * green + np.float32(0.114) * blue
         gray = np.float32(np.uint8(luma * np.float32(255.5 / 255)))
         out[k, 0] = _byte(gray + FACTOR * (red - gray))
@@ -189,7 +194,7 @@ def _color(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
 
 
 def _sharpness(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
-    """Moves each pixel away from the mean of its surroundings, in which it counts five times; borders stay."""
+    """Moves each pixel away from a mean of its 3 x 3 window, in which it has weight 5; borders do not change."""
     out_SSC[:] = image_SSC
     _sharpen(image_SSC.reshape(-1), out_SSC.reshape(-1), np.uint64(image_SSC.shape[1] * 3))
 
@@ -197,7 +202,8 @@ def _sharpness(image_SSC: np.ndarray, out_SSC: np.ndarray) -> None:
 @kernel
 def _sharpen(pixels: np.ndarray, out: np.ndarray, line: np.uint64) -> None:
     """`_sharpness` of inner pixels; `line` is the length of a row of values."""
-    one, three = np.uint64(1), np.uint64(3)  # Unsigned positions: Numba need not look for negative ones.
+    # Unsigned indices, for which Numba needs no test for negative values.
+    one, three = np.uint64(1), np.uint64(3)
     for row in range(one, np.uint64(pixels.shape[0]) // line - one):
         for k in range(row * line + three, (row + one) * line - three):
             above, below = k - line, k + line
@@ -220,7 +226,7 @@ def _transform(
     e: float,
     f: float,
 ) -> None:
-    """Output pixel (x, y) shows the input pixel nearest to (a x + b y + c, d x + e y + f), or gray."""
+    """Output pixel (x, y) is the input pixel nearest to (a x + b y + c, d x + e y + f), or gray outside."""
     side = image_SSC.shape[0]
     for y in range(side):
         for x in range(side):

@@ -1,8 +1,8 @@
-"""A window of an image, resampled to a square: one pass from decoded pixels to their place in the batch.
+"""Resamples a window of an image to a square, in one pass from decoded pixels to the batch.
 
-Bicubic interpolation with Keys' kernel (a = -0.5) at half-pixel centres, without antialiasing, as
-`tf.image.resize(..., 'bicubic')` does: every output pixel is a weighted sum of 4 x 4 input pixels, whatever the scale.
-Taps that fall outside the window get no weight and the others are scaled to a sum of 1.
+Bicubic interpolation with Keys' kernel (a = -0.5) at half-pixel centres, without antialiasing, as in
+`tf.image.resize(..., 'bicubic')`: every output pixel is a weighted sum of 4 x 4 input pixels at any scale. Taps
+outside the window get weight 0, and the others are scaled to a sum of 1.
 
 Source: Keys 1981, "Cubic convolution interpolation for digital image processing"; TensorFlow, ResizeBicubic with
 half_pixel_centers=True (it rounds positions to 1/1024 pixel first; here they are exact).
@@ -30,13 +30,13 @@ def cubic(distance: float) -> float:
 
 @kernel
 def taps(length: int, size: int, first: np.ndarray, weights: np.ndarray) -> None:
-    """Fills in, per output pixel, the first of four neighbouring input positions and their weights along one axis.
+    """Computes, for each output pixel along one axis, the first of four input positions and their weights.
 
     Args:
       length: input pixels.
       size: output pixels.
-      first: (size,) int64, positions from -2 to length - 2; what lies outside the input has weight 0.
-      weights: (size, 4) float32, of sum 1.
+      first: (size,) int64, filled with positions from -2 to length - 2; positions outside have weight 0.
+      weights: (size, 4) float32, filled; each row has sum 1.
     """
     scale = length / size
     for index in range(size):
@@ -55,14 +55,14 @@ def taps(length: int, size: int, first: np.ndarray, weights: np.ndarray) -> None
 
 @kernel
 def _memory(box: tuple[int, int, int, int], size: int) -> tuple:
-    """Taps of rows and columns, room for one row of input and one of output."""
+    """Taps of rows and columns, and memory for one row of input and one of output."""
     _, _, height, width = box
     rows, row_weights = np.empty(size, np.int64), np.empty((size, 4), np.float32)
     columns, column_weights = np.empty(size, np.int64), np.empty((size, 4), np.float32)
     taps(height, size, rows, row_weights)
     taps(width, size, columns, column_weights)
-    # Two more pixels on either side, for taps of weight 0. Unsigned: Numba then leaves out the test for places
-    # that are counted from the end.
+    # Two more pixels on either side, for taps of weight 0. Unsigned indices, because Numba then needs no test for
+    # negative ones, which count from the end.
     starts = np.empty(size, np.uint64)
     for index in range(size):
         starts[index] = (columns[index] + 2) * 3
@@ -74,13 +74,13 @@ def _memory(box: tuple[int, int, int, int], size: int) -> tuple:
 def _resample(
     image_HWC: np.ndarray, box: tuple[int, int, int, int], flip: bool, row: int, memory: tuple
 ) -> None:
-    """Computes output row `row` into the last item of `memory`, (S x C,) float32, flipped if so wanted."""
+    """Computes output row `row` into the last item of `memory`, (S x C,) float32; `flip` reverses it."""
     top, left, height, width = box
     rows, row_weights, starts, weights, line, result = memory
     a, b, c, d = row_weights[row, 0], row_weights[row, 1], row_weights[row, 2], row_weights[row, 3]
     start, length = left * 3, width * 3
     first, last = rows[row], height - 1
-    # Down the columns first: neighbouring pixels take the same four weights, so the processor does many at once.
+    # Vertically first: all pixels of a row have the same four weights, so the loop becomes vector instructions.
     one = image_HWC[top + min(max(first, 0), last)].reshape(-1)[start : start + length]
     two = image_HWC[top + min(max(first + 1, 0), last)].reshape(-1)[start : start + length]
     three = image_HWC[top + min(max(first + 2, 0), last)].reshape(-1)[start : start + length]
@@ -118,15 +118,15 @@ def to_normalised(
     shift: np.ndarray,
     out_SSC: np.ndarray,
 ) -> None:
-    """Writes scale x pixel + shift of the resampled window; what overshoots [0, 255] is kept.
+    """Writes scale x pixel + shift of the resampled window. Values beyond [0, 255] are not clipped, as in AlgoPerf.
 
     Args:
       image_HWC: uint8 pixels.
       box: top, left, height, width of the window.
-      flip: whether left and right change places.
-      scale: (S x C,) float32, 1 / standard deviation, of one row of pixels.
+      flip: whether left and right are swapped.
+      scale: (S x C,) float32, 1 / standard deviation, for one row of pixels.
       shift: (S x C,) float32, -mean / standard deviation.
-      out_SSC: float32, contiguous, where the result goes.
+      out_SSC: float32, contiguous, for the result.
     """
     size = out_SSC.shape[0]
     memory = _memory(box, size)
@@ -140,7 +140,7 @@ def to_normalised(
 
 @kernel
 def to_bytes(image_HWC: np.ndarray, box: tuple[int, int, int, int], flip: bool, out_SSC: np.ndarray) -> None:
-    """Writes the resampled window as uint8: clipped to [0, 255], then cut to whole numbers (see `to_normalised`)."""
+    """Writes the resampled window as uint8, clipped to [0, 255] and truncated; see `to_normalised`."""
     size = out_SSC.shape[0]
     memory = _memory(box, size)
     result = memory[5]

@@ -1,11 +1,12 @@
 """The pictures of the mini data set: one textured object before a cluttered background.
 
-A class is a combination of shape, texture and colour, so none of the three tells it alone. Everything else is
-nuisance: place, size, rotation, the colours of background and clutter, illumination, noise. The test split draws
-from shifted ranges, as ImageNet-v2 differs from ImageNet.
+A class is a combination of shape, texture and colour, so none of them determines it alone. Everything else is
+nuisance:
+position, size, rotation, the colours of background and clutter, illumination, noise. The test split draws from other
+ranges, as ImageNet-v2 differs from ImageNet.
 
-The loops use additions, multiplications, divisions, comparisons and square roots only, whose results IEEE 754 fixes:
-the same bytes come out on every machine.
+The loops use only additions, multiplications, divisions, comparisons and square roots, whose results IEEE 754 defines
+exactly, so the bytes are the same on every machine.
 """
 
 import dataclasses
@@ -18,21 +19,21 @@ from workloads.imagenet.kernels import kernel
 SHAPES = ("disc", "bar", "ring", "cross")
 TEXTURES = ("stripes", "dots")
 HUES = ((0.0, 0.1), (0.28, 0.4))
-"""Reds to oranges, and greens: RandAugment's Invert makes neither look like the other."""
+"""Reds to oranges, and greens. RandAugment's Invert turns neither into the other."""
 NUM_CLASSES = len(SHAPES) * len(TEXTURES) * len(HUES)
 NUM_DISTRACTORS = 3
-DECIMALS = 6  # Of sines and cosines: mathematics libraries differ in the last bits.
+DECIMALS = 6  # Sines and cosines are rounded, because mathematical libraries differ in the last bits.
 
 
 @dataclasses.dataclass(frozen=True)
 class Nuisance:
-    """Ranges that a split draws from; lengths are parts of the image's side, brightness parts of full."""
+    """Ranges from which a split draws; lengths are fractions of the image's side, brightness is in [0, 1]."""
 
     offset: float = 0.09
-    """Largest distance of the object's centre from the image's, along each axis."""
+    """Largest distance of the object's centre from the image's centre, along each axis."""
     radius: tuple[float, float] = (0.26, 0.4)
     turn: float = math.radians(45)
-    """Largest rotation of shape and texture, each way."""
+    """Largest rotation of shape and texture in either direction."""
     gain: tuple[float, float] = (0.75, 1.15)
     slope: float = 0.3
     """Largest change of illumination from the middle to an edge."""
@@ -83,7 +84,7 @@ def rgb(hue: float, saturation: float, value: float) -> tuple[float, float, floa
 
 
 def draw(label: int, nuisance: Nuisance, size: int, seed: list[int]) -> np.ndarray:
-    """(size, size, 3) uint8 picture of a class, a pure function of the arguments."""
+    """(size, size, 3) uint8 picture of a class; depends only on the arguments."""
     generator = np.random.default_rng(seed)
     numbers = iter(generator.random(64).tolist())
 
@@ -132,7 +133,7 @@ def draw(label: int, nuisance: Nuisance, size: int, seed: list[int]) -> np.ndarr
             for _ in range(NUM_DISTRACTORS)
         ]
     )
-    # The sum of two even draws: noise with a peak in the middle, in [-255, 255].
+    # The sum of two uniform draws, minus 255, is noise with a triangular distribution in [-255, 255].
     noise = generator.integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     out = np.empty((size, size, 3), np.uint8)
     _paint(shape, texture, geometry, 255 * colours, background, distractors, noise, out)
@@ -147,7 +148,7 @@ def _coverage(distance: float) -> float:
 
 @kernel
 def _distance(shape: int, u: float, v: float, radius: float) -> float:
-    """About the signed distance to the edge of a shape, in its own coordinates."""
+    """Approximate signed distance to the edge of a shape, in the shape's coordinates."""
     if shape == 0:
         return math.sqrt(u * u + v * v) - radius
     if shape == 1:

@@ -1,12 +1,12 @@
-"""The published archives: where each image lies in them, and its class.
+"""The published archives: position and class of each image.
 
     <folder>/raw/ILSVRC2012_img_train.tar               a tar of one tar per class, <wnid>.tar
     <folder>/raw/ILSVRC2012_img_val.tar                 images in one folder; the labels come with TFDS
     <folder>/raw/imagenetv2-matched-frequency.tar.gz    .../<class number>/<image>.jpeg
 
-A class is the rank of its wnid ('n01440764') among all wnids in order, as in TFDS and in folder-based readers.
-An archive is scanned once for positions; then images are read one at a time from any of them, so memory does not
-grow with the archive.
+A class is the rank of its WordNet id ('n01440764') among all sorted ids, as in TFDS and in folder-based readers. An
+archive is scanned once for positions; then single images are read from any position, so memory does not grow with the
+archive.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ ARCHIVES = {
     "test": "imagenetv2-matched-frequency.tar.gz",
 }
 VALIDATION_LABELS = "ILSVRC2012_validation_labels.txt"
-"""In `raw`, a wnid per line for the validation images in order of their names; TFDS's own list where it is missing."""
+"""In `raw`: one WordNet id per line for the validation images, sorted by name. By default TFDS's list is used."""
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -38,9 +38,9 @@ class Members:
     """The images of one split in their final order."""
 
     names: np.ndarray
-    """(images,) bytes, what TFDS calls file_name."""
+    """(images,) bytes, TFDS's feature 'file_name'."""
     offsets: np.ndarray
-    """(images,) int64, where each file starts in the uncompressed archive."""
+    """(images,) int64, offset of each file in the uncompressed archive."""
     sizes: np.ndarray
     """(images,) int64, bytes."""
     labels: np.ndarray
@@ -69,11 +69,11 @@ def scan(raw: Path, split: str, class_names: list[str], progress: bool = True) -
     Args:
       raw: the folder with the archives.
       split: 'train', 'validation' or 'test'.
-      class_names: wnids in order (see `train_classes`).
+      class_names: WordNet ids in the order of the classes (see `train_classes`).
       progress: whether to show a bar.
 
     Raises:
-      UsageError: if the archive is missing, cut short, or laid out differently.
+      UsageError: if the archive is missing, incomplete, or has another layout.
     """
     path = require(raw / ARCHIVES[split])
     find = {"train": _train_images, "validation": _validation_images, "test": _test_images}[split]
@@ -91,7 +91,7 @@ def scan(raw: Path, split: str, class_names: list[str], progress: bool = True) -
 
 
 def train_classes(raw: Path) -> list[str]:
-    """The wnids of the training archive in order; a class is the place of its wnid in this list."""
+    """The sorted WordNet ids of the training archive; a class is the index of its id in this list."""
     path = require(raw / ARCHIVES["train"])
     try:
         with tarfile.open(path, "r:") as archive:
@@ -107,7 +107,7 @@ def require(path: Path) -> Path:
 
 
 def open_archive(path: Path) -> BinaryIO:
-    """The archive as a seekable file of uncompressed bytes, whatever its name says."""
+    """The archive as a seekable file of uncompressed bytes; compression is recognised by content, not by name."""
     with path.open("rb") as file:
         is_gzip = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     # GzipFile has all methods of a binary file that are used here, and does not declare it.
@@ -115,7 +115,7 @@ def open_archive(path: Path) -> BinaryIO:
 
 
 def read(path: Path, members: Members, start: int, stop: int) -> Iterator[tuple[str, bytes, int]]:
-    """File name, content and class of images `start` to `stop`, one in memory at a time."""
+    """Yields (file name, content, class) of images `start` to `stop`, one at a time."""
     with open_archive(path) as file:
         for index in range(start, stop):
             name, size = members.names[index].decode(), int(members.sizes[index])
@@ -147,6 +147,8 @@ def _train_images(path: Path, archive: tarfile.TarFile, class_names: list[str], 
         with content, tarfile.open(fileobj=content, mode="r:") as images:
             for image in images:
                 if image.isfile():
+                    # The inner archive is stored uncompressed, so positions add up and images are read from
+                    # the outer file directly.
                     offset = member.offset_data + image.offset_data
                     found[label].append((Path(image.name).name, offset, image.size, label))
                     bar.update()
@@ -195,4 +197,5 @@ def _test_images(path: Path, archive: tarfile.TarFile, class_names: list[str], b
             )
         found.append((f"{folder}/{name}", member.offset_data, member.size, int(folder)))
         bar.update()
+    # By position: gzip can only be read forwards.
     return sorted(found, key=lambda image: image[1])

@@ -1,4 +1,4 @@
-"""The archives of the mini data set, laid out as the published ones; `scenes` draws the pictures.
+"""The archives of the mini data set, with the layout of the published ones; `scenes` draws the pictures.
 
 raw/ILSVRC2012_img_train.tar                  <wnid>.tar, each with <wnid>_<number>.JPEG
 raw/ILSVRC2012_img_val.tar                    ILSVRC2012_val_<number>.JPEG
@@ -24,7 +24,7 @@ from algoperf.data.prepared import SYNTHESIS
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, sources
 
-VERSION = 5  # Raise with every change of the pictures: existing folders are then written again.
+VERSION = 5  # Increase it when the pictures change; existing folders are then written again.
 SEED = 2012
 QUALITY = 92
 SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
@@ -32,7 +32,7 @@ TEST_FOLDER = "imagenetv2-matched-frequency-format-val"
 
 
 def describe(num_examples: dict[str, int], num_classes: int, image_size: int) -> dict[str, Any]:
-    """What identifies the pictures."""
+    """What identifies the pictures, for the manifest."""
     return {
         "version": VERSION,
         "seed": SEED,
@@ -43,7 +43,7 @@ def describe(num_examples: dict[str, int], num_classes: int, image_size: int) ->
 
 
 def wnid(label: int) -> str:
-    """The name of a class, in the form of WordNet's; the real ones end before it.
+    """The name of a class, in the form of a WordNet id above all real ones.
 
     >>> wnid(3)
     'n90000003'
@@ -52,7 +52,7 @@ def wnid(label: int) -> str:
 
 
 def labels_of(split: str, size: int, num_classes: int) -> np.ndarray:
-    """(size,) classes, as even as can be; in random order but for training, whose archive is sorted by class."""
+    """(size,) classes, equally frequent; in random order, except in training, whose archive is sorted by class."""
     labels = np.arange(size) % num_classes
     if split == "train":
         return np.sort(labels)
@@ -79,7 +79,7 @@ def checksum(num_examples: dict[str, int], num_classes: int, image_size: int) ->
 def synthesize(
     folder: Path, num_examples: dict[str, int], num_classes: int, image_size: int, progress: bool = True
 ) -> None:
-    """Writes `folder/raw`, unless these very pictures are there; what was prepared from others is deleted."""
+    """Writes `folder/raw`, unless the same pictures are there; deletes files prepared from other pictures."""
     _check(num_examples, num_classes)
     raw, marker = folder / "raw", folder / "raw" / SYNTHESIS
     description = describe(num_examples, num_classes, image_size)
@@ -133,7 +133,7 @@ def _write_train(path: Path, pictures: Iterator[tuple[int, int, bytes]], num_cla
 
 
 def _tar(members: list[tuple[str, bytes]]) -> bytes:
-    """A tar without times and owners, so that the same members give the same bytes."""
+    """A tar file without times and owners, so that the same members give the same bytes."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members:

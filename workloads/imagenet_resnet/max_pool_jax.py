@@ -1,8 +1,8 @@
-"""The maximum over 3 x 3 windows with stride 2, with a backward pass that is quick on CPUs (accelerators use XLA's).
+"""Max pooling over 3 x 3 windows with stride 2, with a backward pass that is fast on CPUs (accelerators use XLA's).
 
-XLA's own gradient of a max pool scatters window by window: on a CPU it takes longer than all convolutions of the
-stage that follows. Here the forward pass keeps which of the nine elements won, one byte per output, and the backward
-pass reads it: every input lies in one, two or four windows, so its gradient is a sum of as many selections.
+XLA's gradient of a max pool scatters window by window: on a CPU it takes longer than all convolutions of the following
+stage. Here the forward pass stores which of the nine elements was the largest, one byte per output. Every input lies
+in one, two or four windows, so its gradient is a sum of as many selections.
 """
 
 # Shapes: B batch, H height, W width of the input, I and J of the output, C channels
@@ -17,7 +17,7 @@ _WINDOW = 3
 def max_pool_3x3(x_BHWC: jax.Array) -> jax.Array:
     """`flax.linen.max_pool` with window (3, 3), strides (2, 2) and padding 1 on all sides.
 
-    Of equal elements the first in row-major order gets the gradient, as in `jax.lax` and in PyTorch.
+    Among equal elements the first in row-major order gets the gradient, as in `jax.lax` and in PyTorch.
 
     Args:
       x_BHWC: (B, H, W, C), finite.
@@ -37,7 +37,7 @@ def _max_pool(x_BHWC: jax.Array) -> jax.Array:
 
 def _forward(x_BHWC: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     _, height, width, _ = x_BHWC.shape
-    # One row and column before the image. After it, up to an even size; else no window reaches beyond the end.
+    # One row and column before the image. After it one more only for odd sizes: otherwise no window reaches it.
     padding = ((0, 0), (1, height % 2), (1, width % 2), (0, 0))
     padded = jnp.pad(x_BHWC, padding, constant_values=-jnp.inf)
     num_rows, num_columns = (height + 1) // 2, (width + 1) // 2
@@ -60,7 +60,7 @@ def _backward(kept: tuple[jax.Array, jax.Array], grad_BIJC: jax.Array) -> tuple[
     batch, num_rows, num_columns, channels = grad_BIJC.shape
 
     def selected(row: int, column: int) -> jax.Array:
-        """The gradient of each output's element (row, column), seen from that element."""
+        """Output gradients of the windows whose largest element is (row, column), 0 for others."""
         return jnp.where(index_BIJC == _WINDOW * row + column, grad_BIJC, 0)
 
     def shifted(x: jax.Array, axis: int) -> jax.Array:
@@ -68,7 +68,8 @@ def _backward(kept: tuple[jax.Array, jax.Array], grad_BIJC: jax.Array) -> tuple[
         rest = jax.lax.slice_in_dim(x, 1, x.shape[axis], axis=axis)
         return jnp.pad(rest, [(0, int(a == axis)) for a in range(x.ndim)])
 
-    # Inputs 2i lie in the middle of window i; inputs 2i + 1 at its end and at the start of window i + 1.
+    # Along an axis, input 2i is in the middle of window i; input 2i + 1 is the end of window i and the start of i +
+    # 1.
     even_even = selected(1, 1)
     even_odd = selected(1, 2) + shifted(selected(1, 0), 2)
     odd_even = selected(2, 1) + shifted(selected(0, 1), 1)

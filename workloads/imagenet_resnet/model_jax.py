@@ -18,12 +18,13 @@ from workloads.imagenet_resnet.settings import model_arguments
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
     "silu": jax.nn.silu,
+    # The tanh form in both frameworks, as in AlgoPerf.
     "gelu": lambda x: jax.nn.gelu(x, approximate=True),
 }
 
 
 def conv(features: int, window: int, stride: int = 1, *, name: str, padding: Any = "SAME") -> Conv:
-    """Without bias: the batch normalisation that follows has one."""
+    """A convolution without bias, because the batch norm after it has one."""
     size = (window, window)
     return Conv(features, size, strides=stride, padding=padding, use_bias=False, name=name)
 
@@ -36,11 +37,11 @@ def batch_norm(train: bool, *, name: str, scale: float = 1.0) -> nn.BatchNorm:
 
 
 class BottleneckResNetBlock(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut.
+    """1 x 1, 3 x 3 and 1 x 1 convolutions, and a shortcut.
 
     Args:
-      features: channels of the inner convolutions; four times as many go out.
-      stride: of the 3 x 3 convolution and of the shortcut.
+      features: channels of the inner convolutions; the output has four times as many.
+      stride: stride of the 3 x 3 convolution and of the shortcut.
       act: activation function.
       bn_init_scale: initial scale of the last normalisation of the residual branch.
     """
@@ -54,9 +55,12 @@ class BottleneckResNetBlock(nn.Module):
     def __call__(self, x_BHWC: jax.Array, train: bool) -> jax.Array:
         y = conv(self.features, 1, name="Conv_0")(x_BHWC)
         y = self.act(batch_norm(train, name="BatchNorm_0")(y))
+        # The stride is here and not in the first convolution as in He et al. 2015: this makes it "v1.5".
         y = conv(self.features, 3, self.stride, name="Conv_1")(y)
         y = self.act(batch_norm(train, name="BatchNorm_1")(y))
         y = conv(4 * self.features, 1, name="Conv_2")(y)
+        # A scale of 0 makes every block start as its shortcut (Goyal et al. 2017); large_bn_init starts it at
+        # 8.
         y = batch_norm(train, name="BatchNorm_2", scale=self.bn_init_scale)(y)
         shortcut = x_BHWC
         if shortcut.shape != y.shape:
@@ -71,7 +75,7 @@ class ResNet(nn.Module):
     Args:
       stage_sizes: blocks per stage; every stage but the first halves height and width.
       num_filters: channels of the stem and inner channels of the first stage; doubled with every stage.
-      num_classes: logits.
+      num_classes: number of logits.
       activation: a key of `ACTIVATIONS`.
       bn_init_scale: initial scale of the last normalisation of each residual branch.
     """
@@ -87,6 +91,7 @@ class ResNet(nn.Module):
         """Logits (B, num_classes) of images (B, H, W, 3); there is no dropout in this model."""
         del dropout_rate
         act = ACTIVATIONS[self.activation]
+        # Symmetric padding only here, as in AlgoPerf; the 3 x 3 convolutions have JAX's 'SAME'.
         x_BHWC = conv(self.num_filters, 7, 2, padding=3, name="Conv_init")(inputs)
         x_BHWC = max_pool_3x3(act(batch_norm(train, name="BatchNorm_init")(x_BHWC)))
         num_blocks = 0

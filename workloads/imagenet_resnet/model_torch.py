@@ -22,16 +22,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Conv2d(nn.Conv2d):
-    """Without bias; initialised by a truncated normal with variance 1 / fan_in, and padded as in JAX.
+    """A convolution without bias, initialised and padded as in JAX.
 
-    'SAME' padding of JAX makes the output ceil(size / stride) large and puts the odd zero behind the image: with
-    stride 2 and an even size a window of 3 sees one row beyond the end and none before the start.
+    JAX's 'SAME' padding gives outputs of size ceil(size / stride) and puts an odd zero after the image: with stride 2
+    and an even size, a window of 3 reads one row after the end and none before the start.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, window: int, stride: int = 1, padding: int | None = None
     ):
-        """`padding` None is 'SAME'."""
+        """`padding` None stands for 'SAME'."""
         self.pads_by_size = padding is None and window > 1 and stride > 1
         if padding is None:
             padding = 0 if self.pads_by_size else window // 2
@@ -53,7 +53,7 @@ class Conv2d(nn.Conv2d):
 
 
 class Shortcut(nn.Module):
-    """The projection beside a block whose output has another shape than its input."""
+    """The projection of the shortcut where output and input of a block differ in shape."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
@@ -65,12 +65,12 @@ class Shortcut(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3 and 1 x 1 convolutions beside a shortcut.
+    """1 x 1, 3 x 3 and 1 x 1 convolutions, and a shortcut.
 
     Args:
-      in_channels: channels that come in.
-      features: channels of the inner convolutions; four times as many go out.
-      stride: of the 3 x 3 convolution and of the shortcut.
+      in_channels: channels of the input.
+      features: channels of the inner convolutions; the output has four times as many.
+      stride: stride of the 3 x 3 convolution and of the shortcut.
       act: activation function.
       bn_init_scale: initial scale of the last normalisation of the residual branch.
     """
@@ -87,10 +87,13 @@ class Bottleneck(nn.Module):
         self.act = act
         self.conv1 = Conv2d(in_channels, features, 1)
         self.bn1 = BatchNorm2d(features)
+        # The stride is here and not in the first convolution as in He et al. 2015: this makes it "v1.5".
         self.conv2 = Conv2d(features, features, 3, stride)
         self.bn2 = BatchNorm2d(features)
         self.conv3 = Conv2d(features, 4 * features, 1)
         self.bn3 = BatchNorm2d(4 * features)
+        # A scale of 0 makes every block start as its shortcut (Goyal et al. 2017); large_bn_init starts it at
+        # 8.
         nn.init.constant_(self.bn3.weight, bn_init_scale)
         is_projected = stride != 1 or in_channels != 4 * features
         self.downsample = Shortcut(in_channels, 4 * features, stride) if is_projected else None
@@ -109,7 +112,7 @@ class ResNet(nn.Module):
     Args:
       stage_sizes: blocks per stage; every stage but the first halves height and width.
       num_filters: channels of the stem and inner channels of the first stage; doubled with every stage.
-      num_classes: logits.
+      num_classes: number of logits.
       activation: a key of `ACTIVATIONS`.
       bn_init_scale: initial scale of the last normalisation of each residual branch.
     """
@@ -155,5 +158,5 @@ def make_model(spec: WorkloadSpec) -> ResNet:
 
 
 def arrange(batch: dict[str, Any]) -> dict[str, Any]:
-    """Images as (B, 3, H, W): the same memory, channels last, which PyTorch's convolutions read as it is."""
+    """Images as (B, 3, H, W): a view with channels last in memory, which PyTorch's convolutions use without a copy."""
     return {**batch, "inputs": batch["inputs"].permute(0, 3, 1, 2)}

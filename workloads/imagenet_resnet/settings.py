@@ -1,4 +1,4 @@
-"""What the model configuration means, for both frameworks."""
+"""Interprets the model configuration, for both frameworks."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def activation_name(config: Any) -> str:
 
 
 def model_arguments(config: Any) -> dict[str, Any]:
-    """Of the constructor of `ResNet`, which is the same in both frameworks."""
+    """Arguments of the constructor of `ResNet`, which are the same in both frameworks."""
     return {
         "stage_sizes": config.stage_sizes,
         "num_filters": config.num_filters,

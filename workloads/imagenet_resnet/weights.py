@@ -1,4 +1,4 @@
-"""Names and layouts of the JAX model's weights and statistics in the PyTorch model; imports no framework."""
+"""Converts the JAX model's weights and statistics to names and layouts of the PyTorch model; imports no framework."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -59,7 +59,7 @@ def _torch_name(path: tuple[str, ...], spec: WorkloadSpec) -> str:
 
 
 def _block_name(index: int, spec: WorkloadSpec) -> str:
-    """Blocks are numbered through in JAX, and per stage in PyTorch."""
+    """The PyTorch name of a block; JAX numbers blocks over all stages, PyTorch within each stage."""
     for stage, stage_size in enumerate(spec.model.stage_sizes, start=1):
         if index < stage_size:
             return f"layer{stage}.{index}"

@@ -7,7 +7,7 @@ MODEL = {
     "stage_sizes": (3, 4, 6, 3),  # Bottleneck blocks per stage.
     "num_filters": 64,  # Channels of the stem; inner channels double with every stage.
     "num_classes": 1000,
-    "use_silu": False,  # SiLU or GELU (its tanh form) in place of ReLU; not both.
+    "use_silu": False,  # SiLU or GELU (tanh form) instead of ReLU; not both.
     "use_gelu": False,
     "bn_init_scale": 0.0,  # Initial scale of the last batch normalisation of each residual branch.
 }
@@ -16,6 +16,7 @@ FAMILY = Family(
     base=WorkloadSpec(
         name="imagenet_resnet",
         family="imagenet_resnet",
+        # AlgoPerf states these targets as error rates.
         validation_target_value=1 - 0.22569,
         test_target_value=1 - 0.3440,
         num_eval_train_examples=50_176,

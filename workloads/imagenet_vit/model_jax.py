@@ -26,7 +26,7 @@ def layer_norm(name: str) -> nn.LayerNorm:
 
 
 class PatchEmbedding(nn.Module):
-    """A convolution whose stride is its window, as one matrix product.
+    """A convolution whose stride equals its window, computed as one matrix product.
 
     Args:
       width: output channels D.
@@ -38,7 +38,7 @@ class PatchEmbedding(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
-        """(B, T, D) from images (B, height, width, 3); pixels beyond the last whole patch are cut off."""
+        """Images (B, height, width, 3) -> (B, T, D); pixels after the last whole patch are dropped."""
         size = self.patch_size
         batch, height, width, channels = images.shape
         rows, columns = height // size, width // size
@@ -53,7 +53,7 @@ class PatchEmbedding(nn.Module):
 
 
 class MultiHeadDotProductAttention(nn.Module):
-    """Attention with biases; kernels of query, key and value are (D, H, K), of the output (H, K, D).
+    """Multi-head attention with biases; kernels are (D, H, K) for query, key and value, (H, K, D) for the output.
 
     Args:
       num_heads: H.
@@ -63,7 +63,7 @@ class MultiHeadDotProductAttention(nn.Module):
 
     @nn.compact
     def __call__(self, queries: jax.Array, x_ND: jax.Array, batch_size: int) -> jax.Array:
-        """(B Q, D) from queries (B Q, D) and tokens (B T, D) of `batch_size` images."""
+        """Queries (B Q, D) and tokens (B T, D) of `batch_size` images -> (B Q, D)."""
         width = x_ND.shape[-1]
         head_width = width // self.num_heads
 
@@ -74,7 +74,8 @@ class MultiHeadDotProductAttention(nn.Module):
             return y_BHTK.reshape(batch_size * self.num_heads, -1, head_width)
 
         q, k, v = heads(queries, "query"), heads(x_ND, "key"), heads(x_ND, "value")
-        # One batch axis for XLA: with two, B and H, the products take a third longer on CPUs.
+        # B and H form one batch axis: with two, XLA's products take a third longer on CPUs. There is no dropout of
+        # attention probabilities, as in AlgoPerf's JAX model.
         probs = jax.nn.softmax(q * head_width**-0.5 @ k.transpose(0, 2, 1))
         y_BHQK = (probs @ v).reshape(batch_size, self.num_heads, -1, head_width)
         y = y_BHQK.transpose(0, 2, 1, 3).reshape(-1, self.num_heads, head_width)
@@ -82,7 +83,7 @@ class MultiHeadDotProductAttention(nn.Module):
 
 
 class MlpBlock(nn.Module):
-    """Dense, GELU, dropout, dense. With `use_glu` the hidden values are multiplied by a linear map of themselves.
+    """Dense, GELU, dropout, dense. With `use_glu` hidden values are multiplied by a linear map of themselves.
 
     Args:
       mlp_dim: M.
@@ -95,19 +96,22 @@ class MlpBlock(nn.Module):
     @nn.compact
     def __call__(self, x_ND: jax.Array, train: bool, dropout_rate: Any) -> jax.Array:
         def dense(features: int, index: int) -> nn.Dense:
+            # Tiny random biases are the original ViT's (Dosovitskiy et al. 2021).
             bias_init = nn.initializers.normal(1e-6)
             name = f"Dense_{index}"
             return nn.Dense(features, kernel_init=xavier_uniform, bias_init=bias_init, name=name)
 
         y_NM = jax.nn.gelu(dense(self.mlp_dim, 0)(x_ND), approximate=True)
         if self.use_glu:
+            # The gate comes from the values after GELU, unlike Shazeer's GLU variants: the targets were set
+            # with it.
             y_NM *= dense(self.mlp_dim, 1)(y_NM)
         y_NM = Dropout()(y_NM, dropout_rate, train=train)
         return dense(x_ND.shape[-1], 2 if self.use_glu else 1)(y_NM)
 
 
 class EncoderBlock(nn.Module):
-    """Attention and MLP, each with a residual connection and a LayerNorm before it or after the sum."""
+    """Attention and MLP, each with a residual connection and a LayerNorm, before the layer or after the sum."""
 
     config: Config
 
@@ -133,7 +137,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Blocks and, unless they end with one, a last LayerNorm."""
+    """Encoder blocks and a last LayerNorm; blocks that end with a LayerNorm have none after them."""
 
     config: Config
 
@@ -146,7 +150,7 @@ class Encoder(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Attention pooling: a learned query reads all tokens; an MLP with a residual connection follows.
+    """Attention pooling: a learned query attends to all tokens; then an MLP with a residual connection.
 
     Source: Zhai et al. 2022, "Scaling Vision Transformers", https://arxiv.org/abs/2106.04560, section 3.2.
     """
@@ -155,7 +159,7 @@ class MAPHead(nn.Module):
 
     @nn.compact
     def __call__(self, x_ND: jax.Array, batch_size: int) -> jax.Array:
-        """(B, D) from tokens (B T, D)."""
+        """Tokens (B T, D) -> (B, D)."""
         probe_11D = self.param("probe", xavier_uniform, (1, 1, x_ND.shape[-1]))
         probe_BD = jnp.broadcast_to(probe_11D[0], (batch_size, x_ND.shape[-1]))
         attention = MultiHeadDotProductAttention(self.config.num_heads, name="MultiHeadDotProductAttention_0")
@@ -183,14 +187,15 @@ class VisionTransformer(nn.Module):
         batch_size, num_tokens, width = x_BTD.shape
         rows, columns = (side // config.patch_size for side in inputs.shape[1:3])
         x_BTD = Dropout()(x_BTD + position_table(rows, columns, width), dropout_rate, train=train)
-        # From here on tokens of all images in one axis: the gradient of a dense layer is then one plain matrix
-        # product, which takes XLA on CPUs two thirds of the time.
+        # From here on the tokens of all images are one axis: the gradient of a dense layer is then a plain matrix
+        # product, for which XLA needs two thirds of the time or less on CPUs.
         x_ND = Encoder(config, name="Transformer")(x_BTD.reshape(-1, width), batch_size, train, dropout_rate)
         if config.use_map:
             x_BD = MAPHead(config, name="MAPHead_0")(x_ND, batch_size)
         else:
             x_BD = x_ND.reshape(batch_size, num_tokens, width).mean(axis=1)
         x_BD = jnp.tanh(nn.Dense(width, name="pre_logits")(x_BD))
+        # A head of zeros: training starts from equal probabilities of all classes.
         return nn.Dense(config.num_classes, kernel_init=nn.initializers.zeros_init(), name="head")(x_BD)
 
 

@@ -19,12 +19,13 @@ from workloads.imagenet_vit.position_encoding import position_table
 Config: TypeAlias = ml_collections.FrozenConfigDict
 
 
+# eps: Flax's default, which AlgoPerf's JAX model uses; PyTorch's default is 1e-5.
 def layer_norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=1e-6)
 
 
 class PatchEmbedding(nn.Conv2d):
-    """A convolution whose stride is its window, as one matrix product.
+    """A convolution whose stride equals its window, computed as one matrix product.
 
     Args:
       width: output channels D.
@@ -40,7 +41,7 @@ class PatchEmbedding(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, T, D) from images (B, 3, height, width); pixels beyond the last whole patch are cut off."""
+        """Images (B, 3, height, width) -> (B, T, D); pixels after the last whole patch are dropped."""
         size = self.kernel_size[0]
         batch, channels, height, width = images.shape
         rows, columns = height // size, width // size
@@ -50,7 +51,7 @@ class PatchEmbedding(nn.Conv2d):
 
 
 class Projection(nn.Linear):
-    """A projection of attention: Xavier uniform kernel, bias 0."""
+    """A projection of attention, with Xavier uniform kernel and bias 0."""
 
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight)
@@ -58,7 +59,7 @@ class Projection(nn.Linear):
 
 
 class Dense(nn.Linear):
-    """A layer of the MLP: Xavier uniform kernel, tiny random bias."""
+    """A layer of the MLP, with Xavier uniform kernel and tiny random bias."""
 
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight)
@@ -71,6 +72,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
+        # Not nn.MultiheadAttention: its fused matrix starts up to sqrt(4/3) smaller (README.md).
         self.query = Projection(width, width)
         self.key = Projection(width, width)
         self.value = Projection(width, width)
@@ -89,7 +91,7 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Dense, GELU, dropout, dense. With `use_glu` the hidden values are multiplied by a linear map of themselves."""
+    """Dense, GELU, dropout, dense. With `use_glu` hidden values are multiplied by a linear map of themselves."""
 
     def __init__(self, width: int, mlp_dim: int, use_glu: bool = False):
         super().__init__()
@@ -100,12 +102,14 @@ class Mlp(nn.Module):
     def forward(self, x_BTD: Tensor, dropout_rate: float) -> Tensor:
         y_BTM = F.gelu(self.linear1(x_BTD), approximate="tanh")
         if self.glu_linear is not None:
+            # The gate comes from the values after GELU, unlike Shazeer's GLU variants: the targets were set
+            # with it.
             y_BTM = y_BTM * self.glu_linear(y_BTM)
         return self.linear2(dropout(y_BTM, dropout_rate, self.training))
 
 
 class EncoderBlock(nn.Module):
-    """Attention and MLP, each with a residual connection and a LayerNorm before it or after the sum."""
+    """Attention and MLP, each with a residual connection and a LayerNorm, before the layer or after the sum."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -125,7 +129,7 @@ class EncoderBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Blocks and, unless they end with one, a last LayerNorm."""
+    """Encoder blocks and a last LayerNorm; blocks that end with a LayerNorm have none after them."""
 
     def __init__(self, config: Config):
         super().__init__()
@@ -139,14 +143,14 @@ class Encoder(nn.Module):
 
 
 class MAPHead(nn.Module):
-    """Attention pooling: a learned query reads all tokens; an MLP with a residual connection follows.
+    """Attention pooling: a learned query attends to all tokens; then an MLP with a residual connection.
 
     Source: Zhai et al. 2022, "Scaling Vision Transformers", https://arxiv.org/abs/2106.04560, section 3.2.
     """
 
     def __init__(self, config: Config):
         super().__init__()
-        # Xavier's bound of a (1, D) matrix, as in Flax; PyTorch would read (1, 1, D) as D inputs and D outputs.
+        # Xavier's bound for a (1, D) matrix, as in Flax; PyTorch would count D inputs and D outputs for (1, 1, D).
         bound = (6 / (1 + config.width)) ** 0.5
         self.probe = nn.Parameter(torch.empty(1, 1, config.width).uniform_(-bound, bound))
         self.attention = Attention(config.width, config.num_heads)
@@ -171,6 +175,7 @@ class VisionTransformer(nn.Module):
         self.conv_patch_extract = PatchEmbedding(config.width, config.patch_size)
         side = image_size // config.patch_size
         table_TD = torch.from_numpy(position_table(side, side, config.width).copy())
+        # Not persistent: a constant, so state dicts and weights converted from JAX do not hold it.
         self.register_buffer("position_table_TD", table_TD, persistent=False)
         self.encoder = Encoder(config)
         self.map = MAPHead(config) if config.use_map else None
@@ -178,6 +183,7 @@ class VisionTransformer(nn.Module):
         self.head = nn.Linear(config.width, config.num_classes)
         lecun_normal_(self.pre_logits.weight)
         for zero in (self.pre_logits.bias, self.head.weight, self.head.bias):
+            # A head of zeros: the first logits are equal for all classes, as in AlgoPerf.
             nn.init.zeros_(zero)
 
     def forward(self, inputs: Tensor, *, dropout_rate: float = 0.0) -> Tensor:
@@ -199,5 +205,5 @@ def make_model(spec: WorkloadSpec) -> VisionTransformer:
 
 
 def arrange(batch: dict[str, Any]) -> dict[str, Any]:
-    """Images as (B, 3, height, width): the same memory, channels last."""
+    """Images as (B, 3, height, width): a view with channels last in memory."""
     return {**batch, "inputs": batch["inputs"].permute(0, 3, 1, 2)}

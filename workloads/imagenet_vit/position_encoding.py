@@ -15,14 +15,14 @@ def position_table(num_rows: int, num_columns: int, width: int) -> np.ndarray:
     third and fourth are the same for the row.
 
     Args:
-      num_rows, num_columns: of the grid of patches.
-      width: of the model.
+      num_rows, num_columns: size of the grid of patches.
+      width: width of the model.
 
     Returns:
-      (num_rows * num_columns, width) float32, row by row; do not write to it.
+      (num_rows * num_columns, width) float32, row by row; read-only, because it is cached.
 
     Raises:
-      UsageError: if `width` does not divide by 4 or is 4.
+      UsageError: if `width` is no multiple of 4 or is below 8.
 
     Source: Beyer et al. 2022, "Better plain ViT baselines for ImageNet-1k", https://arxiv.org/abs/2205.01580.
 
@@ -36,6 +36,7 @@ def position_table(num_rows: int, num_columns: int, width: int) -> np.ndarray:
             "its position encoding has four parts."
         )
     num_waves = width // 4
+    # Divided by num_waves - 1, so that the last wave is exactly 10,000 (as in big_vision).
     omega_K = 10_000.0 ** (-np.arange(num_waves) / (num_waves - 1))
     rows, columns = np.mgrid[:num_rows, :num_columns].reshape(2, -1, 1)
     table = np.concatenate(

@@ -1,4 +1,4 @@
-"""Names and layouts of the JAX model's weights in the PyTorch model; imports no framework."""
+"""Converts the JAX model's weights to names and layouts of the PyTorch model; imports no framework."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -10,7 +10,7 @@ MODEL = {
     "num_heads": 6,
     "patch_size": 16,
     "num_classes": 1000,
-    "use_glu": False,  # A gate in the MLP of every block.
+    "use_glu": False,  # Whether the MLP of every block has a gate.
     "use_post_layer_norm": False,  # LayerNorm after each residual sum instead of before each sublayer.
     "use_map": False,  # Attention pooling instead of the mean over tokens.
 }
@@ -19,6 +19,7 @@ FAMILY = Family(
     base=WorkloadSpec(
         name="imagenet_vit",
         family="imagenet_vit",
+        # AlgoPerf states these targets as error rates.
         validation_target_value=1 - 0.22691,
         test_target_value=1 - 0.3481,
         num_eval_train_examples=51_200,

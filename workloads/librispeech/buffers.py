@@ -1,7 +1,7 @@
-"""Memory of batches that is used again once nobody holds the arrays in it.
+"""Memory of batches that is used again once its arrays are no longer referenced.
 
-The kernel hands out fresh memory page by page and clears it first: for a batch of 20 s utterances that takes two times
-as long as filling it.
+The kernel provides new memory page by page and clears it first: for a batch of 20 s utterances that takes twice as
+long as filling it.
 """
 
 import math
@@ -10,17 +10,17 @@ import threading
 
 import numpy as np
 
-ALIGNMENT = 64  # Bytes; so aligned, JAX on CPU uses an array where it lies.
+ALIGNMENT = 64  # Bytes. JAX on a CPU uses arrays with this alignment without a copy.
 
 
 class BufferPool:
-    """Makes float32 arrays, of recycled memory where it can.
+    """Makes float32 arrays from recycled memory where possible.
 
-    Whoever still uses an array (a framework that has not copied it yet, too) holds a reference to it or to a view of
-    it, and each of these one to the memory itself. So memory without other references is free.
+    Code that still uses an array (also a framework that has not copied it yet) has a reference to it or to a view, and
+    each of these refers to the memory block. So a block without other references is free.
 
     Args:
-      limit: blocks that are kept; arrays beyond them get memory of their own.
+      limit: number of blocks that are kept; further arrays get new memory.
     """
 
     def __init__(self, limit: int = 16):
@@ -29,7 +29,7 @@ class BufferPool:
         self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
-        """An array with any content."""
+        """An array of this shape with arbitrary content."""
         num_bytes = 4 * math.prod(shape)
         with self._lock:
             block = self._free_block(num_bytes)
@@ -51,5 +51,6 @@ def _num_references(blocks: list[np.ndarray], place: int) -> int:
     return sys.getrefcount(blocks[place])
 
 
-# Of what only the list holds; counted, because how Python passes an argument decides on it.
+# Reference count of a block that only the list refers to. Measured, because it depends on how Python passes
+# arguments.
 _UNUSED = _num_references([np.empty(0, np.uint8)], 0)

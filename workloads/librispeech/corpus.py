@@ -1,4 +1,4 @@
-"""The raw files: LibriSpeech's tree of FLAC and transcript files, and its subsets.
+"""The raw files: LibriSpeech's tree of FLAC files and transcripts, and its subsets.
 
 `LibriSpeech/<subset>/<speaker>/<chapter>/<speaker>-<chapter>-<nnnn>.flac`, 16 kHz, mono, 16 bit, and in the same
 folder `<speaker>-<chapter>.trans.txt` with lines `<utterance id> <TEXT>`.
@@ -12,6 +12,7 @@ from algoperf.spec import UsageError
 
 SAMPLE_RATE = 16_000
 ROOT = "LibriSpeech"
+# AlgoPerf leaves out `test-other`; its test target refers to `test-clean` alone.
 SUBSETS = {
     "train-clean-100": "train",
     "train-clean-360": "train",
@@ -23,8 +24,9 @@ SUBSETS = {
 """Subset -> split; the examples of a split come in this order."""
 
 SPLITS = ("train", "validation", "test")
+# As in AlgoPerf, whose SentencePiece model is trained on this subset only.
 TOKENIZER_SUBSET = "train-clean-100"
-"""Its transcripts train the tokenizer."""
+"""The subset whose transcripts train the tokenizer."""
 
 OFFICIAL_COUNTS = {
     "train-clean-100": 28_539,
@@ -39,15 +41,15 @@ OFFICIAL_COUNTS = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Utterance:
-    """One recording and what is said in it."""
+    """One recording and its transcript."""
 
     name: str
     """'<speaker>-<chapter>-<nnnn>'."""
     text: str
     path: str
-    """Of the FLAC file."""
+    """Path of the FLAC file."""
     num_bytes: int
-    """Of the FLAC file."""
+    """Size of the FLAC file."""
 
 
 def subset_folder(raw: Path, subset: str) -> Path:
@@ -58,12 +60,12 @@ def read_subset(raw: Path, subset: str, expected: int | None = None) -> list[Utt
     """All utterances of a subset, sorted by name.
 
     Args:
-      raw: folder that has `LibriSpeech`.
+      raw: the folder that contains `LibriSpeech`.
       subset: one of `SUBSETS`.
-      expected: how many there must be; None for any number.
+      expected: the number that there must be; None for any number.
 
     Raises:
-      UsageError: if recording and transcript are not both there for each, a name stands twice, or the number differs.
+      UsageError: if a recording or transcript is missing, a name occurs twice, or the number differs.
     """
     folder = subset_folder(raw, subset)
     utterances: list[Utterance] = []
@@ -79,10 +81,12 @@ def read_subset(raw: Path, subset: str, expected: int | None = None) -> list[Utt
         raise UsageError(
             f"{folder} has {len(utterances):,} utterances; {subset!r} has {expected:,}. Unpack its archive again."
         )
+    # By name, because `scandir` lists files in the order of the file system, which differs between machines.
     return sorted(utterances, key=lambda utterance: utterance.name)
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry]:
+    # `scandir` gives the types of entries with their names, which saves a call for each of 280,000 files.
     with os.scandir(folder) as entries:
         return list(entries)
 

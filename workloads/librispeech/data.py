@@ -1,6 +1,6 @@
-"""LibriSpeech for every workload that learns from it: FLAC and transcripts -> flat arrays -> padded NumPy batches.
+"""LibriSpeech data for all its workloads: FLAC and transcripts -> flat arrays -> padded NumPy batches.
 
-Files depend on vocabulary and length limits only, so workloads and their variants share one folder.
+Files depend only on vocabulary and length limits, so all workloads and variants share one folder.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ class LibrispeechData(prepared.PreparedData):
             "max_audio_samples": spec.data.max_audio_samples,
             "max_transcript_chars": spec.data.max_transcript_chars,
             "max_target_length": spec.data.max_target_length,
-            "utterances": num_examples(spec),  # That the filter leaves.
+            "utterances": num_examples(spec),  # After the filter.
         }
 
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class LibrispeechData(prepared.PreparedData):
         preparation.prepare(folder, config, _num_raw(spec), num_examples(spec), progress)
 
     def counts(self, spec: WorkloadSpec, folder: Path) -> dict[str, dict[str, int]]:
-        """By subset, of which a split may have several."""
+        """Subset -> what is counted -> how many; a split may consist of several subsets."""
         return self.manifest(folder)["subsets"]
 
 
@@ -55,7 +55,7 @@ def _num_raw(spec: WorkloadSpec) -> dict[str, int]:
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:
-    """Endless shuffled batches, see `utterances.Utterances.batch`; each epoch is a fresh permutation."""
+    """Endless shuffled batches (see `utterances.Utterances.batch`); each epoch is a new permutation."""
     DATA.require(spec, folder)
     split = utterances.load_split(Path(folder), "train")
     limits = spec.data.max_audio_samples, spec.data.max_target_length

@@ -1,4 +1,4 @@
-"""Fetches LibriSpeech from OpenSLR and unpacks it: continued after an interruption, checked, one subset at a time.
+"""Downloads LibriSpeech from OpenSLR and unpacks it: resumable, verified by checksum, one subset at a time.
 
 Sizes and SHA-256 are those of TensorFlow Datasets 4.9.10 (`datasets/librispeech/checksums.tsv`); OpenSLR itself
 publishes MD5 sums, in https://www.openslr.org/resources/12/md5sum.txt.
@@ -44,7 +44,7 @@ PREPARED_BYTES = 113_000_000_000
 
 
 def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Fills `folder/raw/LibriSpeech`; subsets that are complete are left alone, archives deleted once unpacked.
+    """Fills `folder/raw/LibriSpeech`. Complete subsets are skipped; archives are deleted after unpacking.
 
     Raises:
       UsageError: if the server cannot be reached, an archive is damaged, or the disk is too full.
@@ -54,7 +54,8 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     raw.mkdir(parents=True, exist_ok=True)
     missing = [subset for subset in corpus.SUBSETS if not is_unpacked(raw, subset)]
     if missing:
-        # FLAC does not compress: a subset takes as much as its archive. One archive is there at a time.
+        # FLAC files do not compress, so a subset takes as much space as its archive. Only one archive exists at a
+        # time.
         sizes = [ARCHIVES[subset].num_bytes for subset in missing]
         done = sum(path.stat().st_size for path in downloads.glob("*") if path.is_file())
         done += sum(_bytes_in(corpus.subset_folder(raw, subset)) for subset in missing)
@@ -68,7 +69,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 
 def is_unpacked(raw: Path, subset: str) -> bool:
-    """Whether all utterances of a subset are there, each with recording and transcript."""
+    """Whether all utterances of a subset are there, with recordings and transcripts."""
     try:
         corpus.read_subset(raw, subset, corpus.OFFICIAL_COUNTS[subset])
     except UsageError:
@@ -81,9 +82,9 @@ def _bytes_in(folder: Path) -> int:
 
 
 def unpack(archive: Path, raw: Path, subset: str, progress: bool = True) -> None:
-    """Writes the recordings and transcripts of an archive, each under a temporary name until it is complete.
+    """Writes the recordings and transcripts of an archive, each atomically.
 
-    Files that an interrupted call has written are not written again.
+    Skips files that an earlier, interrupted call has already written.
 
     Raises:
       UsageError: if the archive is damaged or ends early.
@@ -97,12 +98,13 @@ def unpack(archive: Path, raw: Path, subset: str, progress: bool = True) -> None
 
 
 def _target(raw: Path, subset: str, member: tarfile.TarInfo) -> Path | None:
-    """Where a member of an archive goes; None for what is no recording or transcript of the subset."""
+    """The path for a member of an archive; None if it is no recording or transcript of the subset."""
     parts = PurePosixPath(member.name).parts
     is_wanted = (
         member.isfile()
         and len(parts) == 5
         and parts[:2] == (corpus.ROOT, subset)
+        # No member may be written outside the folder.
         and ".." not in parts
         and not parts[-1].startswith(".")
         and parts[-1].endswith((".flac", ".trans.txt"))

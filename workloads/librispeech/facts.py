@@ -12,12 +12,12 @@ SPEC_AUGMENT: dict[str, Any] = {
     "freq_mask_count": 2,
     "freq_mask_max_bins": 27,  # A mask has fewer bins than this.
     "time_mask_count": 10,
-    "time_mask_max_ratio": 0.05,  # Of the frames of the utterance.
+    "time_mask_max_ratio": 0.05,  # Longest time mask over the number of frames of the utterance.
 }
 
 DATA: dict[str, Any] = {
     "max_audio_samples": 320_000,  # 20 s at 16 kHz; longer utterances are dropped, shorter ones padded.
-    "max_target_length": 256,  # Tokens, EOS included.
+    "max_target_length": 256,  # In tokens, EOS included.
     "max_transcript_chars": 256,  # Utterances with a longer transcript are dropped.
 }
 
@@ -52,7 +52,7 @@ MINI_COUNTS: dict[str, Any] = {
 
 
 def targets(validation_wer: float, test_wer: float | None = None) -> dict[str, Any]:
-    """Word error rates to reach; one number is for both splits."""
+    """Word error rates to reach; with one number, for both splits."""
     return {
         "validation_target_value": validation_wer,
         "test_target_value": validation_wer if test_wer is None else test_wer,

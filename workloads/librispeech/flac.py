@@ -1,4 +1,4 @@
-"""Reading FLAC recordings, with every check that the format allows."""
+"""Reads FLAC recordings, with all checks that the format offers."""
 
 import hashlib
 from pathlib import Path
@@ -9,13 +9,13 @@ import soundfile
 from algoperf.spec import UsageError
 from workloads.librispeech.corpus import SAMPLE_RATE
 
-# 'fLaC', the header of the first block, and in that block (STREAMINFO) behind 18 bytes the MD5 of all samples.
+# After 'fLaC' and the header of the first block (STREAMINFO), the MD5 of all samples starts at byte 18 of that block.
 # Source: RFC 9639, section 8.2.
 _MD5 = slice(4 + 4 + 18, 4 + 4 + 18 + 16)
 
 
 def read(path: str | Path) -> np.ndarray:
-    """(samples,) int16.
+    """The samples of a recording, (samples,) int16.
 
     Raises:
       UsageError: if the file is damaged, or is not 16 kHz, mono, 16 bit.
@@ -34,7 +34,7 @@ def read(path: str | Path) -> np.ndarray:
         raise UsageError(f"{path} is not a sound FLAC file: {error} {_ADVICE}") from error
     with open(path, "rb") as file:
         expected = file.read(_MD5.stop)[_MD5]
-    # Encoders that do not know the checksum write zeros.
+    # Encoders may write zeros instead of a checksum.
     is_other = any(expected) and hashlib.md5(samples).digest() != expected
     if len(samples) != num_expected or is_other:
         raise UsageError(f"{path} is damaged: its samples are not those that were encoded. {_ADVICE}")

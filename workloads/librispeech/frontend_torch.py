@@ -1,4 +1,4 @@
-"""Log-mel features of audio, in PyTorch. Nothing here is learnt, and no gradient passes.
+"""Log-mel features of audio, in PyTorch. There are no parameters and no gradients.
 
 Shapes: B batch, L samples, T frames, H samples of a hop, W samples of a window, F mel bins
 """
@@ -11,7 +11,7 @@ from workloads.librispeech import mel
 
 
 class LogMel(nn.Module):
-    """Normalised log-mel features of 16 kHz audio; its constants are buffers, outside of the state dict."""
+    """Normalised log-mel features of 16 kHz audio; constants are buffers that are not in the state dict."""
 
     def __init__(self):
         super().__init__()
@@ -32,7 +32,7 @@ class LogMel(nn.Module):
     def forward(self, audio_BL: Tensor, paddings_BL: Tensor) -> tuple[Tensor, Tensor]:
         """
         Args:
-          audio_BL: samples in the range of 16-bit integers, as floats; what is padded counts as 0.
+          audio_BL: samples in the range of 16-bit integers, as floats; padded samples count as 0.
           paddings_BL: 1.0 where a sample is padding, else 0.0.
 
         Returns:
@@ -41,8 +41,8 @@ class LogMel(nn.Module):
         """
         num_frames = mel.num_frames(audio_BL.shape[1])
         audio_BL = audio_BL * (1 - paddings_BL) * mel.SAMPLE_SCALE
-        # The window's first weight is 0, so that a frame's first sample matters to its second only: pre-emphasis
-        # within each frame, as is meant, equals pre-emphasis of the whole clip, which is 2.5 times less work.
+        # The window's first weight is 0, so a frame's first sample affects only its second. Therefore pre-emphasis
+        # within each frame, the definition, equals pre-emphasis of the whole clip, which is 2.5 times less work.
         emphasised_BL = audio_BL - mel.PREEMPHASIS * F.pad(audio_BL[:, :-1], (1, 0))
         frames_BTW = emphasised_BL.unfold(1, mel.WINDOW, mel.HOP)[:, :num_frames]
         spectrum = torch.fft.rfft(frames_BTW * self.window_W, mel.FFT_LENGTH)
@@ -52,18 +52,17 @@ class LogMel(nn.Module):
 
 
 def log_mel(audio_BL: Tensor, paddings_BL: Tensor) -> tuple[Tensor, Tensor]:
-    """What a new `LogMel` gives; models keep one, whose constants are on their device already."""
+    """The result of a new `LogMel`; models keep one, with its constants already on the device."""
     return LogMel().to(audio_BL)(audio_BL, paddings_BL)
 
 
 def frame_paddings(paddings_BL: Tensor) -> Tensor:
-    """(B, T): the least of `paddings_BL` over each frame's samples."""
+    """(B, T): the minimum of `paddings_BL` over each frame's samples."""
     num_frames = mel.num_frames(paddings_BL.shape[1])
     length = (num_frames + 2) * mel.HOP
     paddings_BL = F.pad(paddings_BL[:, :length], (0, max(length - paddings_BL.shape[1], 0)), value=1.0)
-    hops_BTH = paddings_BL.unflatten(
-        1, (num_frames + 2, mel.HOP)
-    )  # Frame t lies in the hops t, t + 1 and t + 2.
+    # Frame t lies in the hops t, t + 1 and t + 2.
+    hops_BTH = paddings_BL.unflatten(1, (num_frames + 2, mel.HOP))
     whole_BT = hops_BTH.amin(dim=2)
     rest_BT = hops_BTH[:, 2:, : mel.FRAME - 2 * mel.HOP].amin(dim=2)
     return torch.minimum(torch.minimum(whole_BT[:, :-2], whole_BT[:, 1:-1]), rest_BT)

@@ -1,4 +1,4 @@
-"""How both speech models meet the harness in JAX: arguments, and what an evaluation keeps of their outputs."""
+"""What both speech models share in JAX: their arguments, and the outputs of an evaluation step."""
 
 from typing import Any, cast
 
@@ -12,7 +12,7 @@ from algoperf.workload import WorkloadSpec
 
 
 def example_batch(spec: WorkloadSpec) -> dict[str, Any]:
-    """One row of silence."""
+    """A batch of one row of silence."""
     audio = np.zeros((1, spec.data.max_audio_samples), np.float32)
     return {"inputs": (audio, audio)}
 
@@ -30,5 +30,6 @@ def eval_outputs(
     del spec
     outputs = model.apply(variables, **call_args(batch, train=False), train=False, dropout_rate=0.0)
     logits, paddings_BT = cast(tuple[jax.Array, jax.Array], outputs)
+    # Ids, not logits: 500 frames of 1,024 logits per utterance would be a lot to move to the host.
     ids_BT = jnp.where(paddings_BT > 0, -1, jnp.argmax(logits, axis=-1)).astype(jnp.int32)
     return {"loss": ctc_loss(batch["targets"], (logits, paddings_BT))["per_example"], "ids": ids_BT}

@@ -1,4 +1,4 @@
-"""Parts of both speech models in Flax: from audio to subsampled features, and normalisations that know padding.
+"""Parts of both speech models in Flax: from audio to subsampled features, and normalisations that ignore padding.
 
 Shapes: B batch, L samples, T frames, F mel bins, C channels, D features
 """
@@ -20,7 +20,7 @@ class SpeechFrontEnd(nn.Module):
     """Log-mel features of audio, with SpecAugment in training; it has no parameters.
 
     Args:
-      use_specaug: whether training masks features; the other arguments are those of `spec_augment`.
+      use_specaug: whether features are masked in training; the other arguments are those of `spec_augment`.
     """
 
     use_specaug: bool
@@ -49,12 +49,12 @@ class SpeechFrontEnd(nn.Module):
 
 
 class Subsample(nn.Module):
-    """Two convolutions with stride 2 in time and frequency, and a dense layer: a quarter of the frames.
+    """Two convolutions with stride 2 in time and frequency, and a dense layer; a quarter of the frames remains.
 
     Args:
-      encoder_dim: features D that go out.
-      channels: of both convolutions.
-      activation: after each convolution.
+      encoder_dim: output features D.
+      channels: channels of both convolutions.
+      activation: activation after each convolution.
     """
 
     encoder_dim: int
@@ -63,20 +63,22 @@ class Subsample(nn.Module):
 
     @nn.compact
     def __call__(self, x_BTF: jax.Array, paddings_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(features (B, ceil(ceil(T / 2) / 2), D), their paddings); there is no dropout in here."""
+        """(features (B, ceil(ceil(T / 2) / 2), D), their paddings); without dropout."""
         x_BTFC = x_BTF[..., None]
         for index in range(2):
             conv = Conv(self.channels, (3, 3), strides=2, kernel_init=XAVIER, name=f"Conv_{index}")
             x_BTFC = self.activation(conv(x_BTFC))
             paddings_BT = paddings_BT[:, ::2]
+            # Padded frames become 0 after each convolution, so that the next one does not read its bias from
+            # them.
             x_BTFC *= 1 - paddings_BT[:, :, None, None]
         batch, num_frames = paddings_BT.shape
-        flat = x_BTFC.reshape(batch, num_frames, -1)  # The channel runs fastest.
+        flat = x_BTFC.reshape(batch, num_frames, -1)  # The channel is the fastest axis.
         return nn.Dense(self.encoder_dim, kernel_init=XAVIER, name="Dense_0")(flat), paddings_BT
 
 
 class LayerNorm(nn.Module):
-    """Layer norm whose scale is 1 + `scale`, so that both parameters start at 0."""
+    """Layer norm with scale 1 + `scale`, as in AlgoPerf, so that both parameters start at 0."""
 
     epsilon: float = 1e-6
 
@@ -95,7 +97,7 @@ class BatchNorm(nn.Module):
     The running mean and variance, (D,) each, are in the collection 'batch_stats'. The variance is the biased one.
 
     Args:
-      momentum: what remains of the running statistics in a step.
+      momentum: weight of the old running statistics in an update.
       epsilon: added to the variance.
     """
 
@@ -111,6 +113,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, width)
         is_real_BT1 = 1 - paddings_BT[:, :, None]
         if train:
+            # The number of real frames of the global batch; at least 1 in a batch of padding alone.
             count = jnp.maximum(is_real_BT1.sum(), 1)
             mean_D = (x_BTD * is_real_BT1).sum(axis=(0, 1)) / count
             centred_BTD = (x_BTD - mean_D) * is_real_BT1

@@ -1,4 +1,4 @@
-"""Parts of both speech models in PyTorch: from audio to subsampled features, and normalisations that know padding.
+"""Parts of both speech models in PyTorch: from audio to subsampled features, and norms that ignore padding.
 
 Shapes: B batch, L samples, T frames, F mel bins, C channels, D features
 """
@@ -21,7 +21,7 @@ class SpeechFrontEnd(nn.Module):
     """Log-mel features of audio, with SpecAugment in training; it has no parameters.
 
     Args:
-      use_specaug: whether training masks features; the other arguments are those of `spec_augment`.
+      use_specaug: whether features are masked in training; the other arguments are those of `spec_augment`.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class SpeechFrontEnd(nn.Module):
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` that is initialised as in both speech models."""
+    """`nn.Linear` with the initialisation of both speech models."""
 
     def reset_parameters(self) -> None:
         nn.init.xavier_uniform_(self.weight)
@@ -60,7 +60,7 @@ class Linear(nn.Linear):
 
 
 class Conv2d(nn.Conv2d):
-    """3 x 3 convolution with stride 2, padded as 'SAME' in JAX: the odd zero comes after the input."""
+    """3 x 3 convolution with stride 2 and JAX's 'SAME' padding, which puts an odd zero after the input."""
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, kernel_size=3, stride=2)
@@ -71,7 +71,7 @@ class Conv2d(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x_BCTF: Tensor) -> Tensor:
-        # An odd size has one zero at each end, an even one only after the end.
+        # 'SAME' pads an odd size with one zero at each end, an even size only at the end.
         num_frames, num_bins = x_BCTF.shape[2:]
         return super().forward(F.pad(x_BCTF, (num_bins % 2, 1, num_frames % 2, 1)))
 
@@ -86,12 +86,12 @@ def num_subsampled(size: int) -> int:
 
 
 class Subsample(nn.Module):
-    """Two convolutions with stride 2 in time and frequency, and a dense layer: a quarter of the frames.
+    """Two convolutions with stride 2 in time and frequency, and a dense layer; a quarter of the frames remains.
 
     Args:
-      encoder_dim: features D that go out.
-      channels: of both convolutions.
-      activation: after each convolution.
+      encoder_dim: output features D.
+      channels: channels of both convolutions.
+      activation: activation after each convolution.
     """
 
     def __init__(self, encoder_dim: int, channels: int, activation: Callable[[Tensor], Tensor]):
@@ -102,17 +102,20 @@ class Subsample(nn.Module):
         self.linear = Linear(num_subsampled(mel.NUM_BINS) * channels, encoder_dim)
 
     def forward(self, x_BTF: Tensor, paddings_BT: Tensor) -> tuple[Tensor, Tensor]:
-        """(features (B, ceil(ceil(T / 2) / 2), D), their paddings); there is no dropout in here."""
+        """(features (B, ceil(ceil(T / 2) / 2), D), their paddings); without dropout."""
         x_BCTF = x_BTF[:, None]
         for conv in (self.conv1, self.conv2):
             paddings_BT = paddings_BT[:, ::2]
+            # Padded frames become 0 after each convolution, so that the next one does not read its bias from
+            # them.
             x_BCTF = self.activation(conv(x_BCTF)) * (1 - paddings_BT)[:, None, :, None]
-        flat = x_BCTF.permute(0, 2, 3, 1).flatten(2)  # The channel runs fastest.
+        # The channel is the fastest axis, as in JAX, so that the same weights give the same features.
+        flat = x_BCTF.permute(0, 2, 3, 1).flatten(2)
         return self.linear(flat), paddings_BT
 
 
 class LayerNorm(nn.Module):
-    """Layer norm whose scale is 1 + `scale`, so that both parameters start at 0."""
+    """Layer norm with scale 1 + `scale`, as in AlgoPerf, so that both parameters start at 0."""
 
     def __init__(self, dim: int, epsilon: float = 1e-6):
         super().__init__()
@@ -150,12 +153,14 @@ class BatchNorm(nn.Module):
     def forward(self, x_BTD: Tensor, paddings_BT: Tensor) -> Tensor:
         is_real_BT1 = (1 - paddings_BT)[:, :, None]
         if self.training:
+            # At least 1: a batch of padding alone then has statistics of 0 instead of NaN.
             count = _global_sum(is_real_BT1.sum()).clamp_min(1)
             mean_D = _global_sum((x_BTD * is_real_BT1).sum(dim=(0, 1))) / count
             centred_BTD = (x_BTD - mean_D) * is_real_BT1
             var_D = _global_sum(centred_BTD.square().sum(dim=(0, 1))) / count
             with torch.no_grad():
                 self.running_mean.lerp_(mean_D, self.momentum)
+                # The biased variance, as in Flax; PyTorch's own batch norm would store the unbiased one.
                 self.running_var.lerp_(var_D, self.momentum)
         else:
             mean_D, var_D = self.running_mean, self.running_var

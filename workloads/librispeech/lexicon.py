@@ -1,7 +1,7 @@
-"""Words of the synthetic speech, how they follow each other, and how they are pronounced.
+"""Words of the synthetic speech, their grammar and their pronunciation.
 
-A sentence is a chain in which the next word depends on the last one only (a bigram grammar): the word classes decide
-what can follow, and fixed random affinities between words make some pairs frequent.
+A sentence is a chain in which the next word depends only on the last one (a bigram grammar): word classes determine
+which words can follow, and fixed random affinities between words make some pairs frequent.
 """
 
 import functools
@@ -24,7 +24,7 @@ WORDS = {
     "adverb": "NOW NOT TODAY SOON UP YET",
 }
 
-# Class -> the classes that may follow, with their shares. '' is the beginning of a sentence.
+# Class -> possible next classes with their weights. '' is the start of a sentence.
 FOLLOWERS = {
     "": {"determiner": 6, "pronoun": 5, "contraction": 2, "adjective": 1, "noun": 3, "verb": 1},
     "determiner": {"adjective": 2, "noun": 4},
@@ -38,9 +38,9 @@ FOLLOWERS = {
 }
 
 LENGTH_SHARES = (2, 4, 6, 5, 3)
-"""Of sentences with 1, 2, ... words."""
+"""Relative frequencies of sentences with 1, 2, ... words."""
 
-# Where letters do not stand for themselves; the first that fits is taken.
+# Letters -> phoneme, for letters that do not stand for themselves; the first match is used.
 _SPELLINGS = {
     **{letters: letters for letters in ("SH", "CH", "TH", "EE", "OO")},
     **{"CK": "K", "C": "K", "LL": "L", "TT": "T", "BB": "B", "NN": "N", "EY": "EE", "'": ""},
@@ -70,9 +70,10 @@ def pronunciation(word: str) -> tuple[str, ...]:
 
 @functools.cache
 def _chances() -> np.ndarray:
-    """(words + 1, words) cumulative chances of the next word; the last row is for the beginning."""
+    """(words + 1, words) cumulative probabilities of the next word; the last row is for the start."""
     classes = [name for name, words in WORDS.items() for _ in words.split()]
     sizes = {name: len(words.split()) for name, words in WORDS.items()}
+    # Cubed, so that a few pairs are frequent and most are rare: something for a model to learn.
     affinities = 0.05 + np.random.default_rng(SEED).random((len(classes) + 1, len(classes))) ** 3
     shares = np.array(
         [[FOLLOWERS[last].get(name, 0) / sizes[name] for name in classes] for last in (*classes, "")]
@@ -82,7 +83,7 @@ def _chances() -> np.ndarray:
 
 
 def sentence(rng: np.random.Generator) -> list[str]:
-    """1 to 5 words."""
+    """A random sentence of 1 to 5 words."""
     lengths = np.cumsum(LENGTH_SHARES) / sum(LENGTH_SHARES)
     words: list[str] = []
     last = -1

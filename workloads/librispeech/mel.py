@@ -1,7 +1,7 @@
-"""Numbers of the log-mel front end of both speech models; imports no framework.
+"""Constants of the log-mel front end of both speech models; imports no framework.
 
-A frame is 25 ms of 16 kHz audio, every 10 ms, under a Hann window; the power of its spectrum is summed by 80 triangles
-that are equally wide in mel. Source: AlgoPerf 0.6, whose front end is Lingvo's.
+A frame is 25 ms of 16 kHz audio, every 10 ms, with a Hann window. The power of its spectrum is summed with 80
+triangular weights of equal width on the mel scale. Source: AlgoPerf 0.6, whose front end is Lingvo's.
 """
 
 import numpy as np
@@ -9,19 +9,21 @@ import numpy as np
 SAMPLE_RATE = 16_000
 HOP = 160
 WINDOW = 400
+# Lingvo's pre-emphasis needs the sample before each one of the window.
 FRAME = WINDOW + 1
-"""Samples that decide whether a frame exists and is padded: a window and the sample behind it."""
+"""Samples that a frame needs, and that decide whether it is padding: a window and one sample more."""
 FFT_LENGTH = 512
 NUM_BINS = 80
 LOWEST_HZ, HIGHEST_HZ = 125.0, 7600.0
 PREEMPHASIS = 0.97
 SAMPLE_SCALE = 2.0**-15
-"""From 16-bit samples to [-1, 1)."""
+"""Scale from 16-bit samples to [-1, 1)."""
+# Energies below this are raised to it: silence would give minus infinity.
 LOG_FLOOR = 1e-5
 
 
 def num_frames(num_samples: int) -> int:
-    """Frames of a clip.
+    """Number of frames of a clip.
 
     >>> num_frames(16_000), num_frames(320_000)
     (98, 1998)
@@ -42,17 +44,19 @@ def mel(hertz: float | np.ndarray) -> np.ndarray:
 
 
 def mel_matrix() -> np.ndarray:
-    """(FFT_LENGTH / 2 + 1, NUM_BINS) float32: triangles that are linear in mel and reach 1; the DC row is 0."""
+    """(FFT_LENGTH / 2 + 1, NUM_BINS) float32: triangles with peak 1, linear on the mel scale; the DC row is 0."""
+    # NUM_BINS triangles overlap by half, so they need NUM_BINS + 2 edges.
     edges = np.linspace(mel(LOWEST_HZ), mel(HIGHEST_HZ), NUM_BINS + 2)
     lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
     at = mel(np.linspace(0.0, SAMPLE_RATE / 2, FFT_LENGTH // 2 + 1))[:, None]
     weights = np.minimum((at - lower) / (centre - lower), (upper - at) / (upper - centre))
     weights = np.maximum(weights, 0.0)
+    # As in Lingvo, the constant component of the signal does not count.
     weights[0] = 0.0
     return weights.astype(np.float32)
 
 
-# Mean and standard deviation of each bin over AlgoPerf's training audio.
+# Mean and standard deviation of each bin over the training audio, copied from AlgoPerf 0.6.
 MEAN = np.array(
     [
         -7.6047816,

@@ -11,13 +11,13 @@ from workloads.librispeech import preparation, tokenizer, wer
 
 
 def make_metrics(spec: WorkloadSpec, folder: Path) -> "SpeechMetrics":
-    """For one pass over a split; see `SpeechMetrics`."""
+    """Metrics of one pass over a split; see `SpeechMetrics`."""
     del spec
     return SpeechMetrics(tokenizer.load(Path(folder) / preparation.TOKENIZER))
 
 
 class SpeechMetrics:
-    """Sums over real rows, so neither batch size nor padding matter.
+    """Metrics from sums over real rows, so that batch size and padding do not matter.
 
     Outputs per batch: `loss` (batch,), CTC loss of each utterance in nats; `ids` (batch, frames), the most likely id
     of each frame, -1 where padded.
@@ -35,19 +35,20 @@ class SpeechMetrics:
         lengths = (paddings[is_real] == 0).sum(axis=1)
         self._loss += float(np.asarray(outputs["loss"], np.float64)[is_real].sum())
         self._num_tokens += float(lengths.sum())
-        # References are the target ids as text, not the transcript: as in AlgoPerf, whose targets we use.
+        # References are the decoded target ids, not the transcripts, as in AlgoPerf, whose targets we use.
         targets = [row[:length] for row, length in zip(tokens[is_real], lengths, strict=True)]
         self._references += self._tokenizer.decode(targets)
         self._hypotheses += self._tokenizer.decode(wer.greedy_decode(np.asarray(outputs["ids"])[is_real]))
 
     def result(self) -> dict[str, float]:
-        """Averages over the pass; NaN where nothing counts.
+        """Averages over the pass; NaN without any reference.
 
         Returns:
-          wer: word errors per word as AlgoPerf counts both (`wer.algoperf_word_errors`); targets are of this one.
+          wer: word errors per word, both counted as in AlgoPerf (`wer.algoperf_word_errors`); the target metric.
           true_wer: word errors per word of the reference.
           ctc_loss: in nats per target token.
         """
+        # Both rates: published targets refer to the first one, the second is what the term means elsewhere.
         errors, words = wer.algoperf_word_errors(self._hypotheses, self._references)
         true_errors, true_words = wer.word_errors(self._hypotheses, self._references)
         return {

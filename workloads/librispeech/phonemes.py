@@ -1,4 +1,4 @@
-"""Acoustic targets of phonemes: what the formant synthesizer steers towards.
+"""Acoustic targets of phonemes for the formant synthesizer.
 
 Formants of vowels are those of adult men in Peterson and Barney 1952, https://doi.org/10.1121/1.1906875; of
 consonants, rounded values in the manner of Klatt 1980, https://doi.org/10.1121/1.383940.
@@ -9,20 +9,20 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """A stretch of sound with constant targets."""
+    """A piece of a phoneme with constant targets."""
 
     duration_sec: float
-    """At a normal rate."""
+    """Duration at a normal speaking rate."""
     formants: tuple[float, float, float] | None = None
-    """Hz, of a man; None leaves the vocal tract to the neighbours."""
+    """Formants of a man in Hz; None takes those of the neighbouring segments."""
     voicing: float = 0.0
     """Amplitude of the glottal pulses; 1 in vowels."""
     aspiration: float = 0.0
     """Amplitude of noise at the glottis."""
     frication: float = 0.0
-    """Amplitude of noise at a constriction, which does not pass the formants."""
+    """Amplitude of noise at a constriction, which is not filtered by the formants."""
     noise_hz: float = 4000.0
-    """Centre of that noise."""
+    """Centre frequency of the frication."""
     noise_bandwidth_hz: float = 1000.0
 
 

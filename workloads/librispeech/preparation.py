@@ -1,13 +1,13 @@
-"""Raw tree -> flat arrays, once, by several threads, resumable by shards of utterances.
+"""Preparation: raw tree -> flat arrays, by several threads, resumable by shards of utterances.
 
 In the data folder:
 
 - `tokenizer.model`, the SentencePiece model;
-- `<subset>_<shard>.samples`, 16-bit samples of the utterances of a shard, one after the other;
-- `<subset>.npz`, what is where: see `Utterances` in `utterances.py`;
+- `<subset>_<shard>.samples`, the concatenated 16-bit samples of a shard's utterances;
+- `<subset>.npz`, names, lengths and tokens of the utterances: see `Utterances` in `utterances.py`;
 - `manifest.json`, written last.
 
-While the work goes on, `parts/<subset>_<shard>.npz` holds the tables of each finished shard.
+During preparation, `parts/<subset>_<shard>.npz` holds the tables of each finished shard.
 """
 
 import dataclasses
@@ -30,17 +30,16 @@ from algoperf.spec import UsageError
 from workloads.librispeech import alignment, corpus, flac, tokenizer
 from workloads.librispeech.corpus import SUBSETS, TOKENIZER_SUBSET, Utterance
 
-FORMAT = 1  # Raise when prepared files change: older ones are then prepared again.
+FORMAT = 1  # Increase it when prepared files change; older ones are then prepared again.
 UTTERANCES_PER_SHARD = 1_024  # About 400 MB.
 TOKENIZER = "tokenizer.model"
-_FLAC_EXPANSION = (
-    2.2  # 16-bit samples take less than this many times the bytes of FLAC (LibriSpeech: about 1.9).
-)
+# 16-bit samples take at most this many times the bytes of FLAC (LibriSpeech: about 1.9).
+_FLAC_EXPANSION = 2.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """A run of the sorted utterances of a subset."""
+    """Consecutive utterances of a subset, sorted by name."""
 
     subset: str
     number: int
@@ -52,7 +51,7 @@ class Shard:
 
 
 def is_complete(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether `folder` was prepared with `config` by this version and no file is missing or cut short."""
+    """Whether `folder` was prepared with `config` by this version, and all files have the right size."""
     return manifest.is_complete(folder, config, FORMAT)
 
 
@@ -63,14 +62,14 @@ def prepare(
     num_kept: dict[str, int],
     progress: bool = True,
 ) -> None:
-    """Writes what is missing of tokenizer, shards, tables and manifest.
+    """Writes missing tokenizer, shards, tables and manifest; continues where an earlier call stopped.
 
     Args:
       folder: has the tree in `folder/raw/LibriSpeech`; the results go here.
-      config: 'vocab_size', 'max_audio_samples', 'max_transcript_chars', 'max_target_length', and whatever else tells
-        preparations apart.
-      num_raw: subset -> utterances that it must have.
-      num_kept: split -> utterances that must be left after the filter.
+      config: 'vocab_size', 'max_audio_samples', 'max_transcript_chars', 'max_target_length', and other settings that
+        the files depend on.
+      num_raw: subset -> number of utterances that it must have.
+      num_kept: split -> number of utterances that must be left after the filter.
       progress: whether to show progress bars.
 
     Raises:
@@ -105,7 +104,7 @@ def prepare(
 
 
 def _train_tokenizer(folder: Path, utterances: list[Utterance], config: dict[str, Any]) -> str:
-    """Writes the model, unless one of the same transcripts is there; returns its checksum."""
+    """Writes the tokenizer, unless one made from the same transcripts is there; returns its checksum."""
     path, note = folder / TOKENIZER, folder / "parts" / "tokenizer.json"
     texts = [utterance.text for utterance in utterances]
     made_of = {
@@ -132,7 +131,7 @@ def _part_path(folder: Path, shard_name: str) -> Path:
 
 
 def _made_of(shard: Shard, config: dict[str, Any], tokenizer_sha256: str) -> str:
-    """A checksum of all that a converted shard depends on; of recordings, names and sizes count."""
+    """A checksum of everything that a converted shard depends on; for recordings, of their names and sizes."""
     content = [[u.name, u.text, u.num_bytes] for u in shard.utterances]
     text = json.dumps([FORMAT, config, tokenizer_sha256, content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -153,7 +152,7 @@ def _convert_shards(
     config: dict[str, Any],
     report: Callable[[int], Any],
 ) -> None:
-    # Decoding, checksums and writing run outside of Python's lock, so threads are enough.
+    # Decoding, checksums and writing release Python's lock, so threads are enough.
     with ThreadPoolExecutor(num_cores()) as pool:
         futures = [
             pool.submit(convert_shard, folder, shard, made_of[shard], config, report) for shard in shards
@@ -169,7 +168,7 @@ def _convert_shards(
 def convert_shard(
     folder: Path, shard: Shard, made_of: str, config: dict[str, Any], report: Callable[[int], Any]
 ) -> None:
-    """Writes the samples of the utterances that pass the filter, and then their tables."""
+    """Writes the samples of the utterances that pass the filter, then their tables."""
     text = tokenizer.load(folder / TOKENIZER)
     path = samples_path(folder, shard.name)
     kept: list[Utterance] = []
@@ -179,6 +178,7 @@ def convert_shard(
     with files.writing(path) as file:
         for utterance in shard.utterances:
             samples = flac.read(utterance.path)
+            # After reading: every recording is checked, also one that is dropped.
             if len(utterance.text) > config["max_transcript_chars"]:
                 dropped["long_transcript"] += 1
             elif len(samples) > config["max_audio_samples"]:
@@ -200,6 +200,7 @@ def convert_shard(
         "names": np.array([utterance.name for utterance in kept], "S"),
         "lengths": np.array(lengths, np.int64),
         "token_lengths": np.array([len(ids) for ids in tokens], np.int64),
+        # uint16 holds every vocabulary size that is used here.
         "tokens": np.array([token for ids in tokens for token in ids], np.uint16),
         "dropped": np.array(json.dumps(dropped)),
         "made_of": np.array(made_of),
@@ -218,7 +219,7 @@ def tables_path(folder: Path, subset: str) -> Path:
 
 
 def _finish(folder: Path, shards: list[Shard], config: dict[str, Any], num_kept: dict[str, int]) -> None:
-    """Joins the tables of shards, checks the counts, and writes the manifest."""
+    """Joins the tables of the shards, checks the counts, and writes the manifest."""
     subsets: dict[str, dict[str, Any]] = {}
     of_files: dict[str, dict[str, Any]] = {}
     for subset in SUBSETS:

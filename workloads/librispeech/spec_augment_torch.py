@@ -1,4 +1,4 @@
-"""SpecAugment in PyTorch: random blocks of frames and of mel bins are set to 0, which is their mean.
+"""SpecAugment in PyTorch: sets random blocks of frames and of mel bins to 0, the mean of normalised features.
 
 Source: Park et al. 2019, https://arxiv.org/abs/1904.08779, with masks whose length follows the utterance's as in
 Park et al. 2020, https://arxiv.org/abs/1912.05533.
@@ -20,7 +20,7 @@ def spec_augment(
     time_mask_count: int,
     time_mask_max_ratio: float,
 ) -> Tensor:
-    """`features_BTF` with masks of their own for each utterance; masks may overlap.
+    """`features_BTF` with random masks for each utterance; masks may overlap.
 
     Draws come from the default generator of the features' device.
 
@@ -28,7 +28,7 @@ def spec_augment(
       features_BTF: normalised features.
       paddings_BT: 1.0 where a frame is padding; real frames come first.
       freq_mask_count: masks over all frames and a few bins.
-      freq_mask_max_bins: a mask covers fewer bins than this, 0 included.
+      freq_mask_max_bins: a mask covers fewer bins than this, possibly 0.
       time_mask_count: masks over all bins and a few real frames.
       time_mask_max_ratio: a mask covers at most this share of an utterance's frames.
     """
@@ -44,10 +44,11 @@ def spec_augment(
 
 
 def _union(size: int, extent_B1: Tensor, longest_B1: Tensor, max_ratio: float, draws: Tensor) -> Tensor:
-    """(B, size): whether a position is in one of M blocks within the first `extent_B1` positions.
+    """(B, size): whether a position is in one of M random blocks within the first `extent_B1` positions.
 
-    `draws` is (2, B, M), uniform in [0, 1): for the lengths and for the starts.
+    `draws` is (2, B, M), uniform in [0, 1), for lengths and starts.
     """
+    # At least 1 frame as limit, as in AlgoPerf, also for very short utterances.
     length_BM = (longest_B1 * draws[0]).floor().minimum((max_ratio * extent_B1).floor().clamp_min(1))
     start_BM = (draws[1] * (extent_B1 - length_BM + 1)).floor()
     position = torch.arange(size, dtype=start_BM.dtype, device=start_BM.device)[:, None]

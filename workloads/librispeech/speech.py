@@ -1,9 +1,9 @@
 """A small formant synthesizer: phonemes, a voice and a room -> 16-bit samples.
 
-Glottal pulses and breath pass a cascade of five resonators, whose frequencies glide from one phoneme's targets to the
-next one's (coarticulation); noise at a constriction passes one resonator in parallel. Then come reflections of the room
-and its noise. All parameters are rounded before the loops that run over samples, and those only add and multiply, so
-that every machine makes the same samples.
+Glottal pulses and breath are filtered by a cascade of five resonators, whose frequencies glide from the targets of one
+phoneme to those of the next (coarticulation); noise at a constriction is filtered by one resonator in parallel. Then
+reflections and noise of the room are added. All parameters are rounded before the loops over samples, and these only
+add and multiply, so that every machine makes the same samples.
 
 Source: D. H. Klatt 1980, Software for a cascade/parallel formant synthesizer, https://doi.org/10.1121/1.383940.
 """
@@ -19,24 +19,27 @@ import numpy as np
 from workloads.librispeech.corpus import SAMPLE_RATE
 from workloads.librispeech.phonemes import PHONEMES, Segment
 
-HOP = 40  # Samples per control frame: 2.5 ms.
+# Control parameters change slowly against the samples, so they are computed once per 2.5 ms only.
+HOP = 40  # Samples per control frame, 2.5 ms.
 _FRAME_SEC = HOP / SAMPLE_RATE
+# Resonances of a uniform tube of 17.5 cm, closed at one end: odd multiples of 500 Hz.
 _NEUTRAL = (500.0, 1500.0, 2500.0)
+# The fourth and fifth formant vary little between phonemes, so they are constants of the voice.
 _HIGHER_FORMANTS = (3400.0, 4500.0)
 _BANDWIDTHS = np.array([70.0, 90.0, 130.0, 220.0, 300.0])
-_GLIDE_SEC = 0.045  # Over which formants pass from one phoneme to the next.
-_SWITCH_SEC = 0.012  # The same for amplitudes.
+_GLIDE_SEC = 0.045  # Duration of formant transitions between phonemes.
+_SWITCH_SEC = 0.012  # Duration of amplitude transitions.
 
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """What tells one speaker from another."""
+    """The parameters of a speaker."""
 
     pitch_hz: float
     formant_scale: float
-    """Inverse length of the vocal tract; 1 for the man of the phoneme table."""
+    """Factor on formants, the inverse length of the vocal tract; 1 for the man of the phoneme table."""
     rate: float
-    """Of speaking; 1 is normal."""
+    """Speaking rate; 1 is normal."""
     tilt: float
     """Pole of the low-pass filter on glottal pulses, in [0, 1)."""
     breath: float
@@ -44,6 +47,8 @@ class Voice:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Voice":
+        # Half of the voices are high with a short vocal tract, half low with a long one, roughly women and
+        # men.
         is_high = rng.random() < 0.5
         return cls(
             pitch_hz=float(rng.uniform(160, 230) if is_high else rng.uniform(90, 145)),
@@ -56,19 +61,20 @@ class Voice:
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What tells one recording session from another."""
+    """The parameters of a recording session."""
 
     noise: float
-    """Standard deviation, of that of speech."""
+    """Standard deviation, relative to that of speech."""
     noise_pole: float
-    """Of the low-pass filter on that noise, in [0, 1)."""
+    """Pole of the low-pass filter on the noise, in [0, 1)."""
     delays: np.ndarray
-    """(R,) samples after which reflections arrive."""
+    """(R,) delays of reflections, in samples."""
     gains: np.ndarray
-    """(R,) of reflections."""
+    """(R,) gains of reflections."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator, is_clean: bool) -> "Room":
+        # Decibels relative to the speech; 'other' subsets are noisier, because the real ones are harder.
         noise_db = rng.uniform(-40, -30) if is_clean else rng.uniform(-26, -18)
         decay_sec = rng.uniform(0.01, 0.03) if is_clean else rng.uniform(0.02, 0.06)
         strength = rng.uniform(0.05, 0.15) if is_clean else rng.uniform(0.15, 0.3)
@@ -84,7 +90,7 @@ class Room:
 
 
 def _rounded(values: float | np.ndarray, step: float) -> np.ndarray:
-    """Multiples of `step`, a power of two: away from the last bits, in which machines' functions differ."""
+    """Rounds to multiples of `step`, a power of two, because machines differ in the last bits of functions."""
     return np.rint(np.asarray(values) / step) * step
 
 
@@ -117,20 +123,21 @@ def segments_of(
 def lengthened(
     segments: Sequence[tuple[Segment, float]], min_samples: int
 ) -> Sequence[tuple[Segment, float]]:
-    """The same with more silence at the end, where the utterance would be shorter than `min_samples`."""
+    """The segments, with silence at the end if the utterance would be shorter than `min_samples`."""
     missing = max(0, min_samples - num_samples(segments))
     return [*segments, (Segment(0.0), missing / SAMPLE_RATE)] if missing else segments
 
 
 def num_samples(segments: Sequence[tuple[Segment, float]]) -> int:
-    """Length of the utterance, whole frames."""
+    """Length of the utterance in samples, a whole number of frames."""
     return HOP * round(sum(duration for _, duration in segments) / _FRAME_SEC)
 
 
 def make_tracks(segments: Sequence[tuple[Segment, float]], voice: Voice) -> Tracks:
-    """Targets of the segments, smoothed over time."""
+    """Control parameters from the targets of the segments, smoothed over time."""
     num_frames = num_samples(segments) // HOP
     ends = np.cumsum([duration for _, duration in segments]) / _FRAME_SEC
+    # Rounding can leave a last frame after the end of the last segment; it belongs to that segment.
     index = np.minimum(np.searchsorted(ends, np.arange(num_frames), side="right"), len(segments) - 1)
     targets = np.array(_with_neighbours([segment for segment, _ in segments]))
     formants = np.concatenate([targets, np.tile(_HIGHER_FORMANTS, (len(targets), 1))], axis=1)
@@ -144,7 +151,7 @@ def make_tracks(segments: Sequence[tuple[Segment, float]], voice: Voice) -> Trac
 
 
 def _with_neighbours(segments: Sequence[Segment]) -> list[tuple[float, float, float]]:
-    """Formants per segment; one without targets takes those of the next that has some, else of the last."""
+    """Formants per segment; a segment without targets takes those of the next segment with targets, else the last."""
     found: list[tuple[float, float, float] | None] = [segment.formants for segment in segments]
     following: tuple[float, float, float] | None = None
     for place in reversed(range(len(found))):
@@ -157,7 +164,8 @@ def _with_neighbours(segments: Sequence[Segment]) -> list[tuple[float, float, fl
 
 
 def _smoothed(values: np.ndarray, width_sec: float) -> np.ndarray:
-    """(F, n) averaged twice over `width_sec`, so that steps become smooth slopes of about that length."""
+    """(F, n) values, averaged twice, so that steps become smooth slopes of about `width_sec`."""
+    # Odd, so that the average is centred. Two passes of a window make a slope about 1.5 times as long as it.
     width = max(1, round(width_sec / _FRAME_SEC / 1.5)) | 1
     for _ in range(2):
         padded = np.pad(values, ((width // 2 + 1, width // 2), (0, 0)), mode="edge")
@@ -167,7 +175,7 @@ def _smoothed(values: np.ndarray, width_sec: float) -> np.ndarray:
 
 
 def pitch_track(num_frames: int, voice: Voice, rng: np.random.Generator) -> np.ndarray:
-    """(F,) Hz: falls by a fifth, with accents."""
+    """(F,) pitch in Hz: falls by a fifth over the utterance, with random accents."""
     num_knots = 2 + num_frames // 80
     knots = np.linspace(1.1, 0.88, num_knots) * (1 + 0.06 * (2 * rng.random(num_knots) - 1))
     return voice.pitch_hz * np.interp(np.linspace(0, num_knots - 1, num_frames), np.arange(num_knots), knots)
@@ -180,6 +188,7 @@ def synthesize(
     tracks = make_tracks(segments, voice)
     num_frames = len(tracks.formants)
     pitch = pitch_track(num_frames, voice, rng)
+    # One call: the same numbers on every machine, whatever the loops below do.
     noise = rng.random((3, num_frames * HOP))
     level = 1000.0 * 10 ** rng.uniform(-0.25, 0.25)
     speech = _speak(
@@ -207,6 +216,7 @@ def synthesize(
 def _resonators(frequencies: np.ndarray, bandwidths: np.ndarray) -> np.ndarray:
     """(F, R, 2) coefficients b, c of y[n] = (1 - b - c) x[n] + b y[n - 1] + c y[n - 2]."""
     radius = np.exp(-np.pi * bandwidths / SAMPLE_RATE)
+    # Below the Nyquist frequency even for the shortest vocal tract; above it the resonator would alias.
     frequencies = np.minimum(frequencies, 0.48 * SAMPLE_RATE)
     b = 2 * radius * np.cos(2 * np.pi * frequencies / SAMPLE_RATE)
     c = np.broadcast_to(-(radius**2), b.shape)
@@ -242,6 +252,8 @@ def _speak(
             x = voicing * (glottis + breath * noise) + 0.6 * aspiration * noise
             for r in range(num_resonators):
                 b, c = tract[frame, r, 0], tract[frame, r, 1]
+                # 1 - b - c makes the gain 1 at 0 Hz (Klatt 1980), so the cascade needs no levels
+                # of its own.
                 y = (1 - b - c) * x + b * y1[r] + c * y2[r]
                 y2[r] = y1[r]
                 y1[r] = y
@@ -249,7 +261,7 @@ def _speak(
             f = fa * (friction_noise[n] - 0.5) + fb * f1 + fc * f2
             f2 = f1
             f1 = f
-            # Radiation from the lips: about a difference.
+            # Radiation at the lips is approximately a difference of successive samples.
             value = x - 0.9 * last
             last = x
             out[n] = value + frication * f

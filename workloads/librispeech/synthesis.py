@@ -1,7 +1,7 @@
 """The raw files of the mini workloads: synthetic speech in LibriSpeech's tree and file formats.
 
-Every chapter has a speaker and a room of its own; no speaker is in two subsets, so those of validation and test are
-unseen in training. Subsets called 'other' are noisier and more reverberant, as the real ones are harder.
+Every chapter has one speaker and one room. No speaker is in two subsets, so speakers of validation and test do not
+occur in training. Subsets called 'other' are noisier and more reverberant, because the real ones are harder.
 """
 
 import dataclasses
@@ -23,19 +23,22 @@ from algoperf.workload import WorkloadSpec
 from workloads.librispeech import corpus, lexicon
 from workloads.librispeech.corpus import OFFICIAL_COUNTS, SAMPLE_RATE, SUBSETS
 
-VERSION = 2  # Raise with every change of the content: existing folders are then written again.
+VERSION = 2  # Increase it when the content changes; existing folders are then written again.
+# Fixed: another seed would change the speech that the mini targets were measured on.
 SEED = 2015
 MIN_SAMPLES = SAMPLE_RATE // 2
+# With fewer, SentencePiece may find too few different pieces for the vocabulary.
 MIN_TOKENIZER_UTTERANCES = 200
 UTTERANCES_PER_CHAPTER = 6
 CHAPTERS_PER_SPEAKER = 2
+# Sentences that are too long are drawn again; the limit catches settings in which none fits.
 _TRIES = 200
 
 
 def counts(spec: WorkloadSpec) -> dict[str, int]:
-    """Subset -> utterances: the spec's counts, shared among the subsets of a split about as in the real data.
+    """Subset -> number of utterances: the spec's counts, divided among subsets about as in the real data.
 
-    Where there are few, more of them are in the subset that trains the tokenizer, so that it can learn.
+    The subset that trains the tokenizer gets at least `MIN_TOKENIZER_UTTERANCES`, if there are enough.
     """
     sizes = {
         "train": spec.num_train_examples,
@@ -50,6 +53,7 @@ def counts(spec: WorkloadSpec) -> dict[str, int]:
         if corpus.TOKENIZER_SUBSET in own:
             limits[0] = max(limits[0], min(MIN_TOKENIZER_UTTERANCES, size // len(own)))
         shares = np.maximum(np.diff(limits, prepend=0), 1)
+        # The last subset absorbs the rounding, so that the counts add up to the split's size.
         shares[-1] += size - shares.sum()
         if shares[-1] < 1:
             raise UsageError(f"{spec.name}: {split} needs at least {len(own)} examples, got {size}.")
@@ -58,7 +62,7 @@ def counts(spec: WorkloadSpec) -> dict[str, int]:
 
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
-    """What identifies the content."""
+    """What identifies the content, for the manifest."""
     return {
         "version": VERSION,
         "seed": SEED,
@@ -69,7 +73,7 @@ def describe(spec: WorkloadSpec) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Chapter:
-    """A run of utterances by one speaker in one room."""
+    """Consecutive utterances of one speaker in one room."""
 
     subset: str
     speaker: int
@@ -84,7 +88,7 @@ class Chapter:
 
 
 def plan(spec: WorkloadSpec) -> list[Chapter]:
-    """All chapters; speakers and chapters are numbered through all subsets."""
+    """All chapters; speakers and chapters are numbered consecutively over all subsets."""
     chapters: list[Chapter] = []
     speaker = 80
     for subset, size in counts(spec).items():
@@ -100,9 +104,11 @@ def plan(spec: WorkloadSpec) -> list[Chapter]:
 def utterances(
     chapter: Chapter, num_in_subset: int, max_samples: int
 ) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Name, text and int16 samples of each utterance of a chapter; a function of the arguments only."""
+    """Yields (name, text, int16 samples) of a chapter's utterances; depends only on the arguments."""
     from workloads.librispeech import speech
 
+    # Separate seeds for speaker, chapter and utterance: a chapter can be made alone, in any order and
+    # process.
     voice = speech.Voice.draw(np.random.default_rng([SEED, 1, chapter.speaker]))
     room = speech.Room.draw(np.random.default_rng([SEED, 2, chapter.number]), "clean" in chapter.subset)
     for place in range(chapter.size):
@@ -125,21 +131,21 @@ def utterances(
 
 
 def _word_list(place: int, num_in_subset: int) -> list[str] | None:
-    """Three words of the vocabulary in turn, while there are some left, in up to half of the utterances.
+    """The next three words of the vocabulary, for at most half of the utterances; None once all words were used.
 
-    The tokenizer learns its pieces from this text, so every word (above all, every letter) should be there.
+    The tokenizer learns its pieces from this text, so it should contain every word, and must contain every letter.
     """
     words = lexicon.vocabulary()[3 * place : 3 * place + 3]
     return list(words) if words and place < (num_in_subset + 1) // 2 else None
 
 
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes `raw/LibriSpeech`; continues where an earlier call stopped, by whole chapters."""
+    """Writes `raw/LibriSpeech`; continues where an earlier call stopped, chapter by chapter."""
     raw = folder / "raw"
     note = raw / SYNTHESIS
     description = describe(spec)
     if files.read_json_or_none(note) != description:
-        # Speech of another size or version must not be taken for this one.
+        # Speech of another size or version must not be used for this one.
         shutil.rmtree(raw / corpus.ROOT, ignore_errors=True)
         raw.mkdir(parents=True, exist_ok=True)
         files.write_json(note, description)
@@ -153,7 +159,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     total = sum(chapter.size for chapter in todo)
     with (
         tqdm(total=total, desc="synthesize", unit="utterance", disable=not progress) as bar,
-        ThreadPoolExecutor(num_cores()) as pool,  # The loops over samples run outside of Python's lock.
+        ThreadPoolExecutor(num_cores()) as pool,  # The loops over samples release Python's lock.
     ):
         for size in pool.map(write, todo):
             bar.update(size)
@@ -178,7 +184,7 @@ def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples:
 
 
 def checksum(spec: WorkloadSpec) -> str:
-    """SHA-256 over names, texts and samples: FLAC's bytes depend on the version of its library, those do not."""
+    """SHA-256 of names, texts and samples; FLAC files differ between versions of the encoder, these do not."""
     digest = hashlib.sha256()
     sizes = counts(spec)
     for chapter in plan(spec):

@@ -15,7 +15,7 @@ TRAINING_CHARACTERS = 10_000_000
 
 
 def training_text(transcripts: Iterable[str]) -> Iterator[str]:
-    """Lines until 10 million characters have passed, newlines counted; the last line may be cut."""
+    """The first 10 million characters of the transcripts, newlines counted, as in AlgoPerf; may cut the last line."""
     left = TRAINING_CHARACTERS
     for text in transcripts:
         if left <= 0:
@@ -25,7 +25,7 @@ def training_text(transcripts: Iterable[str]) -> Iterator[str]:
 
 
 def train(transcripts: Iterable[str], vocab_size: int) -> bytes:
-    """A serialised unigram model that covers every character of `transcripts`.
+    """Trains a unigram model that covers every character of `transcripts`; returns it serialised.
 
     Raises:
       UsageError: if the text has too few or too many different pieces for `vocab_size`.

@@ -14,8 +14,9 @@ from workloads.librispeech.corpus import SUBSETS
 
 Batch = dict[str, Any]
 
+# Filling is limited by memory bandwidth, which a few threads exhaust.
 MAX_WORKERS = 8
-MIN_BYTES_PER_WORKER = 8 << 20  # To fill less takes less time than to wake a thread.
+MIN_BYTES_PER_WORKER = 8 << 20  # Smaller pieces are filled faster than a thread wakes up.
 
 
 def _empty(shape: tuple[int, ...]) -> np.ndarray:
@@ -23,10 +24,10 @@ def _empty(shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Utterances:
-    """The utterances of a split in one numbering; samples are memory-mapped.
+    """The utterances of a split, numbered consecutively; samples are memory-mapped.
 
     Args:
-      folder: with prepared files.
+      folder: the folder with the prepared files.
       split: 'train', 'validation' or 'test'.
     """
 
@@ -44,7 +45,7 @@ class Utterances:
                 path = preparation.samples_path(folder, f"{subset}_{number:03d}")
                 shard_of.append(np.full(size, len(self._shards)))
                 starts.append(np.cumsum(lengths) - lengths)
-                # A plain array: slices of np.memmap take ten times as long to make.
+                # As a plain array, because slicing an np.memmap takes ten times as long.
                 mapped = np.asarray(np.memmap(path, np.int16, "r")) if size else np.empty(0, np.int16)
                 self._shards.append(mapped)
                 first += size
@@ -76,19 +77,20 @@ class Utterances:
         max_tokens: int,
         empty: Callable[[tuple[int, ...]], np.ndarray] = _empty,
     ) -> Batch:
-        """`inputs` and `targets`, each values and paddings, float32; rows behind the last are all padding.
+        """`inputs` and `targets`, each (values, paddings) in float32; rows after the last utterance are padding.
 
         Args:
-          indices: of the utterances.
-          batch_size: rows, at least as many.
+          indices: indices of the utterances.
+          batch_size: number of rows, at least the number of indices.
           max_samples: length of the audio arrays.
           max_tokens: length of the target arrays.
-          empty: makes the audio arrays, float32 with any content.
+          empty: makes float32 arrays with arbitrary content, for the audio.
 
         Returns:
           inputs: audio (batch_size, max_samples), sample values as they are, 0 where padded; paddings, 1 where padded.
           targets: token ids (batch_size, max_tokens), 0 where padded; paddings, 1 where padded.
         """
+        # Targets are small, so only the audio comes from reused buffers.
         audio, paddings = empty((batch_size, max_samples)), empty((batch_size, max_samples))
         targets = np.zeros((batch_size, max_tokens), np.float32)
         target_paddings = np.ones((batch_size, max_tokens), np.float32)
@@ -116,7 +118,7 @@ class Utterances:
 
 
 def _pieces(num_rows: int, num_bytes: int) -> list[range]:
-    """Runs of rows, one per thread."""
+    """Ranges of rows, one per thread."""
     num_pieces = max(1, min(MAX_WORKERS, num_cores(), num_rows, num_bytes // MIN_BYTES_PER_WORKER))
     limits = [num_rows * piece // num_pieces for piece in range(num_pieces + 1)]
     return [range(start, stop) for start, stop in zip(limits, limits[1:], strict=False)]
@@ -128,11 +130,11 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def load_split(folder: Path, split: str) -> Utterances:
-    """The utterances of a prepared split; kept open from one call to the next, because evaluations repeat."""
+    """The utterances of a prepared split. The result is cached, because every evaluation asks for it."""
     return _load_split(folder, split, (folder / "manifest.json").stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=6)
 def _load_split(folder: Path, split: str, prepared_ns: int) -> Utterances:
-    del prepared_ns  # Part of the key: data may be prepared anew in one process.
+    del prepared_ns  # Only a part of the cache key: the same process may prepare the data again.
     return Utterances(folder, split)

@@ -9,7 +9,7 @@ from workloads.librispeech.tokenizer import BLANK_ID
 
 
 def greedy_decode(ids: np.ndarray) -> list[list[int]]:
-    """Equal neighbours merged, blanks dropped.
+    """Greedy CTC decoding: merges equal neighbours, then drops blanks.
 
     Args:
       ids: (batch, frames), the most likely id of each frame; negative where padded.
@@ -25,12 +25,12 @@ def greedy_decode(ids: np.ndarray) -> list[list[int]]:
 
 
 def word_errors(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[int, int]:
-    """Word-level edit distance, summed, and the number of reference words.
+    """(sum of word-level edit distances, number of reference words).
 
     >>> word_errors(["THE CAT SAT"], ["THE BAD CAT"])
     (2, 3)
     """
-    # jiwer refuses empty references; every word of the hypothesis is an error then.
+    # jiwer refuses empty references. Against one, every word of the hypothesis is an error.
     spoken = [(h, r) for h, r in zip(hypotheses, references, strict=True) if r.split()]
     errors = sum(len(h.split()) for h, r in zip(hypotheses, references, strict=True) if not r.split())
     if not spoken:
@@ -41,9 +41,10 @@ def word_errors(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[i
 
 
 def as_tensor_text(text: str) -> str:
-    """What AlgoPerf compares instead of the text itself: how TensorFlow prints it.
+    """The text that AlgoPerf compares instead of the transcript: a TensorFlow string tensor as it is printed.
 
-    It adds two words to every utterance and something to the first and last one. All published targets contain it.
+    It adds two words to every utterance and changes its first and last word. All published targets include this
+    effect.
 
     >>> as_tensor_text("I KNOW")
     "tf.Tensor(b'I KNOW', shape=(), dtype=string)"
@@ -52,7 +53,7 @@ def as_tensor_text(text: str) -> str:
 
 
 def algoperf_word_errors(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[int, int]:
-    """Errors and words as AlgoPerf counts them; see `as_tensor_text`.
+    """(errors, words) as AlgoPerf counts them; see `as_tensor_text`.
 
     >>> algoperf_word_errors(["I DOG KNOW WHAT"], ["I DON'T KNOW WHAT"])
     (3, 6)

@@ -20,7 +20,7 @@ from workloads.librispeech_conformer.position_encoding import position_table
 
 __all__ = ["call_args", "eval_outputs", "example_batch", "make_model"]
 
-# So that queries are multiplied by 1 when their scale is 0.
+# softplus(0) = log 2: with this factor, queries are multiplied by 1 while `scale` is 0, its initial value.
 QUERY_SCALE_UNIT = 1 / np.log(2)
 
 
@@ -49,7 +49,7 @@ class FeedForwardModule(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of all frames to the real ones, with a learnt scale of the queries that heads share."""
+    """Multi-head attention to the real frames, with a learnt scale of the queries that all heads share."""
 
     config: ml_collections.FrozenConfigDict
 
@@ -63,10 +63,11 @@ class SelfAttention(nn.Module):
         scale_K = self.param("scale", nn.initializers.zeros, heads[1:])
         q_BTHK *= jax.nn.softplus(scale_K) * (QUERY_SCALE_UNIT * heads[1] ** -0.5)
         logits_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK)
-        # A finite number: in a row that is all padding every frame sees all others, instead of giving NaN.
+        # The mask is finite: in a row of padding alone, attention is then uniform instead of NaN.
         hidden = jnp.finfo(logits_BHTS.dtype).min
         logits_BHTS = jnp.where(paddings_BT[:, None, None, :] > 0, hidden, logits_BHTS)
         y_BTHK = jnp.einsum("bhts,bshk->bthk", jax.nn.softmax(logits_BHTS), v_BSHK)
+        # AlgoPerf's "temperature" multiplies the output of attention, not its logits.
         y_BTHK *= self.config.attention_temperature
         return nn.DenseGeneral(width, axis=(-2, -1), kernel_init=XAVIER, name="out")(y_BTHK)
 
@@ -84,7 +85,7 @@ class MultiHeadedSelfAttention(nn.Module):
 
 
 class DepthwiseConv(nn.Module):
-    """Convolution over frames, each feature by itself; 'SAME' padding, no bias."""
+    """Depthwise convolution over frames with 'SAME' padding, without bias."""
 
     kernel_size: int
 
@@ -93,7 +94,7 @@ class DepthwiseConv(nn.Module):
         kernel = self.param("kernel", XAVIER, (self.kernel_size, 1, x_BTD.shape[2]))
         num_frames, before = x_BTD.shape[1], (self.kernel_size - 1) // 2
         padded = jnp.pad(x_BTD, ((0, 0), (before, self.kernel_size - 1 - before), (0, 0)))
-        # A sum of shifted copies is one pass over memory; XLA's grouped convolution for CPUs is far slower.
+        # A sum of shifted copies is one pass over memory, and much faster than XLA's grouped convolution on CPUs.
         shifted = (padded[:, i : i + num_frames] * kernel[i, 0] for i in range(self.kernel_size))
         return cast(jax.Array, sum(shifted))  # Of nothing it would be the number 0.
 
@@ -109,6 +110,7 @@ class ConvolutionBlock(nn.Module):
     ) -> jax.Array:
         config = self.config
         y = LayerNorm(name="LayerNorm_0")(x_BTD)
+        # Two dense layers instead of one that is split: AlgoPerf's parameters.
         gate = jax.nn.sigmoid(dense(config.encoder_dim, "Dense_1")(y))
         y = dense(config.encoder_dim, "Dense_0")(y) * gate * (1 - paddings_BT[:, :, None])
         y = DepthwiseConv(config.conv_kernel_size, name="Conv_0")(y)
@@ -118,7 +120,7 @@ class ConvolutionBlock(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """Attention and convolution between two halves of a feed-forward module."""
+    """Attention and convolution between two feed-forward modules, each with weight 1/2 (Gulati et al. 2020)."""
 
     config: ml_collections.FrozenConfigDict
 
@@ -146,7 +148,7 @@ class Conformer(nn.Module):
     def __call__(
         self, audio: jax.Array, paddings: jax.Array, *, train: bool, dropout_rate: float | jax.Array = 0.0
     ) -> tuple[jax.Array, jax.Array]:
-        """Logits (B, T, V) and their paddings (B, T), of audio (B, L) and its paddings (B, L)."""
+        """Audio (B, L) and its paddings (B, L) -> logits (B, T, V) and their paddings (B, T)."""
         config = self.config
         front_end = SpeechFrontEnd(
             config.use_specaug,

@@ -27,7 +27,7 @@ from workloads.librispeech_conformer.position_encoding import position_table
 
 __all__ = ["call_args", "eval_outputs", "make_model"]
 
-# So that queries are multiplied by 1 when their scale is 0.
+# softplus(0) = log 2: with this factor, queries are multiplied by 1 while `scale` is 0, its initial value.
 QUERY_SCALE_UNIT = 1 / math.log(2)
 
 
@@ -52,7 +52,7 @@ class FeedForwardModule(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of all frames to the real ones, with a learnt scale of the queries that heads share."""
+    """Multi-head attention to the real frames, with a learnt scale of the queries that all heads share."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
@@ -61,6 +61,7 @@ class SelfAttention(nn.Module):
         self.temperature = config.attention_temperature
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        # Each projection by itself, as in JAX: Xavier of the whole matrix would be sqrt(1/2) as large.
         for projection in self.in_proj_weight.chunk(3):
             nn.init.xavier_uniform_(projection)
         self.scale = nn.Parameter(torch.zeros(width // self.num_heads))
@@ -70,7 +71,7 @@ class SelfAttention(nn.Module):
         projected = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
         q_BHTK, k_BHSK, v_BHSK = projected.unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q_BHTK = q_BHTK * (F.softplus(self.scale) * QUERY_SCALE_UNIT)
-        # A finite number: in a row that is all padding every frame sees all others, instead of giving NaN.
+        # The mask is finite: in a row of padding alone, attention is then uniform instead of NaN.
         hidden = torch.finfo(x_BTD.dtype).min
         mask_B11S = torch.zeros_like(paddings_BT).masked_fill(paddings_BT > 0, hidden)[:, None, None, :]
         y_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=mask_B11S)
@@ -88,13 +89,13 @@ class MultiHeadedSelfAttention(nn.Module):
 
 
 class DepthwiseConv(nn.Conv1d):
-    """Convolution over frames, each feature by itself; 'SAME' padding, no bias."""
+    """Depthwise convolution over frames with 'SAME' padding, without bias."""
 
     def __init__(self, width: int, kernel_size: int):
         super().__init__(width, width, kernel_size, padding="same", groups=width, bias=False)
 
     def reset_parameters(self) -> None:
-        # Flax counts every group's output into the fan-out.
+        # Xavier uniform as in Flax, which counts the outputs of all groups in the fan-out.
         width, _, kernel_size = self.weight.shape
         bound = math.sqrt(6 / (kernel_size + kernel_size * width))
         nn.init.uniform_(self.weight, -bound, bound)
@@ -125,7 +126,7 @@ class ConvolutionBlock(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """Attention and convolution between two halves of a feed-forward module."""
+    """Attention and convolution between two feed-forward modules, each with weight 1/2 (Gulati et al. 2020)."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
@@ -149,7 +150,7 @@ class Conformer(nn.Module):
 
     Args:
       config: the settings `MODEL` of workload.py.
-      max_audio_samples: longest audio.
+      max_audio_samples: length of the longest audio, for the table of positions.
     """
 
     def __init__(self, config: ml_collections.FrozenConfigDict, max_audio_samples: int):
@@ -171,7 +172,7 @@ class Conformer(nn.Module):
         self.lin = Linear(width, config.vocab_size)
 
     def forward(self, audio: Tensor, paddings: Tensor, *, dropout_rate: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V) and their paddings (B, T), of audio (B, L) and its paddings (B, L)."""
+        """Audio (B, L) and its paddings (B, L) -> logits (B, T, V) and their paddings (B, T)."""
         x, paddings_BT = self.front_end(audio, paddings)
         x_BTD, paddings_BT = self.subsample(x, paddings_BT)
         x_BTD = dropout(x_BTD + self.positions_TD[: x_BTD.shape[1]], dropout_rate, self.training)

@@ -4,9 +4,10 @@ import numpy as np
 
 
 def position_table(num_frames: int, width: int) -> np.ndarray:
-    """(num_frames, width) float32: sines, then cosines, of frequencies from 1 to 1 / 10,000.
+    """(num_frames, width) float32: sines, then cosines, with frequencies from 1 to 1 / 10,000.
 
-    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5, but with the last frequency exact.
+    Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, section 3.5; here the last frequency is exactly 1 /
+      10,000.
 
     >>> position_table(8, 512)[7, 100].round(4)
     np.float32(0.1879)

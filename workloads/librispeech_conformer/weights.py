@@ -1,4 +1,4 @@
-"""Names and layouts of the JAX model's weights and statistics in the PyTorch model; imports no framework."""
+"""Converts the JAX model's weights and statistics to names and layouts of the PyTorch model; imports no framework."""
 
 from collections.abc import Mapping
 from typing import Any

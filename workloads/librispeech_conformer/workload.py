@@ -10,7 +10,7 @@ MODEL = {
     "num_encoder_layers": 4,
     "feed_forward_expansion": 4,
     "conv_kernel_size": 5,
-    "batch_norm_momentum": 0.999,  # What remains of the running statistics in a step.
+    "batch_norm_momentum": 0.999,  # Weight of the old running statistics in an update.
     "subsampling_channels": 512,
     "use_gelu": False,  # Instead of Swish, in the feed-forward and convolution modules.
     "use_post_layer_norm": True,  # A layer norm at the end of each block.
@@ -49,7 +49,7 @@ FAMILY = Family(
             "num_attention_heads": 4,
             "num_encoder_layers": 2,
             "subsampling_channels": 16,
-            "batch_norm_momentum": 0.9,  # A run has about a thousand steps.
+            "batch_norm_momentum": 0.9,  # Runs have about 1,000 steps, too few for 0.999.
             "freq_mask_count": 1,
             "freq_mask_max_bins": 6,
             "time_mask_count": 1,

@@ -1,7 +1,7 @@
 """A bidirectional LSTM over padded sequences in Flax: both directions in one loop.
 
 Shapes: B batch, T frames, D input features, H features of one direction, G = 4H gates in the order i, f, g, o,
-K = 2 directions. Arrays that the loop walks through have time in front.
+K = 2 directions. Arrays that the loop iterates over have time as their first axis.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 GATES = ("i", "f", "g", "o")
 
-# Input of the gates i, f and o on a padded frame: large enough to close them in every number format.
+# Added to the inputs of the gates i, f and o on padded frames: closes them in every floating-point format.
 CLOSED = -1e4
 
 lecun_normal = nn.initializers.lecun_normal()
@@ -21,12 +21,12 @@ orthogonal = nn.initializers.orthogonal()
 
 
 class BiLSTM(nn.Module):
-    """One layer of LSTMs that read each sequence forwards and backwards, from states of 0.
+    """One layer of LSTMs that read each sequence forwards and backwards, starting from states of 0.
 
     i, f, o = sigmoid, g = tanh of W x + R h + b; c' = f c + i g; h' = o tanh(c').
 
-    A padded frame closes the gates i, f and o, so that state and output are 0 there, and the backward LSTM is still
-    in its first state when it comes from the padding to the last real frame.
+    A padded frame closes the gates i, f and o, so state and output are 0 there, and the backward LSTM still has its
+    initial state when it reaches the last real frame.
 
     Weights are those of Flax's `OptimizedLSTMCell`, a kernel per gate, under 'forward' and 'backward'.
 
@@ -41,10 +41,10 @@ class BiLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, x_BTD: jax.Array, paddings_BT: jax.Array) -> jax.Array:
-        """(B, T, 2H): outputs forwards, then backwards; 0 on padded frames.
+        """(B, T, 2H): forward outputs, then backward outputs; 0 on padded frames.
 
         Args:
-          x_BTD: inputs; finite on padded frames, where they do not matter.
+          x_BTD: inputs; on padded frames any finite values.
           paddings_BT: 1.0 where a frame is padding, else 0.0; real frames come first. A row may be all padding.
         """
         num_features = x_BTD.shape[-1]
@@ -53,7 +53,8 @@ class BiLSTM(nn.Module):
         closed_G = jnp.repeat(jnp.array([CLOSED, CLOSED, 0.0, CLOSED], x_BTD.dtype), self.hidden_size)
         x_TBD = x_BTD.transpose(1, 0, 2)
         padding_TBG = paddings_BT.T[:, :, None].astype(x_BTD.dtype) * closed_G
-        # One product for all frames and gates; the loop adds the hidden part. Backwards, time is turned round.
+        # One product for all frames and gates; the loop adds the part of the hidden state. Time is reversed for the
+        # backward direction.
         z_TBG = x_TBD @ w_DG + b_G + padding_TBG
         z_back_TBG = (x_TBD @ w_back_DG + b_back_G + padding_TBG)[::-1]
         h_TKBH = recurrence(jnp.stack([z_TBG, z_back_TBG], axis=1), jnp.stack([r_HG, r_back_HG]))
@@ -61,7 +62,7 @@ class BiLSTM(nn.Module):
 
 
 class _Direction(nn.Module):
-    """Weights of one direction, gates side by side: input (D, G), hidden (H, G), bias (G,)."""
+    """Weights of one direction with concatenated gates: input (D, G), hidden (H, G), bias (G,)."""
 
     hidden_size: int
 
@@ -96,12 +97,12 @@ def _activate(z: jax.Array) -> tuple[jax.Array, ...]:
 def recurrence(z_TKBG: jax.Array, r_KHG: jax.Array) -> jax.Array:
     """(T, K, B, H) outputs h of K independent LSTMs.
 
-    The derivative is written out because JAX's own adds an outer product to the gradient of `r_KHG` in every step,
-    which moves as much memory as all the rest; here one product over all steps makes it. So there is no
-    forward-mode derivative of the model; `jax.jvp` of its gradient works.
+    The derivative is written by hand: JAX's adds an outer product to the gradient of `r_KHG` in every step, which
+    moves as much memory as everything else, while here one product over all steps computes it. So the model has no
+    forward-mode derivative; `jax.jvp` of its gradient works.
 
     Args:
-      z_TKBG: what inputs and biases add to the gates' inputs.
+      z_TKBG: the part of the gates' inputs from inputs and biases.
       r_KHG: hidden weights.
     """
     return _recurrence_forward(z_TKBG, r_KHG)[0]
@@ -149,7 +150,7 @@ def _recurrence_backward(saved: Any, dh_TKBH: jax.Array) -> tuple[jax.Array, jax
 
 
 def _before(x_T: jax.Array) -> jax.Array:
-    """The values one step earlier."""
+    """The values of the step before; 0 before the first step."""
     return jnp.concatenate([jnp.zeros_like(x_T[:1]), x_T[:-1]])
 
 

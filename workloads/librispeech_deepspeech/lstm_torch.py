@@ -1,4 +1,4 @@
-"""A bidirectional LSTM over padded sequences in PyTorch, which calls oneDNN or cuDNN once for the whole batch.
+"""A bidirectional LSTM over padded sequences in PyTorch, with one call of oneDNN or cuDNN for the whole batch.
 
 Shapes: B batch, T frames, D input features, H features of one direction, G = 4H gates in the order i, f, g, o
 """
@@ -8,24 +8,24 @@ from torch import Tensor, nn
 
 from algoperf.layers.torch_initializers import lecun_normal_
 
-# Input of the gates i, f and o on a padded frame: large enough to close them in every number format.
+# Added to the inputs of the gates i, f and o on padded frames: closes them in every floating-point format.
 CLOSED = -1e4
 
 DIRECTIONS = ("", "_reverse")
 
 
 class BiLSTM(nn.Module):
-    """One layer of LSTMs that read each sequence forwards and backwards, from states of 0.
+    """One layer of LSTMs that read each sequence forwards and backwards, starting from states of 0.
 
     i, f, o = sigmoid, g = tanh of W x + R h + b; c' = f c + i g; h' = o tanh(c').
 
-    The result is that of `nn.LSTM` with packed sequences. But packing needs lengths on the host, which waits for the
+    The result equals `nn.LSTM` with packed sequences. But packing needs lengths on the host, which waits for the
     device and cannot be compiled, and on a CPU PyTorch runs packed sequences step by step, six times slower. Here a
-    padded frame closes the gates i, f and o, so that state and output are 0 there, and the backward LSTM is still
-    in its first state when it comes from the padding to the last real frame.
+    padded frame closes the gates i, f and o, so state and output are 0 there, and the backward LSTM still has its
+    initial state when it reaches the last real frame.
 
-    Each direction has one bias vector. `nn.LSTM` has two, which are summed: the same function, but under Adam-like
-    rules at twice the learning rate.
+    Each direction has one bias vector. `nn.LSTM` sums two, which is the same function, but Adam-like rules would then
+    train the bias at twice the learning rate.
 
     Args:
       num_features: D.
@@ -57,20 +57,21 @@ class BiLSTM(nn.Module):
         self.register_buffer("second_bias_G", torch.zeros(4 * hidden_size), persistent=False)
 
     def forward(self, x_BTD: Tensor, paddings_BT: Tensor) -> Tensor:
-        """(B, T, 2H): outputs forwards, then backwards; 0 on padded frames.
+        """(B, T, 2H): forward outputs, then backward outputs; 0 on padded frames.
 
         Args:
-          x_BTD: inputs; finite on padded frames, where they do not matter.
+          x_BTD: inputs; on padded frames any finite values.
           paddings_BT: 1.0 where a frame is padding, else 0.0; real frames come first. A row may be all padding.
         """
-        # The padding is one more input feature, because the library's LSTM computes the gates' inputs itself.
+        # The library computes the gates' inputs itself, so the padding is passed as one more input feature, whose
+        # weights close the gates.
         x = torch.cat([x_BTD, paddings_BT[:, :, None].to(x_BTD.dtype)], dim=2)
         if torch.compiler.is_compiling():
             return _opaque_lstm(x, self._weights())
         return _library_lstm(x, self._weights(), train=torch.is_grad_enabled())
 
     def _weights(self) -> list[Tensor]:
-        """W, R, b and a second bias of 0, forwards and backwards, as `nn.LSTM` holds them."""
+        """W, R, b and a second bias of 0 for both directions, in the order of `nn.LSTM`."""
         weights = []
         for suffix in DIRECTIONS:
             weight_ih, weight_hh, bias = (
@@ -79,7 +80,8 @@ class BiLSTM(nn.Module):
             weights += [torch.cat([weight_ih, self.closed_G1], dim=1), weight_hh, bias, self.second_bias_G]
         if not weights[0].is_cuda:
             return weights
-        # cuDNN reads its weights from one piece of memory: all matrices, then all biases.
+        # cuDNN expects its weights in one block of memory: all matrices, then all biases. Otherwise it copies them,
+        # with a warning.
         order = (0, 1, 4, 5, 2, 3, 6, 7)
         flat = torch.cat([weights[index].flatten() for index in order])
         pieces = flat.split([weights[index].numel() for index in order])
@@ -89,13 +91,14 @@ class BiLSTM(nn.Module):
 
 
 def _library_lstm(x: Tensor, weights: list[Tensor], train: bool) -> Tensor:
-    """`train` says whether the library keeps what a backward pass needs."""
+    """Calls the library's LSTM; `train` decides whether it stores what a backward pass needs."""
     state_2BH = x.new_zeros(2, x.shape[0], weights[1].shape[1])
     return torch._VF.lstm(x, (state_2BH, state_2BH), weights, True, 1, 0.0, train, True, True)[0]
 
 
-# For compilers the LSTM is one operation: PyTorch's own rule for it writes out all steps, which takes minutes to
-# compile for a few dozen frames. Its backward pass runs the forward pass again, a third more work.
+# For torch.compile the LSTM is one opaque operation: PyTorch's own decomposition unrolls all steps, which takes
+# minutes
+# to compile for a few dozen frames. Its backward pass repeats the forward pass, a third more work.
 
 
 @torch.library.custom_op("algoperf::bilstm", mutates_args=())
@@ -110,7 +113,7 @@ def _(x: Tensor, weights: list[Tensor]) -> Tensor:
 
 @torch.library.custom_op("algoperf::bilstm_backward", mutates_args=())
 def _opaque_lstm_backward(grad: Tensor, x: Tensor, weights: list[Tensor]) -> list[Tensor]:
-    # Below a custom operation PyTorch has switched autograd off.
+    # PyTorch switches autograd off inside a custom operation; this switches it on again.
     with (
         torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False),
         torch.enable_grad(),

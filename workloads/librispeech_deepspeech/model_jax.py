@@ -32,6 +32,7 @@ class BatchRNN(nn.Module):
     @nn.compact
     def __call__(self, x_BTD: jax.Array, paddings_BT: jax.Array, train: bool) -> jax.Array:
         x_BTD = _normalize(self.config, x_BTD, paddings_BT, train)
+        # Half of the width in each direction: their concatenation has the width that the residual sum needs.
         return BiLSTM(self.config.encoder_dim // 2)(x_BTD, paddings_BT)
 
 
@@ -44,6 +45,7 @@ class FeedForwardModule(nn.Module):
     def __call__(self, x_BTD: jax.Array, paddings_BT: jax.Array, train: bool, dropout_rate: Any) -> jax.Array:
         x_BTD = _normalize(self.config, x_BTD, paddings_BT, train)
         x_BTD = nn.Dense(self.config.encoder_dim, kernel_init=XAVIER)(x_BTD)
+        # The bias would make padded frames non-zero, and the next layers would carry that on.
         x_BTD = activation(self.config)(x_BTD) * (1 - paddings_BT[:, :, None])
         return Dropout()(x_BTD, dropout_rate, train=train)
 
@@ -51,14 +53,14 @@ class FeedForwardModule(nn.Module):
 def _normalize(
     config: ml_collections.FrozenConfigDict, x_BTD: jax.Array, paddings_BT: jax.Array, train: bool
 ) -> jax.Array:
-    """A layer of the module that calls it."""
+    """Applies a batch norm or layer norm, which becomes a layer of the calling module."""
     if config.layernorm_everywhere:
         return LayerNorm()(x_BTD)
     return BatchNorm(momentum=config.batch_norm_momentum)(x_BTD, paddings_BT, train=train)
 
 
 class DeepSpeech(nn.Module):
-    """Convolutions, bidirectional LSTMs, dense layers: log-probabilities of tokens for each 40 ms of speech."""
+    """Convolutions, bidirectional LSTMs, dense layers; logits of tokens for each 40 ms of speech."""
 
     config: ml_collections.FrozenConfigDict
 
@@ -66,13 +68,13 @@ class DeepSpeech(nn.Module):
     def __call__(
         self, audio: jax.Array, paddings: jax.Array, *, train: bool, dropout_rate: float | jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        """Logits (B, T, V) before the softmax, and the paddings (B, T) of their frames.
+        """Logits (B, T, V), and the paddings (B, T) of their frames.
 
         Args:
           audio: (B, L) samples in the range of 16-bit integers, as floats.
           paddings: (B, L), 1.0 where a sample is padding, else 0.0; real samples come first.
-          train: whether SpecAugment and dropout apply, both drawn from the rng 'dropout', and batch norm takes the
-            statistics of the batch.
+          train: whether SpecAugment and dropout apply (both use the rng 'dropout'), and batch norm uses the statistics
+            of the batch.
           dropout_rate: in [0, 1]; may be traced.
         """
         config = self.config
@@ -88,6 +90,7 @@ class DeepSpeech(nn.Module):
         x_BTD, paddings_BT = subsample(features, frame_paddings)
         x_BTD = Dropout()(x_BTD, dropout_rate, train=train)
         for _ in range(config.num_lstm_layers):
+            # No dropout after LSTMs, as in AlgoPerf: only after the subsampling and in the dense layers.
             y_BTD = BatchRNN(config)(x_BTD, paddings_BT, train)
             x_BTD = x_BTD + y_BTD if config.enable_residual_connections else y_BTD
         for _ in range(config.num_ffn_layers):

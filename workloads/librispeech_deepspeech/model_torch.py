@@ -23,9 +23,9 @@ def activation(config: ml_collections.FrozenConfigDict) -> Callable[[Tensor], Te
 
 
 class Normalized(nn.Module):
-    """Batch norm `bn` or layer norm `ln`, in front of the layer that a subclass adds.
+    """Batch norm `bn` or layer norm `ln` before the layer that a subclass adds.
 
-    Types of parameters follow from these two names.
+    `algoperf.param_utils` recognises the types of the parameters by these two names.
     """
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
@@ -33,6 +33,7 @@ class Normalized(nn.Module):
         if config.layernorm_everywhere:
             self.ln = LayerNorm(config.encoder_dim)
         else:
+            # PyTorch's convention: the momentum is the weight of the new batch.
             self.bn = BatchNorm(config.encoder_dim, momentum=1 - config.batch_norm_momentum)
         self.has_batch_norm = not config.layernorm_everywhere
 
@@ -45,6 +46,7 @@ class BatchRNN(Normalized):
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__(config)
+        # Half of the width in each direction: their concatenation has the width that the residual sum needs.
         self.lstm = BiLSTM(config.encoder_dim, config.encoder_dim // 2)
 
     def forward(self, x_BTD: Tensor, paddings_BT: Tensor) -> Tensor:
@@ -60,12 +62,13 @@ class FeedForwardModule(Normalized):
         self.activation = activation(config)
 
     def forward(self, x_BTD: Tensor, paddings_BT: Tensor, dropout_rate: float) -> Tensor:
+        # The bias would make padded frames non-zero, hence the mask below.
         x_BTD = self.activation(self.lin(self.normalize(x_BTD, paddings_BT)))
         return dropout(x_BTD * (1 - paddings_BT[:, :, None]), dropout_rate, self.training)
 
 
 class DeepSpeech(nn.Module):
-    """Convolutions, bidirectional LSTMs, dense layers: log-probabilities of tokens for each 40 ms of speech."""
+    """Convolutions, bidirectional LSTMs, dense layers; logits of tokens for each 40 ms of speech."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
@@ -84,10 +87,10 @@ class DeepSpeech(nn.Module):
         self.lin = Linear(config.encoder_dim, config.vocab_size)
 
     def forward(self, audio: Tensor, paddings: Tensor, *, dropout_rate: float) -> tuple[Tensor, Tensor]:
-        """Logits (B, T, V) before the softmax, and the paddings (B, T) of their frames.
+        """Logits (B, T, V), and the paddings (B, T) of their frames.
 
-        In training SpecAugment and dropout apply, both drawn from the default generator, and batch norm takes the
-        statistics of the batch.
+        In training SpecAugment and dropout apply (both use the default generator), and batch norm uses the statistics
+        of the batch.
 
         Args:
           audio: (B, L) samples in the range of 16-bit integers, as floats.
@@ -98,6 +101,7 @@ class DeepSpeech(nn.Module):
         x_BTD, paddings_BT = self.subsample(features, frame_paddings)
         x_BTD = dropout(x_BTD, dropout_rate, self.training)
         for rnn in self.lstms:
+            # No dropout after LSTMs, as in AlgoPerf: only after the subsampling and in the dense layers.
             y_BTD = rnn(x_BTD, paddings_BT)
             x_BTD = x_BTD + y_BTD if self.enable_residual_connections else y_BTD
         for ffn in self.ffns:

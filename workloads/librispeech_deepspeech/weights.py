@@ -8,11 +8,12 @@ import numpy as np
 from algoperf.weights import conv, dense
 from algoperf.workload import WorkloadSpec
 
+# PyTorch's LSTM stacks its gates in this order: input, forget, cell, output.
 GATES = ("i", "f", "g", "o")
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function, but no statistics."""
+    """Nested Flax parameters -> PyTorch state dict of the same function, without batch norm's statistics."""
     state: dict[str, np.ndarray] = {}
     for index in (0, 1):
         state |= conv(f"subsample.conv{index + 1}", params["Subsample_0"][f"Conv_{index}"])
@@ -40,16 +41,17 @@ def _norm(name: str, module: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def fuse_gates(gates: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Weights of one direction with the rows of all gates in one array, in the order of `GATES`."""
+    """One direction's LSTM weights with the rows of all gates in one array, in the order of `GATES`."""
     return {
         "weight_ih": np.concatenate([np.asarray(gates["i" + gate]["kernel"]).T for gate in GATES]),
         "weight_hh": np.concatenate([np.asarray(gates["h" + gate]["kernel"]).T for gate in GATES]),
+        # Flax's LSTM has one bias per gate, on the hidden side; the PyTorch model adds the bias once, too.
         "bias": np.concatenate([np.asarray(gates["h" + gate]["bias"]) for gate in GATES]),
     }
 
 
 def batch_stats_to_torch(batch_stats: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """The running statistics in the PyTorch model's state dict, from the Flax collection 'batch_stats'."""
+    """Flax collection 'batch_stats' -> running statistics of batch norm as the PyTorch state dict names them."""
     del spec
     short = {"BatchRNN": "lstms", "FeedForwardModule": "ffns"}
     state = {}

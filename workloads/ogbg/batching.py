@@ -1,4 +1,4 @@
-"""Molecules -> batches of one shape, by budgets of graphs, nodes and edges.
+"""Packs molecules into batches of one fixed shape, within budgets of graphs, nodes and edges.
 
 Shapes: B graphs of a shard at most, N and M its budgets of nodes and directed edges, S shards, T tasks.
 """
@@ -15,21 +15,22 @@ from workloads.ogbg import preparation
 from workloads.ogbg.graphs import GraphsTuple
 from workloads.ogbg.settings import NUM_EDGE_FEATURES, NUM_NODE_FEATURES
 
+# nogil: batches are made in a background thread while the main thread dispatches steps.
 _jit = numba.njit(nogil=True, cache=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """What one shard of a batch can hold besides the padding."""
+    """How much one shard of a batch can hold without the padding."""
 
     num_graphs: int
     num_nodes: int
     num_edges: int
-    """Directed: two per bond."""
+    """Directed edges; a bond has two."""
 
 
 class Molecules:
-    """All molecules of a data folder, by number; memory-mapped arrays."""
+    """All molecules of a data folder as memory-mapped arrays, indexed by the molecule's number in the release."""
 
     def __init__(self, folder: Path):
         self.nodes, self.bonds, self.bond_ends, self.labels = (
@@ -47,8 +48,8 @@ class Batcher:
     """Packs molecules into shards and shards into batches.
 
     Args:
-      molecules: where they come from.
-      budget: of one shard.
+      molecules: the source of the graphs.
+      budget: how much one shard holds.
       num_shards: parts of a batch, one per device.
     """
 
@@ -60,7 +61,7 @@ class Batcher:
 
         Args:
           chosen: (n,) numbers of molecules.
-          per_graph: what the budget grows by for each graph of a batch, for the advice in the error.
+          per_graph: budget per graph of the batch size; the error computes the smallest batch size from it.
         """
         nodes, edges = self._molecules.node_counts[chosen], 2 * self._molecules.bond_counts[chosen]
         too_large = np.flatnonzero((nodes > self.budget.num_nodes) | (edges > self.budget.num_edges))
@@ -77,7 +78,7 @@ class Batcher:
             )
 
     def count_that_fit(self, candidates: np.ndarray) -> int:
-        """How many of the first of `candidates` one shard takes: as many as do not exceed a budget."""
+        """How many of `candidates`, from the first on, one shard can take within all three budgets."""
         candidates = candidates[: self.budget.num_graphs]
         nodes = np.cumsum(self._molecules.node_counts[candidates])
         bonds = np.cumsum(self._molecules.bond_counts[candidates])
@@ -87,18 +88,20 @@ class Batcher:
         )
 
     def make(self, shards: list[np.ndarray]) -> dict[str, Any]:
-        """The batch of these molecules.
+        """Builds one batch.
 
         Args:
-          shards: per shard the numbers of its molecules, which must fit; missing shards are all padding.
+          shards: the molecules' numbers for each shard, within the budgets; missing shards become all padding.
 
         Returns:
           `inputs`: GraphsTuple with nodes [S (N + 1), 9], edges [S M, 3], n_node and n_edge [S (B + 1)];
           `targets` and `weights`: [S (B + 1), T] float32. Each array is S equal parts, one after the other, and node
-          numbers count through all parts. In each part a first padding graph owns what is left of nodes and edges
-          (features 0; edges from and to its first node), further ones are empty.
+          numbers count through all parts. In each part the first padding graph owns the unused nodes and edges
+          (features 0; edges from and to its first node); further padding graphs are empty.
         """
         one, parts = self.budget, self._num_shards
+        # One more graph and node than the budget: padding edges always need a padding node, as in jraph's
+        # `pad_with_graphs`.
         num_graphs, num_nodes = one.num_graphs + 1, one.num_nodes + 1
         num_tasks = self._molecules.labels.shape[1]
         nodes = np.empty((parts, num_nodes, NUM_NODE_FEATURES), np.float32)
@@ -131,6 +134,8 @@ class Batcher:
             )
         return {
             "inputs": GraphsTuple(
+                # Parts one after the other in one array, so that a backend splits the first axis evenly over
+                # devices.
                 nodes=nodes.reshape(-1, NUM_NODE_FEATURES),
                 edges=edges.reshape(-1, NUM_EDGE_FEATURES),
                 receivers=receivers.reshape(-1),
@@ -165,7 +170,8 @@ def _fill_shard(
     targets,
     weights,
 ):
-    """Writes all of one shard; the arrays of features are flat, so that copying them is one loop each."""
+    """Writes every element of one shard; feature arrays are flat, so that one loop copies all features of a graph."""
+    # The output arrays are uninitialised (`np.empty`), so every element must be written, padding included.
     node = edge = 0
     for row in range(len(chosen)):
         graph = chosen[row]
@@ -178,6 +184,8 @@ def _fill_shard(
         for index in range(NUM_EDGE_FEATURES * num_bonds):
             edges[place + index] = bond_codes[source + index]
             edges[back + index] = bond_codes[source + index]
+        # A bond is stored once and becomes two edges: first all forward edges of a molecule, then all
+        # reversed ones, in AlgoPerf's order.
         for index in range(num_bonds):
             start = node_offset + node + bond_ends[first_bond[graph] + index, 0]
             end = node_offset + node + bond_ends[first_bond[graph] + index, 1]
@@ -185,6 +193,7 @@ def _fill_shard(
             receivers[edge + index] = senders[edge + num_bonds + index] = end
         for task in range(labels.shape[1]):
             label = labels[graph, task]
+            # A missing label is -1: target 0 with weight 0.
             targets[row, task] = label > 0
             weights[row, task] = label >= 0
         n_node[row], n_edge[row] = num_nodes, 2 * num_bonds
@@ -192,6 +201,7 @@ def _fill_shard(
         edge += 2 * num_bonds
     nodes[NUM_NODE_FEATURES * node :] = 0
     edges[NUM_EDGE_FEATURES * edge :] = 0
+    # Padding edges join the first padding node to itself, so no real node receives their messages.
     senders[edge:] = node_offset + node
     receivers[edge:] = node_offset + node
     padding = len(chosen)

@@ -1,4 +1,4 @@
-"""Where batches come from: OGB's text files -> flat arrays -> graphs packed by budgets, in a shuffled order.
+"""Input pipeline: OGB's text files -> flat arrays -> graphs in shuffled order, packed within budgets.
 
 All variants share one folder: preparation depends on the release only.
 """
@@ -18,7 +18,7 @@ from workloads.ogbg import preparation, synthesis
 from workloads.ogbg.batching import Batcher, Budget, Molecules
 
 SHARDED = True
-"""Streams take `num_shards`: indices of nodes count through a whole batch, so shards are made, not cut."""
+"""Streams take `num_shards`: node indices count through a whole batch, so it cannot be cut into shards later."""
 
 
 class OgbgData(prepared.PreparedData):
@@ -58,9 +58,9 @@ prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify
 
 
 def _members(spec: WorkloadSpec, folder: Path, split: str) -> np.ndarray:
-    """Numbers of the molecules of a split, ascending; 'eval_train' is evenly spaced in 'train'."""
+    """The molecules' numbers of a split in ascending order; 'eval_train' is an evenly spaced subset of 'train'."""
     stored = "train" if split == "train" else prepared.stored_split(split)
-    # The release lists molecules by scaffold.
+    # The release lists a split by scaffold. Sorted by number, evenly spaced members cover all kinds of molecules.
     members = np.sort(preparation.load(folder, stored).astype(np.int64))
     return members[prepared.eval_indices(spec, split, len(members))]
 
@@ -84,10 +84,10 @@ def train_stream(
     """Endless batches; see `GraphStream` and, for their shapes, `batching.Batcher.make`.
 
     Args:
-      spec: the facts.
+      spec: the workload; its data settings give the budgets.
       folder: prepared data.
-      seed: of the order.
-      global_batch_size: most graphs of a batch; its budgets of nodes and edges grow with it.
+      seed: determines the order of molecules.
+      global_batch_size: largest number of graphs in a batch; the node and edge budgets are proportional to it.
       num_shards: equal parts of each array of a batch, one per device.
 
     Raises:
@@ -103,8 +103,8 @@ def train_stream(
 class GraphStream:
     """Endless training batches with an exact position (`algoperf.data.stream.Stream`).
 
-    Each epoch takes all molecules in a fresh random order, and the next one follows without a seam. A shard takes
-    molecules as long as they fit, so how many a batch has depends on them; the position is the running number of
+    Each epoch takes all molecules in a new random order; a batch may span two epochs. A shard takes
+    molecules as long as they fit, so a batch's number of molecules varies; the position is the running number of
     the next molecule.
     """
 
@@ -118,13 +118,14 @@ class GraphStream:
 
     def _order(self, epoch: int) -> np.ndarray:
         if epoch not in self._orders:
-            # Batches go forward, so only the epoch before this one may still be in use.
+            # A batch can start in one epoch and end in the next, so the previous order is kept; older ones are not
+            # needed.
             self._orders = {old: order for old, order in self._orders.items() if old == epoch - 1}
             self._orders[epoch] = self._members[epoch_permutation(self._seed, epoch, len(self._members))]
         return self._orders[epoch]
 
     def _take(self, start: int, count: int) -> np.ndarray:
-        """`count` molecules from running number `start` on."""
+        """The numbers of `count` molecules, starting at running number `start`, across epochs if needed."""
         epoch, place = divmod(start, len(self._members))
         parts = [self._order(epoch)[place : place + count]]
         while sum(map(len, parts)) < count:
@@ -150,11 +151,12 @@ class GraphStream:
 def eval_batches(
     spec: WorkloadSpec, folder: Path, split: str, batch_size: int, num_shards: int = 1
 ) -> Iterator[Batch]:
-    """One pass over 'eval_train', 'validation' or 'test': every molecule once, whatever `num_shards`.
+    """One pass over 'eval_train', 'validation' or 'test': every molecule once, for any `num_shards`.
 
-    Batches have the shapes of training; the last one is padded to them. How many there are depends on the molecules.
+    All batches have the shape of training batches; the last one is padded. Their number depends on molecule sizes.
     """
-    prepared.stored_split(split)  # Refuses unknown names before anything else.
+    # Called for its error: an unknown name must fail before the data is checked.
+    prepared.stored_split(split)
     folder = Path(folder)
     DATA.require(spec, folder)
     members = _members(spec, folder, split)

@@ -32,7 +32,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     if all(table.path(Path(folder)).is_file() for table in tables):
         return
     raw.mkdir(parents=True, exist_ok=True)
-    # The archive and what is unpacked, which is compressed, too.
+    # Twice the archive: the unpacked files are gzip files themselves, so they are as large as the archive.
     require_disk(raw, 2 * ARCHIVE.num_bytes + PREPARED_BYTES)
     path = raw / ARCHIVE.file_name
     fetch(ARCHIVE, path, progress)

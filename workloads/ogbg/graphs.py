@@ -1,4 +1,4 @@
-"""The graphs of a batch, as both frameworks see them."""
+"""The container for a batch of graphs that both frameworks use."""
 
 from typing import Any, NamedTuple
 
@@ -16,11 +16,11 @@ class GraphsTuple(NamedTuple):
     edges: Any
     """(edges, 3) float32, the bond codes of OGB, once per direction; 0 in padding."""
     receivers: Any
-    """(edges,) int32, the node a directed edge points at."""
+    """(edges,) int32, index of the node that a directed edge points at."""
     senders: Any
-    """(edges,) int32, the node a directed edge starts from."""
+    """(edges,) int32, index of the node that a directed edge starts from."""
     globals: Any
-    """{}"""
+    """Always {}."""
     n_node: Any
     """(graphs,) int32, nodes per graph; padding graphs included, so it sums to the number of rows of `nodes`."""
     n_edge: Any

@@ -12,16 +12,16 @@ Arrays = dict[str, np.ndarray]
 
 
 def make_metrics(spec: WorkloadSpec, folder: Path) -> "GraphMetrics":
-    """For one pass over a split; see `GraphMetrics`."""
+    """A fresh `GraphMetrics` for one pass over a split."""
     del spec, folder
     return GraphMetrics()
 
 
 class GraphMetrics:
-    """Collects all labelled graphs, so neither batch size, number of devices nor padding matter.
+    """Collects all labelled graphs; the result depends neither on batch size, number of devices nor padding.
 
     Outputs per batch: `logits` and `loss`, (graphs, tasks). `targets` and `weights` of the batch have that shape, too.
-    A graph without any valid label is taken for padding.
+    A graph without any valid label counts as padding.
     """
 
     def __init__(self):
@@ -34,7 +34,7 @@ class GraphMetrics:
         """Adds one batch."""
         valid = np.asarray(batch["weights"]) > 0
         is_real = valid.any(axis=1)
-        # where: the loss of a missing label may be anything, NaN included.
+        # `where` instead of a product: the loss of a missing label may be NaN, and NaN * 0 is NaN.
         self._loss += float(np.where(valid, np.asarray(outputs["loss"], np.float64), 0.0).sum())
         self._weights.append(valid[is_real])
         self._targets.append(np.asarray(batch["targets"])[is_real] > 0)
@@ -74,9 +74,11 @@ def mean_average_precision(targets: np.ndarray, logits: np.ndarray, valid: np.nd
     0.5833
     """
     targets = targets & valid
-    logits = np.clip(logits, -1e30, 1e30)  # scikit-learn refuses infinite ones; NaN stays.
+    logits = np.clip(logits, -1e30, 1e30)  # scikit-learn raises an error for infinities; clipping keeps NaN.
     if np.isnan(logits[valid]).any():
         return math.nan
+    # `targets` is 0 for a missing label here, so a task whose valid labels are all 1 counts, with average
+    # precision 1: kept, because the published targets include it (see README.md).
     counted = np.flatnonzero(targets.any(axis=0) & ~targets.all(axis=0))
     found = [
         average_precision_score(targets[valid[:, task], task], logits[valid[:, task], task])

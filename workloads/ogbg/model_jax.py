@@ -36,24 +36,26 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 class Affine(NamedTuple):
-    """The rows `features @ kernel + bias`, not computed: all that is needed of them is products."""
+    """The rows `features @ kernel + bias` in factored form: callers only need their products with a matrix."""
 
     features: jax.Array
     kernel: jax.Array
     bias: jax.Array
 
     def __matmul__(self, matrix: jax.Array) -> jax.Array:
-        # The kernel's product comes first, because it has few rows: one for each feature.
+        # (kernel @ matrix) first: the kernel has 9 or 3 rows, one per feature, while `features` has one per node or
+        # edge.
         return self.features @ (self.kernel @ matrix) + self.bias @ matrix
 
 
 class Dense(nn.Module):
-    """Weights of a linear layer on a concatenation: its kernel's rows for each part, then its bias."""
+    """A linear layer on a concatenation, which returns the kernel's rows for each part, then the bias."""
 
     features: int
 
     @nn.compact
     def __call__(self, *widths: int) -> list[jax.Array]:
+        # Drawn as one kernel and split afterwards: the variance 1 / fan-in refers to the whole concatenation.
         kernel = self.param("kernel", initializers.lecun_normal(), (sum(widths), self.features))
         bias = self.param("bias", initializers.zeros, (self.features,))
         return [*jnp.split(kernel, np.cumsum(widths)[:-1]), bias]
@@ -61,17 +63,17 @@ class Dense(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Mlp:
-    """Linear, LayerNorm, activation, dropout for each hidden width; the first linear layer is left to the caller."""
+    """Linear, LayerNorm, activation, dropout for each hidden width; the caller computes the first linear layer."""
 
     kernels: list[jax.Array]
-    """Of the first linear layer, for each part of its input."""
+    """Kernels of the first linear layer, one for each part of its input."""
     bias: jax.Array
     finish: Callable[[jax.Array], jax.Array]
-    """First layer's result -> output."""
+    """From the result of the first linear layer to the output of the MLP."""
 
 
 class NodeTerms(NamedTuple):
-    """What nodes add to the first linear layer of the edges they send and receive, and to their own."""
+    """Terms (N, H) that a node adds to first linear layers: of edges it sends, of edges it receives, of its own."""
 
     sent: jax.Array
     received: jax.Array
@@ -86,7 +88,10 @@ def pass_messages(
     globals_GH: jax.Array | None,
     mlps: tuple[Mlp, Mlp, Mlp],
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """One step: new edges, from them new nodes, from both new globals; no globals are globals of zeros."""
+    """One step of Battaglia et al. 2018 (https://arxiv.org/abs/1806.01261), algorithm 1: edges, nodes, globals.
+
+    `globals_GH` of None counts as zeros.
+    """
     edge_mlp, node_mlp, global_mlp = mlps
     edge, sender, receiver, edge_global = edge_mlp.kernels
     node, sent, received, node_global = node_mlp.kernels

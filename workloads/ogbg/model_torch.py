@@ -25,7 +25,7 @@ ACTIVATIONS = {"relu": F.relu, "gelu": lambda x: F.gelu(x, approximate="tanh"), 
 
 
 class Affine(NamedTuple):
-    """The rows that a linear layer makes of `features`, not computed: all that is needed of them is products."""
+    """The output of a linear layer on `features` in factored form: callers only need its products with a matrix."""
 
     features: Tensor
     weight: Tensor
@@ -35,7 +35,7 @@ class Affine(NamedTuple):
 def product(x: Tensor | Affine, weight: Tensor) -> Tensor:
     """x @ weight.T, where `weight` may be some columns of a layer's weight."""
     if isinstance(x, Affine):
-        # The weights' product comes first, because there are few features.
+        # (weight @ x.weight) first: there are 9 or 3 features, but one row per node or edge.
         return F.linear(x.features, weight @ x.weight, weight @ x.bias)
     return F.linear(x, weight)
 
@@ -47,6 +47,7 @@ class Mlp(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], hidden_dims: tuple[int, ...], activation_fn_name: str):
         super().__init__()
+        # `widths`: columns that each part of the concatenated input has in the first layer's weight.
         self._widths, self._num_layers = widths, len(hidden_dims)
         self._activation = ACTIVATIONS[activation_fn_name]
         fan_in = sum(widths)
@@ -61,11 +62,11 @@ class Mlp(nn.Module):
 
     @property
     def bias(self) -> Tensor:
-        """The first layer's."""
+        """Bias of the first linear layer."""
         return self.dense_0.bias
 
     def forward(self, x: Tensor, dropout_rate: float) -> Tensor:
-        """Output for what the first linear layer gives."""
+        """From the result of the first linear layer to the output of the MLP."""
         for layer in range(self._num_layers):
             if layer:
                 x = self.get_submodule(f"dense_{layer}")(x)
@@ -75,7 +76,7 @@ class Mlp(nn.Module):
 
 
 class Connections(NamedTuple):
-    """Who is joined to whom; int64, which PyTorch's `index_add` takes without a copy."""
+    """Which nodes the edges join; int64, which PyTorch's `index_add` takes without a copy."""
 
     senders: Tensor
     receivers: Tensor
@@ -84,17 +85,17 @@ class Connections(NamedTuple):
 
 
 def segment_sum(x: Tensor, segments: Tensor, num_segments: int) -> Tensor:
-    """(num_segments, H) sums of the rows of `x` by the number of their segment."""
+    """(num_segments, H): for each segment the sum of the rows of `x` that belong to it."""
     return x.new_zeros(num_segments, x.shape[1]).index_add(0, segments, x)
 
 
 class MessagePassing(nn.Module):
-    """One step: new edges, from them new nodes, from both new globals.
+    """One step of Battaglia et al. 2018 (https://arxiv.org/abs/1806.01261), algorithm 1: edges, nodes, globals.
 
     Args:
-      width: of nodes and edges.
-      global_width: of globals.
-      hidden_dims, activation_fn_name: of the three MLPs.
+      width: features of a node or edge at the start of the step.
+      global_width: features of a graph's globals at the start of the step.
+      hidden_dims, activation_fn_name: settings of the three MLPs.
     """
 
     def __init__(self, width: int, global_width: int, hidden_dims: tuple[int, ...], activation_fn_name: str):
@@ -113,7 +114,7 @@ class MessagePassing(nn.Module):
         connections: Connections,
         dropout_rate: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """New nodes, edges and globals; no globals are globals of zeros."""
+        """New nodes, edges and globals; globals of None count as zeros."""
         senders_E, receivers_E, graph_of_node_N, num_graphs = connections
         edge, sender, receiver, edge_global = self.update_edge_fn.parts()
         node, sent, received, node_global = self.update_node_fn.parts()
@@ -124,7 +125,8 @@ class MessagePassing(nn.Module):
                 return bias
             return F.linear(globals_GH, weight, bias).index_select(0, graph_of_node_N)
 
-        # An edge gets the globals by way of its sender, which is in the same graph. Sums of products are made in
+        # An edge gets its graph's globals through its sender, which is in the same graph. Sums of products are made
+        # in
         # place: linear layers do not need their results for the backward pass.
         sender_NH = product(nodes, sender).add_(to_nodes(edge_global, self.update_edge_fn.bias))
         edges_EH = product(edges, edge).add_(sender_NH.index_select(0, senders_E))
@@ -138,7 +140,8 @@ class MessagePassing(nn.Module):
         nodes_NH = torch.addmm(torch.addmm(nodes_NH, sent_NH, sent.t()), received_NH, received.t())
         nodes_NH = self.update_node_fn(nodes_NH, dropout_rate)
 
-        # The edges of a graph are those that its nodes send.
+        # Summing over the nodes' sent messages sums over the edges: each edge of a graph has its sender in that
+        # graph.
         edges_GH = segment_sum(sent_NH, graph_of_node_N, num_graphs)
         nodes_GH = segment_sum(nodes_NH, graph_of_node_N, num_graphs)
         new_GH = F.linear(nodes_GH, node_sum, self.update_global_fn.bias) + F.linear(edges_GH, edge_sum)
@@ -164,6 +167,8 @@ class GraphNetwork(nn.Module):
         self.decoder = nn.Linear(new_width, model.num_outputs)
         for module in self.modules():
             if isinstance(module, nn.Linear):
+                # Flax's default initialisers, which AlgoPerf's JAX model uses; PyTorch's own would be
+                # uniform.
                 lecun_normal_(module.weight)
                 nn.init.zeros_(module.bias)
 
@@ -180,6 +185,7 @@ class GraphNetwork(nn.Module):
         connections = Connections(
             graph.senders.long(),
             graph.receivers.long(),
+            # With `output_size`, PyTorch need not wait for the device to learn the length of the result.
             torch.repeat_interleave(graph.n_node.long(), output_size=num_nodes),
             num_graphs,
         )
@@ -216,7 +222,7 @@ def arrange(batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def eval_outputs(model: GraphNetwork, batch: dict[str, Any], spec: WorkloadSpec) -> dict[str, Tensor]:
-    """`logits` and `loss`, both (G, num_outputs); the loss is per label, in nats, of missing labels too."""
+    """`logits` and `loss` in nats, both (G, num_outputs); the loss covers missing labels, which metrics leave out."""
     del spec
     logits = model(batch["inputs"], dropout_rate=0.0)
     loss = torch_losses.sigmoid_cross_entropy(batch["targets"], logits)

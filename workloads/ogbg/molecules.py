@@ -1,4 +1,4 @@
-"""Molecules of the mini workload: a reader for simple SMILES, joining of parts, and OGB's codes of atoms and bonds.
+"""Molecules of the mini workload: a parser of simple SMILES, joining of parts, and OGB's atom and bond codes.
 
 SMILES (Weininger 1988) without chirality: the elements below, lower case in aromatic rings, `=` and `#`, branches,
 one-digit ring closures, and [nH], [N+], [O-]. Hydrogens are not atoms of a graph; they fill up valences.
@@ -49,7 +49,7 @@ class Molecule:
         )
 
     def join(self, atom: int, part: "Molecule", part_atom: int = 0) -> int:
-        """Adds `part` by a single bond between `atom` and its `part_atom`; gives the number of its first atom."""
+        """Adds `part` with a single bond from `atom` to its `part_atom`; returns the new number of its first atom."""
         first = len(self)
         for own, new in zip(self.per_atom(), part.per_atom(), strict=True):
             own.extend(new)
@@ -67,16 +67,16 @@ class Molecule:
         return found
 
     def hydrogens(self, neighbors: list[list[tuple[int, int]]]) -> list[int]:
-        """How many each atom has.
+        """Number of hydrogens that each atom binds: its smallest valence that is large enough, minus its bonds.
 
         Raises:
-          ValueError: if an atom has more bonds than it can.
+          ValueError: if an atom has more bonds than its largest valence.
         """
         found = []
         for atom, element in enumerate(self.elements):
             used = sum(1 if order == AROMATIC else order for _, order in neighbors[atom])
             used += self.aromatic[atom] and not self.pyrrolic[atom]
-            # A positive nitrogen binds four times, a negative oxygen once.
+            # A positive nitrogen has four bonds, a negative oxygen one.
             free = [valence + self.charges[atom] - used for valence in VALENCES[element]]
             fitting = [count for count in free if count >= 0]
             if not fitting:
@@ -135,7 +135,7 @@ def parse(smiles: str) -> Molecule:
 
 
 def _smallest_rings(molecule: Molecule) -> list[tuple[int, ...]]:
-    """The shortest ring through each bond, each ring once; enough for rings that share bonds with few others."""
+    """The shortest ring through each bond, without duplicates; correct for the ring systems in `scaffolds.RINGS`."""
     neighbors = molecule.neighbors()
     found = set()
     for start, end, _ in molecule.bonds:
@@ -167,7 +167,7 @@ def atom_codes(
     kinds: list[int],
     chirality: list[int],
 ) -> list[tuple[int, ...]]:
-    """Per atom the 9 codes of OGB: positions in its lists of possible values.
+    """OGB's 9 codes of each atom: positions in OGB's lists of possible values.
 
     In order: atomic number, chirality, degree with hydrogens, formal charge, hydrogens, radical electrons,
     hybridisation, aromatic, in a ring. Source: https://github.com/snap-stanford/ogb, ogb/utils/features.py.
@@ -175,6 +175,7 @@ def atom_codes(
     in_ring = {atom for ring in molecule.rings for atom in ring}
     return [
         (
+            # OGB's lists start at atomic number 1 and at charge -5, hence the offsets.
             ATOMIC_NUMBERS[element] - 1,
             chirality[atom],
             len(neighbors[atom]) + hydrogens[atom],
@@ -190,7 +191,7 @@ def atom_codes(
 
 
 def hybridizations(molecule: Molecule, neighbors: list[list[tuple[int, int]]]) -> list[int]:
-    """0 sp, 1 sp2, 2 sp3; the lone pair of an N or O beside a double bond takes part, as in RDKit."""
+    """0 sp, 1 sp2, 2 sp3; as in RDKit, an N or O next to an sp2 atom is sp2: its lone pair is conjugated."""
     kinds = []
     for atom, element in enumerate(molecule.elements):
         orders = [order for _, order in neighbors[atom]]
@@ -211,13 +212,13 @@ def hybridizations(molecule: Molecule, neighbors: list[list[tuple[int, int]]]) -
 
 
 def bond_codes(molecule: Molecule, kinds: list[int]) -> list[tuple[int, int, int]]:
-    """Per bond the 3 codes of OGB: type, stereo (always none here), conjugated.
+    """OGB's 3 codes of each bond: type, stereo (always 0 here, none), conjugated.
 
     Args:
       molecule: with its bonds.
-      kinds: of its atoms; see `hybridizations`.
+      kinds: hybridisation of each atom; see `hybridizations`.
     """
-    pi_neighbors = [0] * len(molecule)  # Atoms beside that have a pi orbital.
+    pi_neighbors = [0] * len(molecule)  # Neighbours of each atom that have a pi orbital.
     for a, b, _ in molecule.bonds:
         pi_neighbors[a] += kinds[b] != SP3
         pi_neighbors[b] += kinds[a] != SP3

@@ -1,7 +1,7 @@
-"""Raw text files -> flat arrays (.npy, memory-mapped when used), once, one thread per file, resumable.
+"""Parses raw text files into flat arrays (.npy, memory-mapped by training): once, one thread per file, resumable.
 
 In the data folder: an array per raw file (see `raw_tables`) with all molecules in the order of the release, and
-`manifest.json`, written last. `records/<array>.json` tells what a finished array was made of, so that only what is
+`manifest.json`, written last. `records/<array>.json` describes the source of a finished array, so that only what is
 missing is made.
 """
 
@@ -39,11 +39,11 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
 
     Args:
       folder: has the raw files in `folder/raw/pcba`; the results go here.
-      config: 'num_tasks', 'splits' (name -> number of molecules), and whatever else tells one preparation from another.
+      config: 'num_tasks', 'splits' (name -> number of molecules), and all else that the prepared files depend on.
       progress: whether to show a progress bar.
 
     Raises:
-      UsageError: if raw files are missing, damaged or contradict each other; names file and record.
+      UsageError: if raw files are missing, damaged or inconsistent with each other; names file and line.
     """
     if manifest.is_complete(folder, config, FORMAT):
         return
@@ -51,13 +51,15 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
     missing = [str(table.path(folder)) for table in all_tables if not table.path(folder).is_file()]
     if missing:
         raise UsageError(f"There is no {', '.join(missing)}.")
+    # Removed before arrays change: without a manifest an interrupted folder cannot pass for a complete one.
     (folder / manifest.NAME).unlink(missing_ok=True)
     (folder / "records").mkdir(parents=True, exist_ok=True)
     todo = [table for table in all_tables if not _is_made(folder, table)]
     total = sum(table.path(folder).stat().st_size for table in todo)
     bar = tqdm(total=total, desc="parse", unit="B", unit_scale=True, disable=not progress)
     with bar, ThreadPoolExecutor(min(num_cores(), len(all_tables))) as pool:
-        # Errors come in the order of the tables, whichever thread is first.
+        # `map` raises in the order of the tables, so the error is the same in every run, whichever thread fails
+        # first.
         list(pool.map(lambda table: _make(folder, table, bar), todo))
     check(folder, config["splits"], all_tables)
     records = {table.name: files.read_json(_record_path(folder, table)) for table in all_tables}
@@ -74,7 +76,7 @@ def _record_path(folder: Path, table: Table) -> Path:
 
 
 def _made_of(folder: Path, table: Table) -> dict[str, Any]:
-    """What an array depends on. A file that was fetched again has another time."""
+    """Everything that an array depends on; the file's time changes when it is fetched again."""
     status = table.path(folder).stat()
     return {
         "format": FORMAT,
@@ -103,11 +105,11 @@ def _make(folder: Path, table: Table, bar: tqdm) -> None:
     files.write_json(_record_path(folder, table), record)
 
 
-# ---- do the files fit together? ----------------------------------------------------------------------------------
+# ---- consistency of the files ------------------------------------------------------------------------------------
 
 
 def check(folder: Path, splits: dict[str, int], all_tables: tuple[Table, ...]) -> None:
-    """Raises UsageError where raw files contradict each other, naming file and record."""
+    """Raises UsageError if raw files are inconsistent with each other; the message names file and line."""
     arrays = {table.name: load(folder, table.name) for table in all_tables}
     paths = {table.name: table.path(folder) for table in all_tables}
     num_graphs = len(arrays["node_counts"])
@@ -131,6 +133,7 @@ def check(folder: Path, splits: dict[str, int], all_tables: tuple[Table, ...]) -
 
 
 def _check_bonds(arrays: dict[str, np.ndarray], path: Path) -> None:
+    # Number of atoms in the molecule of each bond.
     num_atoms = np.repeat(arrays["node_counts"], arrays["bond_counts"])
     wrong = np.flatnonzero((arrays["bond_ends"] >= num_atoms[:, None]).any(axis=1))
     if len(wrong):
@@ -144,7 +147,7 @@ def _check_bonds(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def _check_split(members: np.ndarray, path: Path, number: int, owner: np.ndarray, num_wanted: int) -> None:
-    """Enters the split's number for its members into `owner`, which holds -1 for molecules without a split."""
+    """Checks a split and writes its number into `owner` for its members; -1 there means no split so far."""
     outside = np.flatnonzero(members >= len(owner))
     if len(outside):
         raise UsageError(

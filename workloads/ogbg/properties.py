@@ -1,6 +1,6 @@
-"""What the tasks of the mini workload ask about a molecule: 24 properties of its graph.
+"""The 24 tasks of the mini workload: yes-or-no properties of a molecule's graph.
 
-From simple ones (is there sulphur?) over groups of atoms and positions on rings to pairs of groups at a distance and
+They go from simple (contains sulphur) over groups of atoms and ring positions to pairs of groups at a distance and
 combinations, so that a model learns some tasks in a few steps and others late.
 """
 
@@ -11,12 +11,12 @@ from workloads.ogbg.molecules import HALOGENS, Molecule
 
 
 class Properties:
-    """Answers about one molecule; parts that several tasks need are computed once.
+    """Properties of one molecule; intermediate results that several tasks need are computed once.
 
     Args:
-      molecule: complete.
-      neighbors: of its atoms.
-      hydrogens: of its atoms.
+      molecule: a complete molecule.
+      neighbors: `molecule.neighbors()`.
+      hydrogens: `molecule.hydrogens(neighbors)`.
     """
 
     def __init__(self, molecule: Molecule, neighbors: list[list[tuple[int, int]]], hydrogens: list[int]):
@@ -29,7 +29,7 @@ class Properties:
         return [atom for atom in self.atoms if self.elements[atom] in elements]
 
     def beside(self, atom: int, *elements: str, order: int | None = None) -> list[int]:
-        """Neighbours of these elements, with bonds of that order."""
+        """Neighbours of `atom` that are one of `elements`; with `order`, only those bound by a bond of that order."""
         return [
             other
             for other, found in self.neighbors[atom]
@@ -119,7 +119,7 @@ class Properties:
 
     @functools.cached_property
     def balls(self) -> list[list[int]]:
-        """[distance][atom] -> the atoms at most so many bonds away, as bits; the last distance reaches all."""
+        """[distance][atom] -> bit mask of the atoms at most `distance` bonds away; the last distance reaches all."""
         everything = (1 << len(self.molecule)) - 1
         found = [[1 << atom for atom in self.atoms]]
         while any(ball != everything for ball in found[-1]):
@@ -132,7 +132,7 @@ class Properties:
         return found
 
     def has_pair(self, firsts: list[int], seconds: list[int], nearest: int, farthest: int) -> bool:
-        """Whether an atom of one list is as many bonds away from one of the other; `nearest` is at least 1."""
+        """Whether an atom of one list is `nearest` (at least 1) to `farthest` bonds away from one of the other."""
         last = len(self.balls) - 1
         if nearest > last:
             return False
@@ -164,7 +164,7 @@ class Properties:
 
     @functools.cached_property
     def oiliness(self) -> float:
-        """A sum over atoms in the manner of log P: carbons, sulphur and halogens for, polar atoms against."""
+        """A sum over atoms similar to log P: carbon, sulphur and halogens add, polar atoms subtract."""
         weights = {"C": 0.3, "N": -0.8, "O": -0.7, "S": 0.4, "F": 0.3, "Cl": 0.7, "Br": 0.9}
         polar = 0.4 * len(self.donors) + 1.0 * len(self.amines)
         return sum(weights[element] for element in self.elements) + 0.1 * sum(self.aromatic) - polar

@@ -1,4 +1,4 @@
-"""The text files of OGB's release of molpcba, each parsed into one array.
+"""Describes and parses the text files of OGB's molpcba release, one array per file.
 
 In a data folder, none with a header:
 
@@ -27,7 +27,7 @@ MISSING = -1
 """A label that was not measured."""
 
 ROOT = "raw/pcba"
-_BLOCK_BYTES = 4 << 20  # Of text at a time.
+_BLOCK_BYTES = 4 << 20  # Text that is parsed at a time; bounds memory, because the float64 values take more.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Table:
     """One text file and the array that is made of it."""
 
     name: str
-    """Of the array."""
+    """Name of the array."""
     file: str
-    """Below `ROOT`."""
+    """Path relative to `ROOT`."""
     num_columns: int
     dtype: type[np.integer]
     largest: int
@@ -48,7 +48,7 @@ class Table:
 
 
 def tables(num_tasks: int) -> tuple[Table, ...]:
-    """All files; the largest ones first, so that threads finish together."""
+    """All files, the largest first, so that threads finish at about the same time."""
     return (
         Table("nodes", "raw/node-feat.csv.gz", NUM_NODE_FEATURES, np.uint8, 255),
         Table("labels", "raw/graph-label.csv.gz", num_tasks, np.int8, 1, may_be_missing=True),
@@ -66,14 +66,14 @@ def read(table: Table, path: Path, on_bytes: Callable[[int], object] = lambda nu
     """The content of `path`: (rows, columns) of `table.dtype`, or (rows,) where there is one column.
 
     Args:
-      table: what is expected.
+      table: the expected columns and value range.
       path: a gzip file.
       on_bytes: is called with the number of bytes of the file that were read since the last call.
 
     Raises:
       UsageError: if the file is damaged or holds something else; names the file and the line.
     """
-    import pyarrow  # Here, because training does without it.
+    import pyarrow  # Imported here, because training does not need it.
 
     parts = [np.empty((0, table.num_columns), table.dtype)]
     num_rows = 0
@@ -92,7 +92,7 @@ def read(table: Table, path: Path, on_bytes: Callable[[int], object] = lambda nu
 
 
 def _blocks(table: Table, path: Path, on_bytes: Callable[[int], object]) -> Iterator[np.ndarray]:
-    """(n, columns) float64 with NaN where nothing stands."""
+    """Yields arrays (n, columns) of float64 with NaN for empty fields."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -101,9 +101,9 @@ def _blocks(table: Table, path: Path, on_bytes: Callable[[int], object]) -> Iter
     with pa.OSFile(str(path)) as file:
         reader = csv.open_csv(
             pa.CompressedInputStream(file, "gzip"),
-            # One thread: with more, errors do not tell the row.
+            # With several threads pyarrow's error messages do not give the row.
             csv.ReadOptions(column_names=columns, use_threads=False, block_size=_BLOCK_BYTES),
-            # An empty line counts as a row of nothing, which labels could be: there it is skipped, and missed later.
+            # Labels may all be missing, so an empty line would pass as a row; skipped, it shows up in the row count.
             csv.ParseOptions(quote_char=False, ignore_empty_lines=table.may_be_missing),
             csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.float64()), null_values=nothing),
         )
@@ -122,7 +122,8 @@ def _checked(table: Table, values: np.ndarray, path: Path, first_row: int) -> np
     if table.may_be_missing:
         values = np.where(np.isnan(values), MISSING, values)
     least = MISSING if table.may_be_missing else 0
-    with np.errstate(invalid="ignore"):  # NaN becomes some number, which it is not equal to.
+    # Casting NaN gives an arbitrary number; the comparison below finds it.
+    with np.errstate(invalid="ignore"):
         found = np.clip(values, least, table.largest).astype(table.dtype)
     wrong = found != values
     if wrong.any():
@@ -135,7 +136,7 @@ def _checked(table: Table, values: np.ndarray, path: Path, first_row: int) -> np
 
 
 def _explain(path: Path, message: str) -> str:
-    """pyarrow's words for what is wrong, with the line in front.
+    """pyarrow's error message with the line number in front.
 
     >>> _explain(Path("a.gz"), "CSV parse error: Row #1: Expected 3 columns, got 2: 1,2")
     'a.gz, line 1: Expected 3 columns, got 2: 1,2.'

@@ -1,4 +1,4 @@
-"""How molecules of the mini workload are put together: scaffolds of rings and linkers, and groups on them.
+"""Builds the mini workload's molecules: scaffolds of rings and linkers, with side groups attached.
 
 A scaffold (Bemis & Murcko 1996) is what is left of a molecule without its side groups. Each scaffold belongs to one
 split, so validation and test show none of training's.
@@ -25,7 +25,7 @@ RINGS = (
 )
 # fmt: on
 BENZENE_SHARE = 0.35
-"""Of all rings are benzene, the most frequent one in real molecules."""
+"""Share of benzene among the rings; it is the most frequent ring in real molecules."""
 
 LINKERS = ("", "C", "CC", "O", "N", "S", "OC", "NC", "C(=O)N", "C(=O)O", "C(=O)", "S(=O)(=O)N", "C=C", "COC")
 """Chains between two rings; the first atom binds one ring, the last atom in the main chain the other."""
@@ -36,18 +36,18 @@ GROUPS = {
     "C(=O)C": 2, "C(=O)O": 4, "CC(=O)O": 2, "C(=O)OC": 3, "C(=O)N": 4, "C(=O)NC": 2, "NC(=O)C": 3, "NC(=O)N": 1,
     "SC": 2, "S": 1, "S(=O)(=O)C": 2, "S(=O)(=O)N": 2, "[N+](=O)[O-]": 3,
 }  # fmt: skip
-"""Side groups, bound by their first atom, and how often they come up."""
+"""Side groups, bound by their first atom, with their relative frequencies."""
 
 SCAFFOLD_SEED = 1996
 NUM_SCAFFOLDS = 2_000
 HELD_OUT_SHARE = 0.15
-"""Of scaffolds, each for validation and for test."""
+"""Share of the scaffolds for validation, and the same share for test."""
 POWER = 0.4
 """Popularity of the scaffold of rank r is (r + 10) ** -POWER."""
 
 
 def free_atoms(molecule: Molecule) -> list[int]:
-    """Carbon and nitrogen atoms with a hydrogen that something else can take the place of."""
+    """Carbon and nitrogen atoms with a hydrogen that a group can replace."""
     hydrogens = molecule.hydrogens(molecule.neighbors())
     return [
         atom
@@ -93,10 +93,10 @@ def _draw_scaffold(rng: np.random.Generator) -> Molecule:
 
 
 def scaffold_key(molecule: Molecule) -> str:
-    """The same for molecules with the same scaffold: a hash of the graph without its acyclic ends.
+    """Equal for molecules with the same scaffold: a hash of the graph without its acyclic ends.
 
     Weisfeiler-Lehman refinement of elements and bond orders: https://jmlr.org/papers/v12/shervashidze11a.html.
-    Should two scaffolds ever share a key, they are in the same split.
+    Different scaffolds with equal keys would go to the same split, so a collision cannot leak test molecules.
     """
     neighbors = {atom: dict(found) for atom, found in enumerate(molecule.neighbors())}
     while ends := [atom for atom, found in neighbors.items() if len(found) == 1]:
@@ -112,6 +112,7 @@ def scaffold_key(molecule: Molecule) -> str:
         refined = {
             atom: hashlib.sha256(repr(value).encode()).hexdigest()[:16] for atom, value in seen.items()
         }
+        # A round that separates no further atoms is the last: later rounds could not separate any either.
         done = len(set(refined.values())) == len(set(colors.values()))
         colors = refined
         if done:
@@ -155,11 +156,13 @@ class MoleculeMaker:
         self._group_edges = np.cumsum(shares / shares.sum())[:-1]
 
     def make(self) -> Molecule:
-        """At most `MAX_ATOMS` atoms and `MAX_BONDS` bonds."""
+        """A random molecule with at most `MAX_ATOMS` atoms and `MAX_BONDS` bonds."""
         rng = self._rng
+        # A fixed number of draws per molecule: what one molecule uses does not shift the random numbers of
+        # the next.
         draws = rng.random(2 + 2 * MAX_GROUPS)
         molecule = self._scaffolds[int(np.searchsorted(self._scaffold_edges, draws[0], side="right"))].copy()
-        # One free atom less for each group: groups are not hung on groups.
+        # `free` is not extended by the atoms of a group: groups are attached to the scaffold only.
         free = free_atoms(molecule)
         num_groups = 1 + int(draws[1] * MAX_GROUPS)
         picks = np.searchsorted(self._group_edges, draws[2 : 2 + num_groups], side="right")

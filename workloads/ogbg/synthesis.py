@@ -21,17 +21,18 @@ from algoperf.workload import WorkloadSpec
 from workloads.ogbg import molecules, properties, raw_tables, scaffolds
 
 VERSION = 1  # Raise with every change of the text: existing folders are then written again.
+# Fixed: another seed would change the data that the mini targets were measured on.
 SEED = 2020
 LABEL_NOISE = 0.04
-"""Share of positive labels that turn into negative ones; as many negative ones turn into positive ones."""
+"""Share of positive labels that are flipped; as many negative labels are flipped, too."""
 MISSING_SHARES = (0.2, 0.6)
-"""Range of the shares of missing labels of a task."""
+"""Range from which each task draws its share of missing labels."""
 CHIRAL_SHARE = 0.3
-"""Of saturated carbon atoms with three or more neighbours have a random chirality, which no task depends on."""
+"""Share of sp3 atoms with three or more neighbours that get a random chirality; no task depends on it."""
 
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
-    """What identifies the text."""
+    """Everything that the synthesized text depends on."""
     return {
         "version": VERSION,
         "seed": SEED,
@@ -41,7 +42,7 @@ def describe(spec: WorkloadSpec) -> dict[str, Any]:
 
 
 def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-    """Writes the files of `raw_tables` into `folder/raw`, unless this very text is there."""
+    """Writes the files of `raw_tables` into `folder/raw`, unless the same text is there already."""
     raw = folder / "raw"
     description = describe(spec)
     if is_synthesized(raw, description):
@@ -53,7 +54,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         digest.update(texts[table.name])
         path = table.path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Without a time in the header: the same bytes every time.
+        # mtime 0 in the gzip header: the files have the same bytes, and checksums, every time.
         path.write_bytes(gzip.compress(texts[table.name], compresslevel=6, mtime=0))
     mark_synthesized(raw, description, digest.hexdigest())
 
@@ -65,7 +66,7 @@ def make_texts(description: dict[str, Any], progress: bool = True) -> dict[str, 
         raise UsageError(
             f"The mini molecules have {len(properties.TASKS)} tasks; num_outputs is {num_tasks}. Make it smaller."
         )
-    # Molecules of all splits stand in the files in one random order. A molecule depends on its split and its number
+    # The files hold the molecules of all splits in one random order. A molecule depends on its split and its number
     # there, not on the sizes of other splits.
     owners = np.repeat(np.arange(len(sizes)), list(sizes.values()))
     np.random.default_rng([SEED, 0]).shuffle(owners)
@@ -133,7 +134,7 @@ def observe(answers: np.ndarray) -> np.ndarray:
     """True answers (molecules, tasks) -> labels: 0, 1, or `raw_tables.MISSING`."""
     rng = np.random.default_rng([SEED, 10])
     share = answers.mean(axis=0)
-    # Of a rare property few negatives turn positive, or most positives were wrong.
+    # Negatives are flipped at a lower rate for a rare property: at 4 % most of its positive labels would be wrong.
     flip = np.where(answers, LABEL_NOISE, LABEL_NOISE * share / np.maximum(1 - share, 1e-9))
     labels = (answers ^ (rng.random(answers.shape) < flip)).astype(np.int8)
     missing = rng.uniform(*MISSING_SHARES, len(share))

@@ -1,4 +1,4 @@
-"""Weights of the Flax model under the names and in the layouts of the PyTorch model."""
+"""Converts the Flax model's weights to the names and layouts of the PyTorch model."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ def jax_to_torch(params: dict[str, Any], spec: WorkloadSpec) -> dict[str, np.nda
     found: dict[str, np.ndarray] = {}
     for index, mlp in enumerate(mlps):
         for layer in range(depth):
+            # Flax numbers its layers in the order of creation: MLP by MLP, layer by layer.
             number = index * depth + layer
             linears[f"Dense_{number}"] = f"{mlp}.dense_{layer}"
             found |= norm(f"{mlp}.norm_{layer}", params[f"LayerNorm_{number}"])

@@ -7,15 +7,16 @@ from algoperf.workload import Family, Variant, WorkloadSpec
 
 MODEL = {
     "latent_dim": 256,
-    "hidden_dims": (256,),  # Of each MLP; the last one is the width of edges, nodes and globals.
+    "hidden_dims": (256,),  # Widths in each MLP; the last one is the width of edges, nodes and globals.
     "num_message_passing_steps": 5,
     "activation_fn_name": "relu",  # 'relu', 'gelu' or 'silu'.
     "num_outputs": 128,
 }
 
 DATA = {
-    "max_nodes_per_graph": 26,  # Budgets of a batch, for each graph of the batch size; edges are directed.
-    "max_edges_per_graph": 56,
+    # Budgets of a batch per graph of the batch size: the averages of the data set.
+    "max_nodes_per_graph": 26,
+    "max_edges_per_graph": 56,  # Directed: two for each of 28.1 bonds on average.
 }
 
 
@@ -41,6 +42,7 @@ FAMILY = Family(
         step_hint=52_000,
         default_batch_size=512,
         default_dropout_rate=0.1,
+        # Dense_0 to Dense_14 are the hidden layers: 5 steps of 3 MLPs with one hidden layer each.
         output_params={"jax": ("Dense_15",), "pytorch": ("decoder.weight", "decoder.bias")},
         model=MODEL,
         data=DATA,
@@ -60,6 +62,8 @@ FAMILY = Family(
             model={"hidden_dims": (256, 256), "latent_dim": 128, "num_message_passing_steps": 3},
             facts={
                 **_targets(0.269446, 0.253051),
+                # 3 steps of 3 MLPs with two hidden layers each come before it; AlgoPerf names Dense_17, a
+                # hidden layer.
                 "output_params": {"jax": ("Dense_18",), "pytorch": ("decoder.weight", "decoder.bias")},
             },
             mini_model={"hidden_dims": (128, 128), "latent_dim": 64, "num_message_passing_steps": 2},

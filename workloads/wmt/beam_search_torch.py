@@ -1,7 +1,7 @@
 """Beam search in PyTorch: a loop over positions that ends when no sentence of the batch can improve.
 
-The same algorithm as `beam_search_jax`, whose head says how the cache works: nothing in it moves, and
-`visible_BGPG` says where the past of each beam lies.
+The same algorithm as `beam_search_jax`; its module docstring explains the cache: no entry is ever moved, and
+`visible_BGPG` says which slots hold the past of each beam.
 
 Shapes: B batch, G beams, C candidates (2 G), P position, V vocabulary
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# Finite, as in Flax's example: it is multiplied by booleans below, and 0 * -inf would be NaN.
 NEGATIVE_INFINITY = -1e7
 START_ID = 0
 EOS_ID = 2
@@ -51,11 +52,11 @@ def beam_search(
 
     Args:
       decode_step: (tokens_BG, position, visible_BGPG) -> logits_BGV. It keeps what later positions need in a
-        cache of its own; visible_BGPG[b, g, p, s] says whether the past of beam g at position p lies in slot s.
+        cache of its own; visible_BGPG[b, g, p, s] says whether slot s of position p belongs to the past of beam g.
       max_len: tokens of a sequence, start token included; so at most max_len - 1 come back.
       alpha: exponent of the length penalty.
     """
-    # Only one beam is alive at first, or all would be the same.
+    # Only one beam is alive at first; otherwise all beams would extend the same start token in the same way.
     live_log_probs_BG = torch.full((batch_size, beam_size), NEGATIVE_INFINITY, device=device)
     live_log_probs_BG[:, 0] = 0.0
     live_tokens_BGP = torch.full((batch_size, beam_size, max_len), START_ID, device=device)
@@ -65,8 +66,11 @@ def beam_search(
     visible_BGPG = torch.zeros((batch_size, beam_size, max_len, beam_size), dtype=torch.bool, device=device)
 
     for position in range(max_len - 1):
+        # Log-probabilities are negative and only fall, so the largest penalty bounds the score that a live
+        # beam can reach.
         best_live_B = live_log_probs_BG[:, -1] / length_penalty(max_len, alpha)
         worst_finished_B = finished_scores_BG.where(is_finished_BG, NEGATIVE_INFINITY).amin(dim=1)
+        # `bool` waits for the device at each position: the price of stopping early.
         if bool((worst_finished_B > best_live_B).all()):
             break
         visible_BGPG[:, :, position] = torch.eye(beam_size, dtype=torch.bool, device=device)
@@ -74,7 +78,7 @@ def beam_search(
 
         vocab_size = logits_BGV.shape[-1]
         log_probs_BGV = logits_BGV.log_softmax(dim=-1) + live_log_probs_BG[:, :, None]
-        # Twice as many candidates as beams: even if one of each beam ends, enough stay alive.
+        # 2 G candidates: at most one token per beam is EOS, so at least G candidates remain alive.
         log_probs_BC, flat_BC = log_probs_BGV.flatten(1).topk(2 * beam_size, dim=1)
         parent_BC, token_BC = flat_BC // vocab_size, flat_BC % vocab_size
         tokens_BCP = _pick(live_tokens_BGP, parent_BC)

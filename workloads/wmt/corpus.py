@@ -1,10 +1,10 @@
-"""Raw sentence pairs: TFDS folders with ArrayRecord files, written and read without TensorFlow.
+"""Reads and writes raw sentence pairs in TFDS folders with ArrayRecord files, without TensorFlow.
 
     <folder>/raw/wmt17_translate/de-en/1.0.0/    'train'
     <folder>/raw/wmt14_translate/de-en/1.0.0/    'validation' (newstest2013) and 'test' (newstest2014)
 
-`tensorflow_datasets` and `array_record` are imported inside the functions that need them: a training run reads
-prepared files only.
+`tensorflow_datasets` and `array_record` are imported inside the functions that need them: training only reads
+prepared files.
 """
 
 import functools
@@ -26,7 +26,8 @@ Pair = tuple[str, str]
 DATASET_OF_SPLIT = {"train": "wmt17_translate", "validation": "wmt14_translate", "test": "wmt14_translate"}
 CONFIG, VERSION = "de-en", "1.0.0"
 
-# TFDS reads up to 16 shards in turn, 16 examples from each: part of the definition of "the first 10 MB of text".
+# TFDS reads up to 16 shards in turn, 16 examples from each. AlgoPerf trains its vocabulary on the first 10 MB of
+# text in this order, so it must be reproduced.
 SHARDS_IN_TURN = EXAMPLES_PER_TURN = 16
 
 
@@ -35,7 +36,7 @@ def dataset_folder(raw: Path, dataset: str) -> Path:
 
 
 class RawSplit:
-    """The pairs of one split by position, in the order in which TFDS reads them without shuffling.
+    """The pairs of one split, indexed in the order in which TFDS reads them without shuffling.
 
     Raises:
       UsageError: if the files are missing, unreadable or in another format than ArrayRecord.
@@ -50,7 +51,7 @@ class RawSplit:
             builder = tfds.builder_from_directory(folder)
             if split not in builder.info.splits:
                 raise UsageError(f"{folder} has no split {split!r}, only {sorted(builder.info.splits)}.")
-            try:  # Undecoded: TFDS's own decoding takes five times as long.
+            try:  # Raw bytes, decoded below: TFDS's own decoding takes five times as long.
                 self._source = builder.as_data_source(
                     split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
                 )
@@ -66,10 +67,11 @@ class RawSplit:
         return len(self._order)
 
     def pairs(self, start: int = 0, stop: int | None = None) -> Iterator[Pair]:
-        """Pairs `start` to `stop` in reading order, those with an empty side left out."""
+        """Pairs `start` to `stop` in reading order, without those that have an empty side."""
         from tensorflow_datasets.proto import tf_example_pb2
 
         order = self._order[start:stop]
+        # About 1,024 records per request: one request per record would cost more than parsing it.
         for block in np.array_split(order, len(order) // 1024 + 1):
             for record in self._source.__getitems__(block.tolist()):
                 feature = tf_example_pb2.Example.FromString(record).features.feature
@@ -92,7 +94,8 @@ def reading_order(shard_lengths: Iterable[int]) -> np.ndarray:
     shard = np.repeat(np.arange(len(lengths)), lengths)
     starts = np.cumsum(lengths) - lengths
     turn = (np.arange(lengths.sum()) - starts[shard]) // EXAMPLES_PER_TURN
-    return np.lexsort((shard, turn))  # Stable, so examples keep their order within a turn.
+    # By turn, then shard; stable, so examples keep their order within a turn.
+    return np.lexsort((shard, turn))
 
 
 def write_dataset(
@@ -102,12 +105,12 @@ def write_dataset(
     num_shards: int | None = None,
     progress: bool = True,
 ) -> None:
-    """Writes a TFDS data set by TFDS's own builder, as if it had downloaded the sentences itself.
+    """Writes a TFDS data set with TFDS's own builder, as if it had downloaded the sentences itself.
 
     Args:
       raw: the root of the raw data.
       dataset: 'wmt17_translate' or 'wmt14_translate'.
-      examples: split -> function that yields (key, pair) and is given the builder; keys decide on the order.
+      examples: split -> function that takes the builder and yields (key, pair); TFDS sorts by a hash of the key.
       num_shards: files per split; by default TFDS chooses by size.
       progress: whether TFDS shows its progress bars.
     """
@@ -123,6 +126,7 @@ def write_dataset(
         return {split: as_tfds(self, make) for split, make in examples.items()}
 
     with tfds_quietly(progress) as tfds:
+        # TFDS leaves these folders behind when it is interrupted, and starts from the beginning.
         for unfinished in dataset_folder(raw, dataset).parent.glob("incomplete.*"):
             shutil.rmtree(unfinished)
         builder = _builder_class(dataset, split_generators)(
@@ -134,7 +138,7 @@ def write_dataset(
 
 
 def _builder_class(dataset: str, split_generators: Callable[[Any, Any], dict[str, Iterator]]) -> type:
-    """TFDS's class with the download replaced: its own extractor needs TensorFlow."""
+    """TFDS's builder class without its download step, because TFDS's extractor needs TensorFlow."""
     from tensorflow_datasets.core import registered
 
     module = importlib.import_module(f"tensorflow_datasets.translate.{dataset.removesuffix('_translate')}")
@@ -142,13 +146,14 @@ def _builder_class(dataset: str, split_generators: Callable[[Any, Any], dict[str
     members = {
         "__module__": base.__module__,
         "_split_generators": split_generators,
-        "code_path": None,  # Where TFDS would look for checksums of downloads.
+        "code_path": None,  # TFDS would look for checksums of downloads there.
     }
+    # TFDS's registry refuses a second class of the same name.
     with registered.skip_registration():
         return type(base.__name__, (base,), members)
 
 
 @functools.lru_cache(maxsize=4)
 def open_split(raw: Path, split: str) -> RawSplit:
-    """`RawSplit`, kept open: worker processes read many ranges of one split."""
+    """A cached `RawSplit`: a worker process reads many ranges of one split."""
     return RawSplit(raw, split)

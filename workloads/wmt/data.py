@@ -1,4 +1,4 @@
-"""Where batches come from: raw WMT (or synthetic) pairs -> token arrays -> packed training rows, padded eval rows.
+"""Input pipeline: raw WMT (or synthetic) pairs -> token arrays -> packed training rows, padded evaluation rows.
 
 All variants share one folder: preparation depends on the vocabulary and on lengths only.
 """
@@ -54,13 +54,14 @@ def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size:
 def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) -> Iterator[Batch]:
     """One pass over 'eval_train', 'validation' or 'test' with keys `inputs`, `targets`, `weights`.
 
-    Longest sources first: beam search ends a batch when its last sentence is done, so like goes with like.
+    Longest sources first: beam search runs until a batch's longest sentence ends, so similar lengths share a batch.
     """
     folder = Path(folder)
     stored = prepared.stored_split(split)
     DATA.require(spec, folder)
     pairs = encoding.load_pairs(folder, stored)
-    indices = prepared.eval_indices(spec, split, len(pairs))  # Raw files are already in random order.
+    # For 'eval_train', evenly spaced pairs are a fair sample, because the raw files are in random order already.
+    indices = prepared.eval_indices(spec, split, len(pairs))
     indices = indices[np.argsort(-packing.sentence_lengths(pairs.inputs, indices), kind="stable")]
     return (
         packing.pad(pairs, indices[start : start + batch_size], spec.model.max_len, batch_size)
@@ -71,16 +72,18 @@ def eval_batches(spec: WorkloadSpec, folder: Path, split: str, batch_size: int) 
 class PackedStream:
     """Endless training batches of packed rows, with an exact position (`algoperf.data.stream.Stream`).
 
-    Epochs follow each other without a seam: pairs in the order of a fresh permutation per epoch, taken in groups
-    of `pack_group`, each packed by itself. A batch is the next `batch_size` rows.
+    Each epoch takes all pairs in a new random order, the next epoch follows at once. Pairs are taken in groups
+    of `pack_group`, and each group is packed separately. A batch is the next `batch_size` rows.
     """
 
     def __init__(self, pairs: encoding.Pairs, max_len: int, pack_group: int, seed: int, batch_size: int):
         self._pairs, self._max_len, self._pack_group = pairs, max_len, pack_group
         self._seed, self._batch_size = seed, batch_size
         self._orders: dict[int, np.ndarray] = {}
-        self._group, self._row = 0, 0  # The next row to give out.
-        self._packed: tuple[int, Batch] | None = None  # The group packed last.
+        # The next row to return; this pair is the whole position of the stream.
+        self._group, self._row = 0, 0
+        # The last group: several batches may take rows from it.
+        self._packed: tuple[int, Batch] | None = None
 
     def __iter__(self) -> "PackedStream":
         return self
@@ -110,7 +113,7 @@ class PackedStream:
         return self._packed[1]
 
     def _indices(self, group: int) -> np.ndarray:
-        """Positions in the data of the pairs of one group, which may reach over the end of an epoch."""
+        """Indices of the pairs of one group; a group may span two epochs."""
         numbers = group * self._pack_group + np.arange(self._pack_group)
         epochs, places = np.divmod(numbers, len(self._pairs))
         needed = range(int(epochs[0]), int(epochs[-1]) + 1)

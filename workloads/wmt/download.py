@@ -1,8 +1,8 @@
-"""Fetches the real WMT corpora and writes them in TFDS's form, without TensorFlow.
+"""Fetches the real WMT corpora and writes them in TFDS's format, without TensorFlow.
 
-TFDS knows the addresses, checksums and file formats, gives each sentence its key and sorts by it. Only fetching and
-unpacking are ours, because TFDS's need TensorFlow: they continue after an interruption and keep only German and
-English. Of WMT14 its validation and test splits are built, of WMT17 its training split.
+TFDS provides addresses, checksums and parsers, gives each sentence its key and sorts by it. Only fetching and
+unpacking are done here, because TFDS needs TensorFlow for them: they continue after an interruption and keep only
+German and English. WMT14 gives the validation and test splits, WMT17 the training split.
 """
 
 import dataclasses
@@ -61,7 +61,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 
 def subsets_of(dataset: str, split: str) -> list[Subset]:
-    """What TFDS makes a split of."""
+    """The corpora that TFDS joins into one split."""
     with tfds_quietly() as tfds:
         from tensorflow_datasets.translate import wmt
 
@@ -70,6 +70,8 @@ def subsets_of(dataset: str, split: str) -> list[Subset]:
         checksums = tfds.core.download.checksums.load_url_infos(table)
         language = corpus.CONFIG.split("-")[0]
         found = []
+        # The property does not use `self`; calling its getter avoids creating a builder. `_subsets` is
+        # private, but TFDS's list of corpora stands nowhere else.
         for name in builder._subsets.fget(None)[split]:
             subset = wmt.DATASET_MAP[name]
             if subset.target != "en" or language not in subset.sources:
@@ -99,7 +101,7 @@ def _folder_of(subset: Subset, downloads: Path) -> Path:
 
 
 def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
-    """Copies the two texts of a subset out of its archive, whatever else is in there."""
+    """Extracts the two texts of a subset from its archive and ignores all other files."""
     folder = _folder_of(subset, downloads)
     if folder.is_dir():
         return
@@ -116,6 +118,7 @@ def unpack(subset: Subset, downloads: Path, progress: bool = True) -> None:
                 with source, target.open("wb") as file:
                     shutil.copyfileobj(source, file, CHUNK_BYTES)
                 wanted.remove(name)
+            # Members can only be found by reading the archive from the start, so stop as early as possible.
             if not wanted:
                 break
         if wanted:

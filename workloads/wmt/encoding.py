@@ -1,8 +1,8 @@
-"""Raw pairs -> token ids in flat memory-mapped arrays, once, in parallel, resumable.
+"""Encodes raw pairs as token ids in flat memory-mapped arrays: once, in parallel, resumable.
 
 In the data folder: `tokenizer.model`; per split and side `<split>_<side>_tokens.npy` (all ids in one row, in the
 smallest type that holds the vocabulary) and `<split>_<side>_offsets.npy` (sentence i is tokens[offsets[i] :
-offsets[i + 1]]); `manifest.json`, written last. While the work goes on, finished pieces wait in `parts/`.
+offsets[i + 1]]); `manifest.json`, written last. During preparation, `parts/` holds the finished pieces.
 """
 
 import dataclasses
@@ -26,20 +26,23 @@ from workloads.wmt import corpus, tokenizer
 FORMAT = 1  # Raise when prepared files change: older ones are then prepared again.
 SPLITS = ("train", "validation", "test")
 SIDES = ("inputs", "targets")
+# About 120 parts of the real training split: enough for all processors, and an interruption loses little
+# work.
 PAIRS_PER_PART = 50_000
-MAX_PARTS_IN_PROCESS = 3  # To encode fewer takes less time than to start worker processes.
-# Ids take 2 of about 4.3 bytes of raw text, for a while twice: in parts and in the final arrays.
+MAX_PARTS_IN_PROCESS = 3  # Encoding up to 3 parts takes less time than starting worker processes.
+# An id takes 2 bytes and stands for about 4.3 bytes of raw text; ids exist twice for a while, in parts and in the
+# final arrays.
 DISK_PER_RAW_BYTE = 1.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Sentences:
-    """One side of one split, by position."""
+    """All sentences of one side of one split."""
 
     tokens: np.ndarray
-    """(sum of lengths,) ids."""
+    """(sum of lengths,) token ids of all sentences, one after the other."""
     offsets: np.ndarray
-    """(sentences + 1,) where each sentence starts in `tokens`."""
+    """(sentences + 1,) index in `tokens` at which each sentence starts."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -84,12 +87,12 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
 
     Args:
       folder: has the raw data in `folder/raw`; the results go here.
-      config: 'vocab_size', 'max_len', 'tokenizer_bytes', and whatever else tells one preparation from another.
-      num_pairs: split -> pairs that the raw data must have.
+      config: 'vocab_size', 'max_len', 'tokenizer_bytes', and all else that the prepared files depend on.
+      num_pairs: split -> number of pairs that the raw data must have.
       progress: whether to show progress bars.
 
     Raises:
-      UsageError: if raw data are missing or have another size, or the disk is too full.
+      UsageError: if raw data are missing or of the wrong size, or the disk is too full.
     """
     if manifest.is_complete(folder, config, FORMAT):
         return
@@ -110,6 +113,7 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
         files.write_bytes(trained, tokenizer.train(lines, config["vocab_size"]))
     _encode_parts(raw, parts, {split: len(source) for split, source in splits.items()}, config, progress)
 
+    # uint16 for the vocabularies here: half of int32's disk and page cache.
     dtype = np.min_scalar_type(config["vocab_size"] - 1)
     counts = {split: _join_parts(parts, folder, split, len(splits[split]), dtype) for split in SPLITS}
     files.write_bytes(model_path(folder), trained.read_bytes())
@@ -125,7 +129,7 @@ def _array_keys() -> Iterator[tuple[str, str, str]]:
 
 
 def _parts_folder(folder: Path, config: dict[str, Any]) -> Path:
-    """Where pieces of this very preparation wait; those of another configuration are thrown away."""
+    """Folder for the parts of this configuration; parts of any other configuration are deleted."""
     text = json.dumps({"format": FORMAT, **config}, sort_keys=True)
     parts = folder / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
     for other in (folder / "parts").glob("*"):
@@ -146,7 +150,7 @@ def _part_path(parts: Path, split: str, start: int) -> Path:
 def _encode_parts(
     raw: Path, parts: Path, sizes: dict[str, int], config: dict[str, Any], progress: bool
 ) -> None:
-    """Encodes what is not there yet, one part at a time per processor."""
+    """Encodes all parts that do not exist yet, one part at a time per processor."""
     todo = [(split, *limits) for split in SPLITS for limits in _ranges(sizes[split])]
     todo = [job for job in todo if not _part_path(parts, job[0], job[1]).exists()]
     arguments = [(raw, parts, *job, config["max_len"]) for job in todo]
@@ -158,7 +162,7 @@ def _encode_parts(
 
 
 def _encode_part(raw: Path, parts: Path, split: str, start: int, stop: int, max_len: int) -> int:
-    """Writes one part: ids and lengths of both sides of all pairs that fit in `max_len` tokens."""
+    """Writes one part: ids and lengths of all pairs with at most `max_len` tokens on both sides."""
     processor = tokenizer.load(parts / "tokenizer.model")
     pairs = list(corpus.open_split(raw, split).pairs(start, stop))
     encoded = [processor.encode([pair[side] for pair in pairs]) for side in (0, 1)]
@@ -196,6 +200,7 @@ def _join_parts(parts: Path, folder: Path, split: str, size: int, dtype: np.dtyp
                 piece = np.load(path)[f"{side}_tokens"]
                 tokens[position : position + len(piece)] = piece
                 position += len(piece)
+            # Written to disk and closed before the file is renamed.
             tokens.flush()
             del tokens
         with files.writing(array_path(folder, split, side, "offsets")) as file:

@@ -1,4 +1,4 @@
-"""A small German-English grammar: one meaning, one sentence in each language.
+"""A small German-English grammar: from one meaning to one sentence in each language.
 
 What the two languages do differently is what a translator must learn: case and adjective endings, the finite verb
 second in main clauses and last in subordinate ones, separable prefixes, the perfect, units before tens, compounds
@@ -17,10 +17,10 @@ PLURAL = "p"
 
 @dataclasses.dataclass(frozen=True)
 class NounPhrase:
-    """A noun with what belongs to it, or a pronoun or name."""
+    """A noun with determiner, adjective and so on, or a pronoun or name."""
 
     german: tuple[str, ...]
-    """By case; '' where it must not stand."""
+    """German form for each case; '' where the phrase must not be used in that case."""
     english: str
     english_object: str
     person: str
@@ -46,14 +46,14 @@ class Phrase:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Clause:
-    """The meaning of a clause; the functions below put it in words."""
+    """The meaning of a clause; the functions below express it in German and English."""
 
     subject: NounPhrase
     verb: Verb | None = None
-    """None for 'to be', with a predicate."""
+    """None means 'to be' with a predicate."""
     object: NounPhrase | None = None
     recipient: NounPhrase | None = None
-    """In the dative; with a verb such as 'helfen' the only object."""
+    """Object in the dative; the only object of a verb such as 'helfen'."""
     predicate: Phrase | None = None
     place: Phrase | None = None
     time: Phrase | None = None
@@ -62,14 +62,14 @@ class Clause:
     manner: str = ""
     """'', 'not', 'already' (with the past), 'not yet' (with the past), 'gladly' (with the present), 'passive'."""
     has_kein: bool = False
-    """Whether the object carries the negation."""
+    """Whether the negation is in the object ('keinen Hund')."""
 
 
 # ---- German ----------------------------------------------------------------------------------------------------
 
 
 def german_verb(clause: Clause) -> tuple[str, list[str], list[str]]:
-    """The finite verb of a main clause, what ends the clause, and the whole cluster of a verb-final clause."""
+    """Finite verb of a main clause, the words at the clause's end, and all verbs of a verb-final clause."""
     form = lexicon.PERSON_FORMS.index(clause.subject.person)
     verb = clause.verb
     if verb is None:
@@ -89,7 +89,7 @@ def german_verb(clause: Clause) -> tuple[str, list[str], list[str]]:
 
 
 def german_fields(clause: Clause) -> dict[str, str]:
-    """Everything but subject and verb, in order; the key says what may be fronted."""
+    """All parts but subject and verb, in order; keys are names that `front` in `german_main` may take."""
     fields = {}
     pronoun_object = clause.object is not None and clause.object.is_pronoun
     if clause.object is not None and pronoun_object:
@@ -118,7 +118,7 @@ def german_fields(clause: Clause) -> dict[str, str]:
 
 
 def german_main(clause: Clause, front: str = "subject") -> str:
-    """Verb second; `front` is 'subject', a field, or '' for a question or after a subordinate clause."""
+    """Main clause, verb second; `front` is 'subject', a field, or '' for a question or after a subordinate clause."""
     finite, end, _ = german_verb(clause)
     fields = german_fields(clause)
     subject = clause.subject.german[NOMINATIVE]
@@ -129,7 +129,7 @@ def german_main(clause: Clause, front: str = "subject") -> str:
 
 
 def german_subordinate(clause: Clause, opening: str, without: str = "") -> str:
-    """Verb last. `without` names the part that a relative pronoun (the opening) stands for."""
+    """Clause with the verb last. `without` names the part that the relative pronoun (the opening) replaces."""
     fields = german_fields(clause)
     fields.pop(without, None)
     subject = "" if without == "subject" else clause.subject.german[NOMINATIVE]
@@ -137,7 +137,7 @@ def german_subordinate(clause: Clause, opening: str, without: str = "") -> str:
 
 
 def german_zu(clause: Clause) -> str:
-    """The infinitive with 'zu', without subject."""
+    """Infinitive clause with 'zu', without subject."""
     verb = clause.verb
     assert verb is not None
     stem = verb.german.removeprefix(verb.prefix)
@@ -149,7 +149,7 @@ def german_zu(clause: Clause) -> str:
 
 
 def english_verb(clause: Clause) -> tuple[str, str, str]:
-    """Auxiliary, the form after it, and the finite form that replaces both where no auxiliary is needed ('')."""
+    """Auxiliary ('' if none is needed), the verb form after it, and the finite form that replaces both."""
     person = clause.subject.english_form
     third = clause.subject.person == "3s"
     verb = clause.verb
@@ -175,7 +175,7 @@ def english_verb(clause: Clause) -> tuple[str, str, str]:
 
 
 def third_person(base: str) -> str:
-    """The form after he, she or it; only the first word changes.
+    """Third person singular of a verb; only its first word changes.
 
     >>> third_person("look for"), third_person("have to go")
     ('looks for', 'has to go')
@@ -208,7 +208,7 @@ def english_rest(clause: Clause, verb_form: str, without: str = "", time_first: 
 
 
 def english_statement(clause: Clause, time_first: bool = False, without: str = "") -> str:
-    """Subject, verb, object; `without` names what a relative pronoun stands for."""
+    """Subject, verb, object; `without` names the part that a relative pronoun replaces."""
     auxiliary, form, finite = english_verb(clause)
     is_negative = clause.manner in ("not", "not yet") or clause.has_kein
     if finite and not is_negative:
@@ -311,7 +311,7 @@ def owned(thing: NounPhrase, bare_english: str, owner: NounPhrase) -> NounPhrase
 
 
 def with_relative_clause(head: NounPhrase, german: str, english: str) -> NounPhrase:
-    """A head with ', der ...,' behind it; 'who ...' or 'that ...' in English."""
+    """A head followed by ', der ...,' in German and by 'who ...' or 'that ...' in English."""
     forms = tuple(f"{form} , {german} ," for form in head.german)
     text = f"{head.english} {english}"
     return dataclasses.replace(head, german=forms, english=text, english_object=text)
@@ -350,5 +350,5 @@ def sentence(text: str, end: str = ".") -> str:
 
 
 def is_marked_accusative(phrase: NounPhrase) -> bool:
-    """Whether its German form alone says that it is an object."""
+    """Whether the German form differs from the nominative, so that it must be an object."""
     return phrase.german[ACCUSATIVE] != phrase.german[NOMINATIVE]

@@ -1,4 +1,4 @@
-"""How the Transformer meets the harness, alike in both frameworks."""
+"""How the harness calls the Transformer; the same in both frameworks."""
 
 from typing import Any
 
@@ -13,6 +13,6 @@ CALL_KEYS = (
 
 
 def call_args(batch: dict[str, Any], train: bool) -> dict[str, Any]:
-    """Arguments of the model by name."""
-    del train  # Packing shows in the keys that a batch has.
+    """Keyword arguments of the model for a batch."""
+    del train  # Only packed batches have the keys for positions and segments.
     return {key: batch[key] for key in CALL_KEYS if key in batch}

@@ -1,4 +1,4 @@
-"""Words of the synthetic German-English corpus, as data; `grammar.py` makes sentences of them."""
+"""Words of the synthetic German-English corpus as tables; `grammar.py` makes sentences of them."""
 
 import dataclasses
 
@@ -126,7 +126,7 @@ f Kirche Kirchen church
 """,
 )
 
-# First parts of compounds with a free choice of head: Garten + Tür = Gartentür, garden door.
+# First parts of compounds, combined freely with heads: Garten + Tür = Gartentür, garden door.
 MODIFIERS = {
     "Garten": "garden",
     "Holz": "wooden",
@@ -168,7 +168,7 @@ class Verb:
     past: str
     english_participle: str
     objects: str
-    """Kinds of nouns that fit as object ('person animal'), '' for none."""
+    """Kinds of nouns that can be its object ('person animal'), '' for none."""
 
     def present(self, person: str) -> str:
         """The finite form without prefix; `person` is one of `PERSON_FORMS`."""
@@ -239,7 +239,7 @@ beginnen||beginnt|begonnen|haben|begin|began|begun|
 """
 )
 
-# Forms below go by person: ich, er/sie/es, wir, sie (plural).
+# Order of the forms below, by person: ich, er/sie/es, wir, sie (plural).
 PERSON_FORMS = ("1s", "3s", "1p", "3p")
 MODALS = {
     "können": ("kann", "kann", "können", "können"),
@@ -323,7 +323,7 @@ POSSESSIVES = {"mein": "my", "sein": "his", "ihr": "her", "unser": "our"}
 
 NAMES = ("Anna", "Peter", "Maria", "Paul")
 
-# German -> English of a place, English of a direction.
+# German preposition -> English for a place, English for a direction.
 PLACE_PREPOSITIONS = {
     "in": ("in", "into"),
     "vor": ("in front of", "in front of"),

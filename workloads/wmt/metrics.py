@@ -11,13 +11,13 @@ from workloads.wmt import encoding, tokenizer
 
 
 def make_metrics(spec: WorkloadSpec, folder: Path) -> "TranslationMetrics":
-    """For one pass over a split; see `TranslationMetrics`."""
+    """A fresh `TranslationMetrics` for one pass over a split."""
     del spec
     return TranslationMetrics(tokenizer.load(encoding.model_path(Path(folder))))
 
 
 class TranslationMetrics:
-    """Sums over real rows and tokens, so neither batch size nor padding matter.
+    """Sums over real rows and tokens; the result depends neither on batch size nor on padding.
 
     Outputs per batch: `loss` (batch,) in nats and `correct` (batch,), both summed over the tokens of a row;
     `hypotheses` (batch, length), ids without start token.
@@ -35,12 +35,12 @@ class TranslationMetrics:
         self._loss += float(np.asarray(outputs["loss"], np.float64)[is_real].sum())
         self._correct += float(np.asarray(outputs["correct"], np.float64)[is_real].sum())
         self._num_tokens += float(weights.sum(dtype=np.float64))
-        # References are the target ids as text, not the raw text: as in AlgoPerf, whose targets we use.
+        # References are the decoded target ids instead of the raw text, as in AlgoPerf: its targets are measured so.
         self._references += self._tokenizer.decode(np.asarray(batch["targets"])[is_real])
         self._hypotheses += self._tokenizer.decode(np.asarray(outputs["hypotheses"])[is_real])
 
     def result(self) -> dict[str, float]:
-        """`loss` and `accuracy` per token, `bleu` from 0 to 100; NaN where no row was real."""
+        """`loss` (nats) and `accuracy` per token, `bleu` from 0 to 100; all NaN if there was no real row."""
         if not self._num_tokens:
             return {"loss": math.nan, "accuracy": math.nan, "bleu": math.nan}
         return {
@@ -51,12 +51,13 @@ class TranslationMetrics:
 
 
 def bleu(hypotheses: list[str], references: list[str]) -> float:
-    """Corpus BLEU as AlgoPerf counts it: sacrebleu's defaults (13a tokens, exponential smoothing), cased.
+    """Corpus BLEU as AlgoPerf computes it: sacrebleu's defaults (13a tokens, exponential smoothing), cased.
 
     Source: Post 2018, https://arxiv.org/abs/1804.08771.
 
     >>> round(bleu(["The cat sat on the mat ."], ["The cat is on the mat ."]), 3)
     48.892
     """
+    # force: do not warn that hypotheses look tokenized, which those of an untrained model do.
     score = sacrebleu.corpus_bleu(hypotheses, [references], force=True).score
     return min(score, 100.0)  # A perfect score comes out as 100.00000000000004.

@@ -29,6 +29,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {"relu": jax.nn.relu,
 xavier_uniform = nn.initializers.xavier_uniform()
 
 
+# epsilon: Flax's default, which AlgoPerf's JAX model uses; PyTorch's default is 1e-5.
 def layer_norm() -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=1e-6)
 
@@ -41,6 +42,8 @@ class Attention(nn.Module):
     def setup(self) -> None:
         width, num_heads = self.config.emb_dim, self.config.num_heads
         heads = (num_heads, width // num_heads)
+        # DenseGeneral draws its kernel as one (D, H K) matrix, so Xavier's fans are those of the whole
+        # projection.
         self.query = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
         self.key = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
         self.value = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
@@ -48,24 +51,26 @@ class Attention(nn.Module):
         self.dropout = Dropout()
 
     def keys_values(self, x_BMD: jax.Array) -> KeysValues:
-        """Both in the layout of the batched products, so that a cache is never transposed."""
+        """Keys and values (B, H, M, K): the layout of the batched products, so that a cache is never transposed."""
         k_BMHK, v_BMHK = self.key(x_BMD), self.value(x_BMD)
         return k_BMHK.transpose(0, 2, 1, 3), v_BMHK.transpose(0, 2, 1, 3)
 
     def __call__(
         self, x_BQD: jax.Array, keys_values: KeysValues, mask_B1QM: jax.Array, train: bool, dropout_rate: Any
     ) -> jax.Array:
-        """Where a query may see nothing, it sees everything equally; such queries are padding."""
+        """Attention; a query whose mask is all False attends to every key equally: only padding queries do."""
         k_BHMK, v_BHMK = keys_values
+        # Equation 1 of the paper, with 1 / sqrt(K) applied to the queries, which are smaller than the logits.
         q_BQHK = self.query(x_BQD) * (self.config.attention_temp * k_BHMK.shape[-1] ** -0.5)
         logits_BHQM = jnp.einsum("bqhk,bhmk->bhqm", q_BQHK, k_BHMK)
+        # The lowest float instead of -inf: softmax of a row of -inf is NaN.
         logits_BHQM = jnp.where(mask_B1QM, logits_BHQM, jnp.finfo(logits_BHQM.dtype).min)
         probs_BHQM = self.dropout(jax.nn.softmax(logits_BHQM), dropout_rate, train=train)
         return self.out(jnp.einsum("bhqm,bhmk->bqhk", probs_BHQM, v_BHMK))
 
 
 class Mlp(nn.Module):
-    """Two dense layers; with `glu` the hidden one is multiplied by a third."""
+    """Two dense layers; with `glu` the hidden layer is multiplied by a third (https://arxiv.org/abs/2002.05202)."""
 
     config: ml_collections.FrozenConfigDict
 
@@ -86,7 +91,7 @@ class Mlp(nn.Module):
 def add_sublayer(
     x: jax.Array, sublayer: Callable[[jax.Array], jax.Array], norm: nn.LayerNorm, pre_ln: bool
 ) -> jax.Array:
-    """One residual connection with its normalisation before the sublayer or after the sum."""
+    """A residual connection, normalised before the sublayer (pre-LN) or after the sum (post-LN)."""
     return x + sublayer(norm(x)) if pre_ln else norm(x + sublayer(x))
 
 
@@ -114,7 +119,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Serves teacher forcing (queries are target positions) and decoding (queries are beams)."""
+    """Used for teacher forcing (queries are target positions) and for decoding (queries are beams)."""
 
     config: ml_collections.FrozenConfigDict
 
@@ -140,7 +145,7 @@ class DecoderBlock(nn.Module):
         dropout_rate: Any,
         remember: Callable[[KeysValues], KeysValues] = lambda keys_values: keys_values,
     ) -> jax.Array:
-        """`remember` turns this call's keys and values into those that its queries attend to."""
+        """`remember` maps this call's keys and values to those that its queries attend to, for a cache."""
 
         def self_attention(y: jax.Array) -> jax.Array:
             keys_values = remember(self.self_attention.keys_values(y))
@@ -210,7 +215,7 @@ class Decoder(nn.Module):
     ) -> tuple[jax.Array, list[KeysValues]]:
         """One token for each beam; see `beam_search_jax` for `visible_BGPG`.
 
-        A cache entry is (B, H, M, K), where M counts positions and, within each, beams: written and read in one
+        A cache entry is (B, H, M, K), where M counts positions and, within each, beams. Written and read in one
         shape, it is updated in place.
         """
         num_beams = x_BGD.shape[1]
@@ -219,6 +224,7 @@ class Decoder(nn.Module):
 
         def remember(layer: int) -> Callable[[KeysValues], KeysValues]:
             def write(new: KeysValues) -> KeysValues:
+                # Slot (p, g) of the cache is row p * G + g, so one slice holds all beams of a position.
                 start = position * num_beams
                 keys, values = (
                     jax.lax.dynamic_update_slice_in_dim(old_BHMK, new_BHGK, start, axis=2)
@@ -248,10 +254,11 @@ def _both(queries_BQ: jax.Array, keys_BM: jax.Array) -> jax.Array:
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder over one shared embedding, which is also the output layer.
+    """Transformer (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762) with one matrix for embeddings and output.
 
     Token 0 is padding. Packed rows hold several sentence pairs: positions restart with each, and segment ids
-    keep attention within a pair. The shift to the right is not aware of segments, as in AlgoPerf.
+    keep attention within a pair. As in AlgoPerf, the shift to the right ignores segments: a pair's first decoder
+    input is the last target token of the pair before it.
     """
 
     config: ml_collections.FrozenConfigDict
@@ -283,8 +290,8 @@ class Transformer(nn.Module):
         Args:
           inputs: (B, S) source tokens; 0 is padding.
           targets: (B, T) target tokens, not shifted; 0 is padding.
-          inputs_position, targets_position: index of each token in its sentence; the column by default.
-          inputs_segmentation, targets_segmentation: which sentence pair of its row a token belongs to.
+          inputs_position, targets_position: index of each token in its sentence; by default its column.
+          inputs_segmentation, targets_segmentation: number of the sentence pair in its row, for each token.
           train: whether dropout applies; it needs the rng 'dropout'.
           dropout_rate: in [0, 1]; may be traced.
         """
@@ -300,9 +307,9 @@ class Transformer(nn.Module):
         position_BS: jax.Array | None = None,
         position_BT: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]:
-        """What goes into encoder and decoder: source tokens, and for each target token the one before it."""
+        """Inputs of encoder and decoder: embedded source tokens, and for each target token its predecessor."""
         previous_BT = jnp.pad(targets_BT, ((0, 0), (1, 0)))[:, :-1]
-        # One look-up for both: the gradient of the table, as large as the table, is then made once and not twice.
+        # One look-up for both: its gradient is as large as the table and is then computed once instead of twice.
         x = self.shared_embedding(jnp.concatenate([inputs_BS, previous_BT], axis=1))
         x_BSD, x_BTD = jnp.split(x, [inputs_BS.shape[1]], axis=1)
         return x_BSD + self._encoding(x_BSD, position_BS), x_BTD + self._encoding(x_BTD, position_BT)
@@ -321,6 +328,7 @@ class Transformer(nn.Module):
     ) -> jax.Array:
         x_BSD = self.inputs_dropout(x_BSD, dropout_rate, train=train)
         real_BS = inputs_BS > 0
+        # Token 0 is `<unk>` and padding alike, as in AlgoPerf, so unknown words are masked, too.
         mask_B1SS = _both(real_BS, real_BS) & _same_segment(segment_BS, segment_BS)
         return self.encoder(x_BSD, mask_B1SS, train, dropout_rate)
 
@@ -337,6 +345,7 @@ class Transformer(nn.Module):
     ) -> jax.Array:
         x_BTD = self.targets_dropout(x_BTD, dropout_rate, train=train)
         real_BS, real_BT = inputs_BS > 0, targets_BT > 0
+        # NumPy, not jnp: a constant of the compiled program.
         causal_TT = np.tri(targets_BT.shape[1], dtype=bool)
         self_mask_B1TT = _both(real_BT, real_BT) & causal_TT & _same_segment(segment_BT, segment_BT)
         cross_mask_B1TS = _both(real_BT, real_BS) & _same_segment(segment_BT, segment_BS)
@@ -366,7 +375,8 @@ class Transformer(nn.Module):
         return jnp.asarray(position_table(self.config.max_len, self.config.emb_dim))
 
     def _logits(self, x_BLD: jax.Array) -> jax.Array:
-        # The factor belongs to the logits; applied to the narrower side it is cheaper and the same.
+        # Logits are divided by sqrt(D), as in AlgoPerf. Scaling x is the same and cheaper, because D is smaller
+        # than V.
         return self.shared_embedding.attend(x_BLD * x_BLD.shape[-1] ** -0.5)
 
 
@@ -375,6 +385,7 @@ def make_model(spec: WorkloadSpec) -> Transformer:
 
 
 def example_batch(spec: WorkloadSpec) -> dict[str, np.ndarray]:
+    # Ones, because 0 is padding.
     tokens = np.ones((1, spec.model.max_len), np.int32)
     return {"inputs": tokens, "targets": tokens}
 
@@ -395,6 +406,7 @@ def eval_outputs(
     encoded_BSD = cast(jax.Array, model.apply(variables, x_BSD, inputs_BS, method="encode"))
     logits = model.apply(variables, x_BTD, encoded_BSD, inputs_BS, targets_BT, method="decode")
     logits_BTV = cast(jax.Array, logits)
+    # `weights` are 1 where a target is above 0, so targets themselves can stand in for them.
     is_counted_BT = batch.get("weights", targets_BT) > 0
     log_probs_BTV = jax.nn.log_softmax(logits_BTV)
     loss_BT = -jnp.take_along_axis(log_probs_BTV, targets_BT[..., None], axis=-1)[..., 0]
@@ -425,6 +437,8 @@ def translate(
 
     batch_size, num_heads = inputs_BS.shape[0], config.num_heads
     shape = (batch_size, num_heads, config.max_len * config.beam_size, config.emb_dim // num_heads)
+    # Zeros, because masked slots take part in the product: probability 0 times an uninitialised NaN would be
+    # NaN.
     empty_BHMK = jnp.zeros(shape, encoded_BSD.dtype)
     return beam_search(
         decode_step,

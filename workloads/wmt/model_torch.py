@@ -33,6 +33,7 @@ class Linear(nn.Linear):
             nn.init.normal_(self.bias, std=1e-6)
 
 
+# eps: Flax's default, which AlgoPerf's JAX model uses; PyTorch's default is 1e-5.
 def layer_norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=1e-6)
 
@@ -45,6 +46,8 @@ class Attention(nn.Module):
         width = config.emb_dim
         self.num_heads = config.num_heads
         self.scale = config.attention_temp * (width // config.num_heads) ** -0.5
+        # Three separate matrices: a fused one would get another initial range from Xavier, and rules that
+        # treat a matrix as a whole (Muon, Shampoo) would make another update than in JAX.
         self.q_proj = Linear(width, width, bias=False)
         self.k_proj = Linear(width, width, bias=False)
         self.v_proj = Linear(width, width, bias=False)
@@ -59,11 +62,11 @@ class Attention(nn.Module):
     def forward(
         self, x_BQD: Tensor, keys_values: KeysValues, mask_B1QM: Tensor, dropout_rate: float
     ) -> Tensor:
-        """`mask_B1QM` is added to the logits; see `additive_mask`."""
+        """Attention with `mask_B1QM` added to the logits; see `additive_mask`."""
         k_BHMK, v_BHMK = keys_values
         q_BHQK = self._split_heads(self.q_proj(x_BQD))
         if self.training and x_BQD.device.type == "cpu":
-            # PyTorch's fused attention for CPUs has no dropout, and what it falls back to is slower than this.
+            # PyTorch's fused attention for CPUs does not support dropout, and its fallback is slower than this.
             logits_BHQM = (q_BHQK * self.scale) @ k_BHMK.transpose(2, 3) + mask_B1QM
             y_BHQK = dropout(logits_BHQM.softmax(dim=-1), dropout_rate, self.training) @ v_BHMK
         else:
@@ -77,7 +80,7 @@ class Attention(nn.Module):
 def additive_mask(is_visible_B1QM: Tensor) -> Tensor:
     """0 where a query may see a key, else the lowest float.
 
-    A finite number, unlike minus infinity, lets a query that may see nothing see everything equally, instead of
+    A finite number instead of minus infinity: a query that may see no key then attends to all keys equally instead of
     giving NaN; such queries are padding.
     """
     hidden = torch.finfo(torch.float32).min
@@ -87,7 +90,7 @@ def additive_mask(is_visible_B1QM: Tensor) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Two dense layers; with `glu` the hidden one is multiplied by a third."""
+    """Two dense layers; with `glu` the hidden layer is multiplied by a third (https://arxiv.org/abs/2002.05202)."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
@@ -105,7 +108,7 @@ class Mlp(nn.Module):
 
 
 def add_sublayer(x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: nn.Module, pre_ln: bool) -> Tensor:
-    """One residual connection with its normalisation before the sublayer or after the sum."""
+    """A residual connection, normalised before the sublayer (pre-LN) or after the sum (post-LN)."""
     return x + sublayer(norm(x)) if pre_ln else norm(x + sublayer(x))
 
 
@@ -131,7 +134,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Serves teacher forcing (queries are target positions) and decoding (queries are beams)."""
+    """Used for teacher forcing (queries are target positions) and for decoding (queries are beams)."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
@@ -152,7 +155,7 @@ class DecoderLayer(nn.Module):
         dropout_rate: float,
         remember: Callable[[KeysValues], KeysValues] | None = None,
     ) -> Tensor:
-        """`remember` turns this call's keys and values into those that its queries attend to."""
+        """`remember` maps this call's keys and values to those that its queries attend to, for a cache."""
 
         def self_attention(y: Tensor) -> Tensor:
             keys_values = self.self_attn.keys_values(y)
@@ -174,7 +177,7 @@ class DecoderLayer(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers and, with pre-LN, a normalisation after the last."""
+    """The layers and, with pre-LN, a normalisation after the last one; gives parameters AlgoPerf's names."""
 
     def __init__(self, config: ml_collections.FrozenConfigDict, layer: type[nn.Module]):
         super().__init__()
@@ -228,6 +231,8 @@ class Decoder(nn.Module):
 
         A cache entry is (B, H, P, G, K); its row `position` is written in place.
         """
+        # Unlike in JAX, shapes may change from step to step, so only the positions written so far are
+        # attended to.
         num_positions = position + 1
         self_mask_B1GM = additive_mask(visible_BGPG[:, :, :num_positions].flatten(2)[:, None])
 
@@ -256,18 +261,20 @@ def _same_segment(queries_BQ: Tensor | None, keys_BM: Tensor | None) -> Tensor |
 
 
 class Transformer(nn.Module):
-    """Encoder and decoder over one shared embedding, which is also the output layer.
+    """Transformer (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762) with one matrix for embeddings and output.
 
     Token 0 is padding. Packed rows hold several sentence pairs: positions restart with each, and segment ids
-    keep attention within a pair. The shift to the right is not aware of segments, as in AlgoPerf.
+    keep attention within a pair. As in AlgoPerf, the shift to the right ignores segments: a pair's first decoder
+    input is the last target token of the pair before it.
     """
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
-        self.shared_embedding = nn.Embedding(config.vocab_size, config.emb_dim)  # Drawn from N(0, 1).
+        self.shared_embedding = nn.Embedding(config.vocab_size, config.emb_dim)  # PyTorch's default: N(0, 1).
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         table_PD = torch.from_numpy(position_table(config.max_len, config.emb_dim))
+        # Not persistent: a constant, so state dicts and weights converted from JAX do not hold it.
         self.position_table_PD: Tensor
         self.register_buffer("position_table_PD", table_PD, persistent=False)
 
@@ -287,8 +294,8 @@ class Transformer(nn.Module):
         Args:
           inputs: (B, S) source tokens; 0 is padding.
           targets: (B, T) target tokens, not shifted; 0 is padding.
-          inputs_position, targets_position: index of each token in its sentence; the column by default.
-          inputs_segmentation, targets_segmentation: which sentence pair of its row a token belongs to.
+          inputs_position, targets_position: index of each token in its sentence; by default its column.
+          inputs_segmentation, targets_segmentation: number of the sentence pair in its row, for each token.
           dropout_rate: in [0, 1]; used in training mode.
         """
         x_BSD, x_BTD = self.embed(inputs, targets, inputs_position, targets_position)
@@ -303,9 +310,9 @@ class Transformer(nn.Module):
         position_BS: Tensor | None = None,
         position_BT: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What goes into encoder and decoder: source tokens, and for each target token the one before it."""
+        """Inputs of encoder and decoder: embedded source tokens, and for each target token its predecessor."""
         previous_BT = F.pad(targets_BT, (1, 0))[:, :-1]
-        # One look-up for both: the gradient of the table, as large as the table, is then made once and not twice.
+        # One look-up for both: its gradient is as large as the table and is then computed once instead of twice.
         x = self.shared_embedding(torch.cat([inputs_BS, previous_BT], dim=1))
         x_BSD, x_BTD = x.split([inputs_BS.shape[1], targets_BT.shape[1]], dim=1)
         return x_BSD + self._encoding(x_BSD, position_BS), x_BTD + self._encoding(x_BTD, position_BT)
@@ -319,6 +326,7 @@ class Transformer(nn.Module):
     ) -> Tensor:
         x_BSD = dropout(x_BSD, dropout_rate, self.training)
         real_BS = inputs_BS > 0
+        # Token 0 is `<unk>` and padding alike, as in AlgoPerf, so unknown words are masked, too.
         mask_B1SS = additive_mask(_both(real_BS, real_BS) & _same_segment(segment_BS, segment_BS))
         return self.encoder(x_BSD, mask_B1SS, dropout_rate)
 
@@ -357,7 +365,8 @@ class Transformer(nn.Module):
         return self._logits(self.decoder.step(x_BGD, position, cross, cross_mask_B11S, visible_BGPG, cache))
 
     def _logits(self, x_BLD: Tensor) -> Tensor:
-        # The factor belongs to the logits; applied to the narrower side it is cheaper and the same.
+        # Logits are divided by sqrt(D), as in AlgoPerf. Scaling x is the same and cheaper, because D is smaller
+        # than V.
         return F.linear(x_BLD * x_BLD.shape[-1] ** -0.5, self.shared_embedding.weight)
 
 
@@ -395,6 +404,7 @@ def translate(model: Transformer, inputs_BS: Tensor, encoded_BSD: Tensor, spec: 
     cross = model.decoder.cross_keys_values(encoded_BSD)
     batch_size, num_heads = inputs_BS.shape[0], config.num_heads
     shape = (batch_size, num_heads, config.max_len, config.beam_size, config.emb_dim // num_heads)
+    # Uninitialised memory is fine: `Decoder.step` only reads positions that were written.
     cache = [(encoded_BSD.new_empty(shape), encoded_BSD.new_empty(shape)) for _ in range(config.num_layers)]
 
     def decode_step(tokens_BG: Tensor, position: int, visible_BGPG: Tensor) -> Tensor:

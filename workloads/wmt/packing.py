@@ -1,4 +1,4 @@
-"""Sentence pairs -> dense arrays: several pairs per row for training, one pair per row for evaluation."""
+"""Puts sentence pairs into dense arrays: several pairs per row for training, one pair per row for evaluation."""
 
 import numpy as np
 
@@ -10,18 +10,19 @@ Batch = dict[str, np.ndarray]
 def assign(
     lengths: dict[str, np.ndarray], max_len: int
 ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """Greedy rows: a pair joins the current row while both sides fit, otherwise it starts the next one.
+    """Greedy packing: a pair joins the current row if both sides fit, otherwise it starts the next row.
 
     Args:
       lengths: side -> (pairs,) tokens per sentence, each in [1, max_len].
       max_len: tokens per row and side.
 
     Returns:
-      (pairs,) row of each pair; side -> (pairs,) column of its first token; (pairs,) place in its row, from 1.
+      (pairs,) row of each pair; side -> (pairs,) column of its first token; (pairs,) its number in the row, from 1.
 
     >>> assign({"inputs": np.array([3, 2, 2]), "targets": np.array([1, 1, 1])}, max_len=5)[0].tolist()
     [0, 0, 1]
     """
+    # Python numbers and lists (`tolist`): a loop over NumPy scalars takes several times as long.
     rows, places, input_starts, target_starts = [], [], [], []
     row, place, num_inputs, num_targets = 0, 0, 0, 0
     for input_length, target_length in zip(
@@ -54,6 +55,7 @@ def pack(pairs: Pairs, indices: np.ndarray, max_len: int) -> Batch:
         names = (side, f"{side}_position", f"{side}_segmentation")
         ids, positions, segments = (np.zeros((int(rows[-1]) + 1, max_len), np.int32) for _ in names)
         within, source = ragged(getattr(pairs, side), indices, lengths[side])
+        # Index of each token in the flattened rows, so that one assignment places all tokens of a side.
         destination = within + np.repeat(rows * max_len + starts[side], lengths[side])
         ids.reshape(-1)[destination] = source
         positions.reshape(-1)[destination] = within
@@ -64,7 +66,7 @@ def pack(pairs: Pairs, indices: np.ndarray, max_len: int) -> Batch:
 
 
 def pad(pairs: Pairs, indices: np.ndarray, max_len: int, num_rows: int) -> Batch:
-    """One pair per row, zeros behind it; rows beyond the pairs are all zeros, `weights` included."""
+    """One pair per row, followed by zeros; rows without a pair are all zeros, also in `weights`."""
     batch = {}
     for side in SIDES:
         lengths = sentence_lengths(getattr(pairs, side), indices)
@@ -82,7 +84,7 @@ def sentence_lengths(sentences: Sentences, indices: np.ndarray) -> np.ndarray:
 
 
 def ragged(sentences: Sentences, indices: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position in its sentence, and id, of every token of the sentences at `indices`, one after the other."""
+    """All tokens of the sentences at `indices`, one after the other: position in the sentence, and id."""
     ends = np.cumsum(lengths)
     within = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
     return within, sentences.tokens[within + np.repeat(sentences.offsets[indices], lengths)]

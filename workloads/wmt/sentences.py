@@ -1,4 +1,4 @@
-"""Random sentence pairs from the grammar, each with the word combinations it is built of."""
+"""Draws random sentence pairs from the grammar and records the word combinations in each."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ BY_KIND: dict[str, list[Noun]] = {
 
 
 class Sampler:
-    """Draws sentences; `combinations` are those of the sentence drawn last.
+    """Draws sentences; `combinations` holds the word combinations of the last sentence.
 
-    Only `Random.random` is used: its sequence is the same in all versions of Python.
+    Of Python's generator only `Random.random` is used: its sequence is the same in all versions of Python.
     """
 
     def __init__(self, seed: int):
@@ -137,7 +137,7 @@ class Sampler:
         )
 
     def time(self, tense: str) -> Phrase:
-        """When; fits 'present', 'past' and, for all else, the future."""
+        """A phrase of time that fits the tense: 'present', 'past', or for any other value the future."""
         if self.chance(0.2):
             day = self.choose(tuple(lexicon.DAYS))
             return Phrase(f"am {day}", f"on {lexicon.DAYS[day]}")
@@ -237,7 +237,7 @@ def _with_kein(form: str) -> str:
 
 
 def statement(sampler: Sampler) -> Pair:
-    """One main clause, with something else than the subject in front now and then."""
+    """One main clause; half the time a part other than the subject may come first."""
     clause = sampler.clause()
     fronts = ["subject"]
     if clause.time is not None:
@@ -245,8 +245,9 @@ def statement(sampler: Sampler) -> Pair:
     if clause.place is not None:
         fronts += ["place"]
     subject_shows = clause.subject.german[NOMINATIVE] != clause.subject.german[ACCUSATIVE]
+    # If no word form marks the accusative, a German reader takes the first noun for the subject, so do not front
+    # the object.
     noun_object = None if clause.object is None or clause.object.is_pronoun else clause.object
-    # Where neither form tells subject from object, the first one is read as the subject.
     if noun_object is not None and (subject_shows or grammar.is_marked_accusative(noun_object)):
         fronts += ["object"]
     front = "subject" if sampler.chance(0.5) else sampler.choose(fronts)
@@ -290,7 +291,7 @@ def predicate(sampler: Sampler) -> Pair:
 
 
 def subordinate(sampler: Sampler) -> Pair:
-    """Two clauses; the subordinate one in front half the time, then the main one starts with its verb."""
+    """Main and subordinate clause; if the subordinate clause comes first, the main clause starts with its verb."""
     german_word = sampler.choose(tuple(lexicon.CONJUNCTIONS))
     tense = sampler.weighted([(3, "present"), (3, "past"), (1, "modal")])
     main, sub = sampler.clause(is_simple=True, tense=tense), sampler.clause(is_simple=True, tense=tense)

@@ -1,7 +1,7 @@
-"""The corpus of the mini workload: a fixed set of sentence pairs in the files of the real data sets.
+"""Synthesizes the mini workload's corpus: a fixed set of sentence pairs, in the file formats of the real data.
 
-Validation and test are made of word combinations (verb and object, adjective and noun, the two parts of a compound,
-the two digits of a number) that training never shows, and of different ones: translating them takes composition.
+Validation and test use word combinations (verb and object, adjective and noun, the two parts of a compound,
+the two digits of a number) that never occur in training, so a model must compose words to translate them.
 """
 
 import functools
@@ -20,19 +20,20 @@ from workloads.wmt.corpus import Pair
 from workloads.wmt.sentences import Combination
 
 VERSION = 3  # Raise with every change of the text: existing folders are then written again.
+# Fixed: another seed would change the corpus that the mini targets were measured on.
 SEED = 2017
 HELD_OUT_PERCENT = {"validation": 10, "test": 10}
 NUM_TRAIN_SHARDS = 4
-MAX_CHARACTERS = 80  # Of a sentence in either language, so that it fits in the 32 tokens of a row.
+MAX_CHARACTERS = 80  # Longest sentence in either language, so that it fits in the 32 tokens of a row.
 
 
 def describe(num_pairs: dict[str, int]) -> dict[str, Any]:
-    """What identifies the text."""
+    """Everything that the synthesized text depends on."""
     return {"version": VERSION, "seed": SEED, **num_pairs}
 
 
 def split_of_combination(combination: Combination) -> str:
-    """The split that owns a combination of words: a hash decides, so it never changes."""
+    """The split that may use a combination of words; a hash decides, so the answer never changes."""
     bucket = zlib.crc32(" ".join(combination).encode()) % 100
     for split, percent in HELD_OUT_PERCENT.items():
         if bucket < percent:
@@ -42,13 +43,13 @@ def split_of_combination(combination: Combination) -> str:
 
 
 def split_of_sentence(combinations: Iterable[Combination]) -> str | None:
-    """'train' if all combinations are; a held-out split if some are its own and none the other's; else None."""
+    """The one held-out split that owns combinations of the sentence, 'train' if none does, None if both do."""
     owners = {split_of_combination(combination) for combination in combinations} - {"train"}
     return None if len(owners) > 1 else owners.pop() if owners else "train"
 
 
 def make_corpus(num_pairs: dict[str, int], progress: bool = False) -> dict[str, list[Pair]]:
-    """Split -> distinct sentence pairs; training has every word of the others, or both its parts."""
+    """Split -> distinct sentence pairs; every word of validation and test, or both its parts, is in training."""
     sampler = sentences.Sampler(SEED)
     found: dict[str, list[Pair]] = {split: [] for split in num_pairs}
     seen: set[str] = set()
@@ -62,7 +63,8 @@ def make_corpus(num_pairs: dict[str, int], progress: bool = False) -> dict[str, 
             if split is None or len(found[split]) == num_pairs[split] or pair[0] in seen:
                 continue
             if split != "train" and len(found["train"]) < num_pairs["train"]:
-                continue  # Held-out sentences come last, when all words of the training text are known.
+                # Held-out sentences are drawn last, because `is_known` needs all words of the training text.
+                continue
             if split == "train":
                 learn(pair, known)
             elif not is_known(pair, known):
@@ -113,7 +115,7 @@ def is_known(pair: Pair, known: set[str]) -> bool:
 
 
 def synthesize(folder: Path, num_pairs: dict[str, int], progress: bool = True) -> None:
-    """Writes `folder/raw` in the layout of the real data (see `corpus`), unless this very text is there."""
+    """Writes `folder/raw` in the layout of the real data (see `corpus`), unless the same text is there already."""
     raw = folder / "raw"
     description = describe(num_pairs)
     if is_synthesized(raw, description):

@@ -15,7 +15,7 @@ from workloads.wmt.corpus import Pair
 
 
 def training_text(pairs: Iterable[Pair], num_bytes: int) -> Iterator[str]:
-    """Lines, German then English, until at least `num_bytes` bytes of UTF-8 have passed, newlines counted."""
+    """Yields German and English lines in turn until they have at least `num_bytes` bytes of UTF-8 with newlines."""
     written = 0
     for pair in pairs:
         if written >= num_bytes:
@@ -29,8 +29,10 @@ class Tokenizer(Vocabulary):
     """Text <-> ids with a trained model."""
 
     def decode(self, ids: np.ndarray) -> list[str]:
-        """Text per row of `ids` (rows, length): up to the first EOS, or all but trailing padding without one."""
+        """Text of each row of `ids` (rows, length) up to the first EOS; a row without EOS loses its padding only."""
         is_eos = ids == EOS_ID
+        # Length without trailing zeros: argmax finds the first non-zero id from the end. Zeros inside remain,
+        # they are `<unk>`.
         without = ids.shape[1] - np.argmax(ids[:, ::-1] != 0, axis=1)
         ends = np.where(is_eos.any(axis=1), np.argmax(is_eos, axis=1), np.where(ids.any(axis=1), without, 0))
         sentences = [row[:end].tolist() for row, end in zip(ids, ends, strict=True)]

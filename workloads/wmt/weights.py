@@ -1,4 +1,4 @@
-"""Names and layouts of the JAX model's weights in the PyTorch model; imports no framework."""
+"""Converts the JAX model's weights to names and layouts of the PyTorch model; imports no framework."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ _NAMES = {
 
 
 def jax_to_torch(params: Mapping[str, Any], spec: WorkloadSpec) -> dict[str, np.ndarray]:
-    """Nested Flax parameters -> state dict of the PyTorch model that computes the same function."""
+    """Nested Flax parameters -> state dict with which the PyTorch model computes the same function."""
     state = {}
     for path, value in leaves(params):
         if path[-1] == "kernel":
@@ -45,5 +45,6 @@ def _torch_name(path: tuple[str, ...]) -> str:
         else:
             names.append(_NAMES.get(key, key))
     if path[0] in ("encoder", "decoder"):
+        # AlgoPerf's PyTorch model names both the wrapper and its stack of layers 'encoder' (or 'decoder').
         names.insert(0, path[0])
     return ".".join(names)

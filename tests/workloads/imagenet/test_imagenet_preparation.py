@@ -15,7 +15,7 @@ from algoperf.data import download as shared_download
 from algoperf.data import manifest as manifests
 from algoperf.data.prepared import num_examples
 from algoperf.spec import UsageError
-from workloads.imagenet import data, jpeg, preparation, records, sources, synthesis
+from workloads.imagenet import array_records, data, jpeg, preparation, sources, synthesis
 
 
 def files_of(folder):
@@ -50,18 +50,18 @@ def replace_image(folder, split, change):
 def written(monkeypatch):
     """Names of the shards that are written from here on."""
     names = []
-    real = records.write_shard
+    real = array_records.write_shard
 
     def write_shard(path, examples):
         real(path, examples)
         names.append(path.name)
 
-    monkeypatch.setattr(records, "write_shard", write_shard)
+    monkeypatch.setattr(array_records, "write_shard", write_shard)
     return names
 
 
 def test_folders_can_be_read_by_tfds(spec, folder):
-    with records.tfds_quietly() as tfds:
+    with array_records.tfds_quietly() as tfds:
         train = tfds.data_source("imagenet2012:5.1.0", split="train", data_dir=folder)
         test = tfds.data_source("imagenet_v2/matched-frequency:3.0.0", split="test", data_dir=folder)
         assert (len(train), len(test)) == (70, 12)
@@ -89,9 +89,9 @@ def test_records_hold_the_images_of_the_archives(spec, folder):
 
 def test_records_that_do_not_fit_in_the_cache_are_read_each_time(folder, monkeypatch):
     cached = preparation.load_split(folder, "train")
-    monkeypatch.setattr(records, "CACHE_BYTES", 0)
-    shards = records.read_metadata(folder, "imagenet2012")["train"]
-    direct = records.Records(shards, np.load(folder / "train_index.npy"))
+    monkeypatch.setattr(array_records, "CACHE_BYTES", 0)
+    shards = array_records.read_metadata(folder, "imagenet2012")["train"]
+    direct = array_records.Records(shards, np.load(folder / "train_index.npy"))
     for index in (0, 17, 18, 69):
         assert bytes(direct.jpeg(index)) == bytes(cached.jpeg(index))
 
@@ -122,7 +122,7 @@ def test_interrupted_preparation_continues_to_the_same_bytes(spec, folder, raw_f
 
 
 def test_an_index_that_was_begun_is_continued(spec, folder, raw_folder, monkeypatch):
-    real, calls = records.index_shard, []
+    real, calls = array_records.index_shard, []
 
     def index_shard(path):
         calls.append(path.name)
@@ -130,7 +130,7 @@ def test_an_index_that_was_begun_is_continued(spec, folder, raw_folder, monkeypa
             raise KeyboardInterrupt
         return real(path)
 
-    monkeypatch.setattr(records, "index_shard", index_shard)
+    monkeypatch.setattr(array_records, "index_shard", index_shard)
     with pytest.raises(KeyboardInterrupt):
         data.prepare(spec, raw_folder, progress=False)
     data.prepare(spec, raw_folder, progress=False)

@@ -4,8 +4,8 @@
     <folder>/imagenet_v2/matched-frequency/3.0.0/       'test'
     <folder>/<split>_index.npy                          class and place of the JPEG bytes within each record
 
-`tfds.data_source` reads these folders, and folders that TFDS itself wrote (`file_format='array_record'`) serve as
-well. `tensorflow_datasets` is imported by preparation only: a training run needs `array_record` and the index.
+`tfds.data_source` can read these folders, and folders written by TFDS itself (`file_format='array_record'`) can be
+used. Only preparation imports `tensorflow_datasets`; a training run needs `array_record` and the index.
 """
 
 import bisect
@@ -28,11 +28,12 @@ FOLDERS = {"imagenet2012": "imagenet2012/5.1.0", "imagenet_v2": "imagenet_v2/mat
 DATASET_OF_SPLIT = {split: dataset for dataset, splits in DATASETS.items() for split in splits}
 
 INDEX_DTYPE = np.dtype([("label", "<i4"), ("start", "<i4"), ("size", "<i4")])
-"""Class of an image; first byte and number of bytes of its JPEG file within the record."""
-# One record a chunk: random access reads nothing else. JPEG files do not shrink, so they are not compressed again.
+"""Class of an image; offset and size in bytes of its JPEG file within the record."""
+# One record per chunk, so that random access reads nothing else. Uncompressed, because JPEG files do not shrink.
 WRITER_OPTIONS = "group_size:1,uncompressed"
+# No read-ahead and no threads: positions are random, and the pipeline has threads of its own.
 READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
-CACHE_BYTES = 1 << 26  # Splits up to this size are read from disk only once.
+CACHE_BYTES = 1 << 26  # Splits up to this size are kept in memory after the first read.
 
 
 def dataset_folder(folder: Path, dataset: str) -> Path:
@@ -48,7 +49,7 @@ def shard_name(split: str, shard: int, num_shards: int) -> str:
 
 
 def write_shard(path: Path, examples: Iterable[tuple[str, bytes, int]]) -> None:
-    """Writes file names, JPEG files and classes as records; the name appears when the file is complete."""
+    """Writes (file name, JPEG file, class) as records, atomically."""
     from array_record.python import array_record_module
 
     with tfds_quietly():
@@ -62,6 +63,7 @@ def write_shard(path: Path, examples: Iterable[tuple[str, bytes, int]]) -> None:
                 example.features.feature["image"].bytes_list.value.append(content)
                 example.features.feature["label"].int64_list.value.append(label)
                 example.features.feature["file_name"].bytes_list.value.append(name.encode())
+                # Deterministic, so that preparing the same archives twice gives the same checksums.
                 writer.write(example.SerializeToString(deterministic=True))
 
 
@@ -72,12 +74,12 @@ def write_metadata(
     shards: dict[str, list[int]],
     num_bytes: dict[str, int],
 ) -> None:
-    """Writes what TFDS needs to read the shards of a data set.
+    """Writes the metadata with which TFDS can read the shards of a data set.
 
     Args:
       folder: the data folder.
       dataset: 'imagenet2012' or 'imagenet_v2'.
-      class_names: wnids in order.
+      class_names: WordNet ids in the order of the classes.
       shards: split -> examples in each shard.
       num_bytes: split -> bytes of all records.
     """
@@ -101,7 +103,7 @@ def read_metadata(folder: Path, dataset: str) -> dict[str, list[tuple[Path, int]
     """Split -> path and number of examples of each shard; None if the data set is not there.
 
     Raises:
-      UsageError: if it is in another format than ArrayRecord, or lacks a split.
+      UsageError: if its format is not ArrayRecord, or a split is missing.
     """
     path = dataset_folder(folder, dataset) / "dataset_info.json"
     if not path.is_file():
@@ -132,7 +134,7 @@ def read_metadata(folder: Path, dataset: str) -> dict[str, list[tuple[Path, int]
 
 
 def index_shard(path: Path) -> np.ndarray:
-    """(records,) of INDEX_DTYPE: the index of one shard; reads it whole.
+    """The index of one shard, (records,) of INDEX_DTYPE; reads the whole shard.
 
     Raises:
       UsageError: if the file cannot be read or its records are no image examples.
@@ -147,6 +149,7 @@ def index_shard(path: Path) -> np.ndarray:
             (label,) = feature["label"].int64_list.value
         except ValueError as error:
             raise UsageError(f"Record {position} of {path} is no image with a class.") from error
+        # The offset lets training read the JPEG bytes without parsing the protocol buffer.
         found.append((label, record.index(content), len(content)))
     return np.array(found, INDEX_DTYPE)
 
@@ -170,7 +173,7 @@ def open_reader(path: Path) -> Any:
 
 
 class Records:
-    """The images of one split by position; several threads may read at once.
+    """The images of one split by position; threads may share it.
 
     Args:
       shards: path and number of records of each shard, in order.
@@ -216,11 +219,11 @@ class Records:
 
 
 def _allow_open_files(num_files: int) -> None:
-    """Raises the limit on open files where there are more shards: all of them stay open."""
+    """Raises the limit on open files if necessary: readers of all shards stay open."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = num_files + 512  # Room for whatever else the process opens.
+    wanted = num_files + 512  # 512 for the other files of the process.
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
