@@ -140,6 +140,7 @@ class Suite:
                 )
             if variant in self.workloads:
                 raise UsageError(f"Suite {self.name!r}: {variant!r} is both held out and a fixed workload.")
+        # At 1 only the fastest submission would have a finite time.
         if not 1 < self.r_max < math.inf:
             raise UsageError(f"Suite {self.name!r}: r_max must be above 1 and finite, got {self.r_max!r}.")
 
@@ -229,6 +230,7 @@ def default_name(workloads: Sequence[str]) -> str:
     ('mini', 'algoperf_v06')
     """
     registry = importlib.import_module("algoperf.registry")  # Imported late, as above.
+    # `digits` has no mini version, because it is small itself.
     is_small = all(spec.is_mini or spec.family == "digits" for spec in map(registry.get, workloads))
     return "mini" if is_small else "algoperf_v06"
 

@@ -35,6 +35,7 @@ def softmax_cross_entropy(
     shapes.classes("softmax_cross_entropy", label_batch.shape, logits_batch.shape)
     num_classes = logits_batch.shape[-1]
     log_probs = jax.nn.log_softmax(logits_batch)
+    # Mixup gives probabilities; integer classes are looked up, which needs no one-hot array.
     if label_batch.ndim == logits_batch.ndim:
         nll = -jnp.sum(label_batch * log_probs, axis=-1)
     else:
@@ -65,6 +66,8 @@ def sigmoid_cross_entropy(
     num_labels = logits_batch.shape[-1]
     labels = label_batch.reshape(logits_batch.shape)
     if num_labels > 1:
+        # The smoothing of AlgoPerf spreads the mass over labels, as if they were classes. With one label that
+        # would be 1 for every target.
         labels = (1 - label_smoothing) * labels + label_smoothing / num_labels
     per_label = optax.sigmoid_binary_cross_entropy(logits_batch, labels)
     return reduce(per_label if num_labels > 1 else per_label[..., 0], mask_batch)
@@ -131,6 +134,7 @@ def ctc_loss(
     (tokens, token_paddings), (logits, frame_paddings) = label_batch, logits_batch
     shapes.sequences("ctc_loss", tokens.shape, token_paddings.shape, logits.shape, frame_paddings.shape)
     tokens = tokens.astype(jnp.int32)
+    # optax's loss runs in log space and takes paddings, so neither lengths nor packed sequences are needed.
     per_row = optax.ctc_loss(logits, frame_paddings, tokens, token_paddings, blank_id=0)
     num_tokens = jnp.sum(1 - token_paddings, axis=1)
     # CTC needs a blank between two equal tokens, so each repetition takes one more frame. For rows with too few frames

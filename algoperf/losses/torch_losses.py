@@ -101,6 +101,7 @@ def ctc_loss(
     if mask_batch is not None:
         is_valid = mask_batch.reshape(len(tokens), -1).amax(dim=1) > 0
         per_row, num_tokens = torch.where(is_valid, per_row, 0.0), torch.where(is_valid, num_tokens, 0.0)
+    # At least 1, so that a batch of padding gives 0 / 1 and not NaN.
     n_valid = num_tokens.sum().clamp_min(1.0)
     return {"summed": per_row.sum(), "n_valid_examples": n_valid, "per_example": per_row}
 
@@ -112,6 +113,7 @@ def reduce(per_example: torch.Tensor, mask_batch: torch.Tensor | None) -> LossDi
         n_valid = per_example.new_full((), per_example.numel())
     else:
         mask_batch = mask_batch.reshape(per_example.shape).to(per_example.dtype)
+        # `where` as well as the product: 0 * inf would be NaN.
         per_example = torch.where(mask_batch > 0, per_example, 0.0) * mask_batch
         n_valid = mask_batch.sum()
     return {"summed": per_example.sum(), "n_valid_examples": n_valid, "per_example": per_example}

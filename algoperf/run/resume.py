@@ -126,7 +126,6 @@ class Checkpoints:
         self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue
         self._hyperparameters = hyperparameters
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
-
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
         self._can_write = True
         self.warnings: list[str] = []

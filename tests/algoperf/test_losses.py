@@ -157,6 +157,17 @@ def test_an_item_with_mask_zero_counts_as_nothing_even_if_its_loss_is_not_finite
     assert summed(broken) == summed(logits)
 
 
+def test_a_mask_between_zero_and_one_weighs_an_item(framework):
+    logits, labels = floats(3, 2), floats(3, 2)
+    mask = np.array([0.5, 2.0, 0.0], np.float32)
+    arguments = [to_framework(value, framework) for value in (labels, logits, mask)]
+    found = loss_function(LossType.MEAN_SQUARED_ERROR, framework)(*arguments)
+    wanted = ((logits - labels) ** 2).mean(axis=1) * mask
+    np.testing.assert_allclose(np.asarray(found["per_example"]), wanted, rtol=1e-5)
+    np.testing.assert_allclose(float(found["summed"]), wanted.sum(), rtol=1e-5)
+    assert float(found["n_valid_examples"]) == 2.5
+
+
 WRONG_SHAPES = {
     "squared_error_of_pairs": (LossType.MEAN_SQUARED_ERROR, (6,), (6, 1)),
     "absolute_error_of_pairs": (LossType.MEAN_ABSOLUTE_ERROR, (6, 1), (6,)),

@@ -171,6 +171,9 @@ def test_an_archive_that_ends_early_leaves_whole_members_only(tmp_path):
     found = {f"inner/{path.name}": path.read_bytes() for path in (tmp_path / "out" / "inner").iterdir()}
     assert found == {name: content for name, content in members.items() if name != "inner/1"}
     assert (tmp_path / "out" / "inner" / "0").stat().st_mtime_ns == before, "it is not written again"
+    (tmp_path / "out" / "inner" / "2").write_bytes(b"of another archive")
+    unpack_tar(tmp_path / "whole.tar.xz", target_of, progress=False)
+    assert (tmp_path / "out" / "inner" / "2").read_bytes() == members["inner/2"]
 
 
 def write_square(folder, number):

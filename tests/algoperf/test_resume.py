@@ -109,6 +109,41 @@ def test_a_second_sigterm_does_not_cost_the_checkpoint_of_the_first(tmp_path, fr
     assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == 3
 
 
+def test_a_second_ctrl_c_ends_a_trial_at_once(tmp_path):
+    steps, loggers = [], []
+
+    def update_params(**arguments):
+        loggers.append(arguments["workload"].metrics_logger)
+        if arguments["global_step"] == 2:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        steps.append(arguments["global_step"])
+        return sgd("pytorch").update_params(**arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(tmp_path, "pytorch", submission("pytorch", update_params=update_params))
+    loggers[0].finish()  # What the end of the process does otherwise.
+    assert steps == [0, 1]
+    assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == 1, "that of the evaluation"
+
+
+def test_a_reason_to_stop_for_good_that_came_too_late_does_not_count_later(tmp_path):
+    folder = tmp_path / "trial_1"
+    run_trial(tmp_path, "pytorch", max_steps=2)
+    records.write_json(folder / records.STOP, {"reason": "it cannot matter"})
+    with pytest.raises(Interrupted):
+        run_trial(tmp_path, "pytorch", stopping("pytorch", 3), max_steps=STEPS)
+    assert not (folder / records.SUMMARY).exists()
+
+
+def test_a_run_without_evaluations_goes_on_after_its_last_step(tmp_path):
+    for stop in (3, 5):
+        summary = run_trial(tmp_path, "pytorch", skip_evals=True, max_steps=stop)
+        assert (summary["global_step"], summary["num_evaluations"]) == (stop, 0)
+        assert checkpoint.load(tmp_path / "trial_1")["progress"]["global_step"] == stop
+    assert summary["preemption_count"] == 1
+
+
 def test_a_trial_that_is_told_to_stop_for_good_ends_with_the_reason(tmp_path, framework):
     def update_params(**arguments):
         if arguments["global_step"] == 3:

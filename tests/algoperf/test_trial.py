@@ -2,11 +2,22 @@
 
 import json
 import math
+import time
 import types
 
 import numpy as np
 import pytest
-from harness import HOURS_SEC, POINT, PretendedTime, digits, run_trial, sgd, submission, trial_config
+from harness import (
+    HOURS_SEC,
+    POINT,
+    PretendedTime,
+    backend,
+    digits,
+    run_trial,
+    sgd,
+    submission,
+    trial_config,
+)
 
 from algoperf import evaluation, records, spec
 from algoperf.run import clock, session, trial
@@ -149,6 +160,19 @@ def test_a_crash_of_the_submission_is_a_status_with_the_place_of_the_error(tmp_p
     assert "test_trial.py" in summary["error"]
     assert summary["global_step"] == 3
     assert records.read_json(tmp_path / "trial_1" / records.SUMMARY)["status"] == "failed"
+
+
+@pytest.mark.parametrize("is_out_of_memory", [True, False])
+def test_a_device_that_is_out_of_memory_is_said_beside_the_error(tmp_path, monkeypatch, is_out_of_memory):
+    monkeypatch.setattr(backend("pytorch"), "is_out_of_memory", lambda error: is_out_of_memory)
+
+    def crash(**arguments):
+        raise RuntimeError("allocation failed")
+
+    summary = run_trial(tmp_path, "pytorch", submission("pytorch", update_params=crash))
+    assert summary["status"] == "failed"
+    assert "allocation failed" in summary["error"]
+    assert any("ran out of memory" in text for text in summary["warnings"]) == is_out_of_memory
 
 
 def test_a_failed_trial_runs_again_with_the_same_command(tmp_path, framework):
@@ -308,6 +332,33 @@ def test_train_state_is_passed_only_when_asked_for_and_is_read_only(tmp_path, fr
     assert seen[1]["accumulated_eval_time"] > 0.0
 
 
+def test_train_state_says_what_was_reached_and_how_long_all_else_took(tmp_path, framework):
+    seen, began = [], time.time()
+
+    def update_params(*, train_state, **arguments):
+        seen.append(dict(train_state))
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(
+        tmp_path,
+        framework,
+        submission(framework, update_params=update_params),
+        workload=digits(validation_target_value=1.0, test_target_value=0.0),
+    )
+    assert [state["validation_goal_reached"] for state in seen[:2]] == [False, True]
+    assert not any(state["test_goal_reached"] for state in seen)
+    assert all(state["is_time_remaining"] for state in seen)
+    ends = [state["last_step_end_time"] for state in seen]
+    assert began < ends[1] < ends[2] < ends[-1] < time.time(), "on the wall clock, of every step"
+    rows = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
+    # After steps 1 and 5, of 10.
+    assert [seen[step]["accumulated_eval_time"] for step in (1, 5)] == rows[records.EVAL_TIME][:2]
+    in_evaluation = sum(summary["ledger"][bucket] for bucket in clock.EVALUATION_BUCKETS)
+    assert rows[records.EVAL_TIME][-1] == pytest.approx(in_evaluation)
+    in_logging = summary["ledger"]["logging"] + summary["ledger"]["checkpoint"]
+    assert 0 < seen[1]["accumulated_logging_time"] < seen[5]["accumulated_logging_time"] < in_logging
+
+
 def test_a_submission_sees_the_arguments_of_the_contract(tmp_path, framework):
     calls = []
 
@@ -375,6 +426,19 @@ def test_a_wrong_result_of_prepare_for_eval_fails_the_trial_not_the_study(tmp_pa
     summary = run_trial(tmp_path, framework, submission(framework, prepare_for_eval=prepare_for_eval))
     assert summary["status"] == "failed"
     assert "prepare_for_eval must return (optimizer_state, params, model_state)" in summary["error"]
+
+
+def test_a_prepare_for_eval_that_changes_a_shape_is_stopped(tmp_path):
+    def prepare_for_eval(workload, current_param_container, model_state, optimizer_state, **rest):
+        import torch
+
+        current_param_container.output.bias = torch.nn.Parameter(torch.zeros(11))
+        return optimizer_state, current_param_container, model_state
+
+    run = submission("pytorch", prepare_for_eval=prepare_for_eval)
+    summary = run_trial(tmp_path, "pytorch", run)
+    assert (summary["status"], summary["num_evaluations"]) == ("failed", 0)
+    assert "must not change the model" in summary["error"]
 
 
 def test_one_step_may_hold_several_gradient_steps_on_batches_from_the_iterator(tmp_path, framework):

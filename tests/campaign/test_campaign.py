@@ -92,6 +92,17 @@ def test_jobs_take_turns_and_are_the_trials_that_the_runner_would_run(tmp_path):
     assert jobs[0].seeds != jobs[2].seeds
 
 
+def test_rows_of_different_lengths_take_turns_to_the_end_of_the_longest():
+    assert job_plan.in_turns([["a1", "a2", "a3"], ["b1"], ["c1", "c2"]]) == [
+        "a1",
+        "b1",
+        "c1",
+        "a2",
+        "c2",
+        "a3",
+    ]
+
+
 def test_a_campaign_without_points_has_one_trial_per_study(tmp_path):
     jobs = job_plan.make_jobs(campaign(tmp_path, ruleset="self", num_trials=None, num_studies=None))
     assert [(job.study, job.trial, job.point) for job in jobs if job.submission == "adamw"] == [
@@ -168,6 +179,16 @@ def test_of_many_who_want_a_job_one_gets_it(tmp_path):
     assert sum(claim is not None for claim in claims) == 1
     assert Store(found.experiment_dir).state(job) is State.RUNNING
     assert Store(found.experiment_dir).claim(job) is None
+
+
+def test_who_looked_before_a_job_was_claimed_and_claims_it_after_does_not_get_it(tmp_path, monkeypatch):
+    found = campaign(tmp_path)
+    store, late, job = Store(found.experiment_dir), Store(found.experiment_dir), job_plan.make_jobs(found)[0]
+    seen = late.attempts(job)
+    first = store.claim(job, worker="first")
+    monkeypatch.setattr(late, "attempts", lambda job: seen)
+    assert late.claim(job, worker="late") is None
+    assert records.read_json(first.path)["worker"] == "first"
 
 
 def test_a_claim_ends_with_its_process(tmp_path):

@@ -21,6 +21,7 @@ def mix_targets(targets: np.ndarray, num_classes: int, weight: float) -> np.ndar
     mixed = np.zeros((len(targets), num_classes), np.float32)
     rows = np.arange(len(targets))
     mixed[rows, targets] = weight
+    # `+=`: both examples may have the same class.
     mixed[rows, np.roll(targets, 1)] += np.float32(1 - weight)
     return mixed
 

@@ -60,6 +60,8 @@ class Pipeline:
             box = crops.random_box(
                 own, *image.shape[:2], self._area_range, self._aspect_range, self._data.eval_crop_fraction
             )
+            # All random numbers of an image are drawn before, so no branch changes the numbers of another
+            # operation.
             flip = bool(own[draws.FLIP] < 0.5)
             if augment:
                 pixels, spare = self._byte_memory()
@@ -106,6 +108,8 @@ class Pipeline:
             raise UsageError(
                 f"Image {index} cannot be decoded ({error}); dataset_setup.py --verify finds damaged files."
             ) from error
+        # Each thread keeps the largest image's memory: new pages for every image would cost a part of the
+        # decoding time.
         if buffer is None or image.size > buffer.size:
             self._thread.buffer = np.empty(image.size, np.uint8)
         return image
@@ -205,6 +209,7 @@ class TrainStream:
             weight = mixup.share(self._seed, number, self._data.mixup_alpha)
             self._pipeline.mix(batch["inputs"], weight)
             batch["targets"] = mixup.mix_targets(batch["targets"], self._data.num_classes, weight)
+            # Drops the row that was only made to be blended into the first one.
             if self._rows != slice(None):
                 batch = {key: value[1:] for key, value in batch.items()}
         return batch

@@ -56,6 +56,7 @@ def augment(image_SSC: np.ndarray, numbers: np.ndarray, spare_SSC: np.ndarray) -
         which, sign, down, across = numbers[first : first + draws.PER_OPERATION].tolist()
         name = OPERATIONS[int(which * len(OPERATIONS))]
         apply(name, image_SSC, spare_SSC, 1.0 if sign < 0.5 else -1.0, (down, across))
+        # Two buffers take turns, so that no operation overwrites what it still has to read.
         image_SSC, spare_SSC = spare_SSC, image_SSC
     return image_SSC
 
@@ -83,6 +84,7 @@ def apply(
         half = round(CUTOUT_HALF * side)
         top, left = int(centre[0] * side) - half, int(centre[1] * side) - half
         out_SSC[:] = image_SSC
+        # Cut at the borders, as in AlgoPerf's JAX pipeline (README.md).
         out_SSC[max(top, 0) : max(top + 2 * half, 0), max(left, 0) : max(left + 2 * half, 0)] = GRAY
     else:
         _transform(image_SSC, out_SSC, *_inverse_of(operation, sign, side))
@@ -211,6 +213,7 @@ def _sharpen(pixels: np.ndarray, out: np.ndarray, line: np.uint64) -> None:
             around += np.uint32(pixels[k - three]) + pixels[k + three]
             around += np.uint32(pixels[below - three]) + pixels[below] + pixels[below + three]
             around += np.uint32(5) * pixels[k]
+            # 13 = 8 + 5, the sum of the weights; truncated, as in AlgoPerf's JAX pipeline.
             mean = np.float32(np.uint32(around) // np.uint32(13))
             out[k] = _byte(mean + FACTOR * (np.float32(pixels[k]) - mean))
 
@@ -230,6 +233,7 @@ def _transform(
     side = image_SSC.shape[0]
     for y in range(side):
         for x in range(side):
+            # Nearest neighbour, as in AlgoPerf's JAX pipeline.
             from_x = math.floor(a * x + b * y + c + 0.5)
             from_y = math.floor(d * x + e * y + f + 0.5)
             if 0 <= from_x < side and 0 <= from_y < side:

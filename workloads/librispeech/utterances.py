@@ -14,7 +14,6 @@ from workloads.librispeech.corpus import SUBSETS
 
 Batch = dict[str, Any]
 
-# Filling is limited by memory bandwidth, which a few threads exhaust.
 MAX_WORKERS = 8
 MIN_BYTES_PER_WORKER = 8 << 20  # Smaller pieces are filled faster than a thread wakes up.
 

@@ -60,6 +60,7 @@ class SelfAttention(nn.Module):
         q_BTHK, k_BSHK, v_BSHK = (
             nn.DenseGeneral(heads, kernel_init=XAVIER, name=name)(x_BTD) for name in ("query", "key", "value")
         )
+        # softplus keeps the scale positive; one value per feature of a head, as in Lingvo.
         scale_K = self.param("scale", nn.initializers.zeros, heads[1:])
         q_BTHK *= jax.nn.softplus(scale_K) * (QUERY_SCALE_UNIT * heads[1] ** -0.5)
         logits_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSHK)
@@ -128,6 +129,7 @@ class ConformerBlock(nn.Module):
     def __call__(self, x_BTD: jax.Array, *rest: Any) -> jax.Array:
         """`rest` is (paddings_BT, train, dropout_rate)."""
         config = self.config
+        # Half steps, as in equation 1 of Gulati et al. 2020 (https://arxiv.org/abs/2005.08100).
         x_BTD += 0.5 * FeedForwardModule(config, name="FeedForwardModule_0")(x_BTD, *rest)
         x_BTD += MultiHeadedSelfAttention(config, name="MultiHeadedSelfAttention_0")(x_BTD, *rest)
         x_BTD += ConvolutionBlock(config, name="ConvolutionBlock_0")(x_BTD, *rest)
@@ -162,6 +164,7 @@ class Conformer(nn.Module):
             config.encoder_dim, config.subsampling_channels, jax.nn.relu, name="Subsample_0"
         )
         x_BTD, paddings_BT = subsample(x, paddings_BT)
+        # The same encoding for all inputs, padded frames included: attention masks them anyway.
         x_BTD += position_table(*x_BTD.shape[1:])
         x_BTD = Dropout()(x_BTD, dropout_rate, train=train)
         for index in range(config.num_encoder_layers):

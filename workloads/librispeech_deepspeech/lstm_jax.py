@@ -69,6 +69,7 @@ class _Direction(nn.Module):
     @nn.compact
     def __call__(self, num_features: int) -> tuple[jax.Array, jax.Array, jax.Array]:
         size = self.hidden_size
+        # Input kernels have no bias: as in Flax's `OptimizedLSTMCell`, the hidden ones carry it.
         w_DH = [_Gate(size, lecun_normal, use_bias=False, name="i" + gate)(num_features)[0] for gate in GATES]
         r_HH, b_H = zip(*[_Gate(size, orthogonal, name="h" + gate)(size) for gate in GATES])
         return jnp.concatenate(w_DH, axis=1), jnp.concatenate(r_HH, axis=1), jnp.concatenate(b_H)
@@ -111,6 +112,7 @@ def recurrence(z_TKBG: jax.Array, r_KHG: jax.Array) -> jax.Array:
 def _recurrence_forward(z_TKBG: jax.Array, r_KHG: jax.Array) -> tuple[jax.Array, Any]:
     def step(state: Any, z_KBG: jax.Array) -> tuple[Any, Any]:
         h_KBH, c_KBH = state
+        # Both directions in one product: twice the work per step of the loop, so its overhead is paid once.
         i, f, g, o = _activate(z_KBG + jnp.einsum("kbh,khg->kbg", h_KBH, r_KHG))
         c_KBH = f * c_KBH + i * g
         h_KBH = o * jnp.tanh(c_KBH)
@@ -129,11 +131,14 @@ def _recurrence_backward(saved: Any, dh_TKBH: jax.Array) -> tuple[jax.Array, jax
         dh_next_KBH, dc_KBH = state
         gates_KBG, c_KBH, c_before_KBH, dh_KBH = xs
         i, f, g, o = jnp.split(gates_KBG, 4, axis=-1)
+        # Computed again, which is cheaper than saving it for every frame.
         tanh_c = jnp.tanh(c_KBH)
         dh_KBH = dh_KBH + dh_next_KBH
         dc_KBH = dc_KBH + dh_KBH * o * (1 - tanh_c * tanh_c)
         dz_KBG = jnp.concatenate(
             [
+                # Derivatives of sigmoid, s (1 - s), and of tanh, 1 - t^2, from the saved outputs of the
+                # gates.
                 dc_KBH * g * i * (1 - i),
                 dc_KBH * c_before_KBH * f * (1 - f),
                 dc_KBH * i * (1 - g * g),
@@ -145,6 +150,7 @@ def _recurrence_backward(saved: Any, dh_TKBH: jax.Array) -> tuple[jax.Array, jax
 
     zero_KBH = jnp.zeros_like(c_TKBH[0])
     xs = (gates_TKBG, c_TKBH, _before(c_TKBH), dh_TKBH)
+    # Only the inputs of the gates need the loop; the gradient of the weights follows in one product.
     _, dz_TKBG = jax.lax.scan(step, (zero_KBH, zero_KBH), xs, reverse=True)
     return dz_TKBG, jnp.einsum("tkbh,tkbg->khg", _before(h_TKBH), dz_TKBG)
 
