@@ -74,4 +74,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main, max_arguments=1)
+    commands.run(main, max_arguments=1, arguments="one folder of submissions")

@@ -65,4 +65,8 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    commands.run(main, max_arguments=1)
+    commands.run(
+        main,
+        max_arguments=1,
+        arguments="one procedure, as in set_targets.py targets --sweep_dir=<folder>",
+    )

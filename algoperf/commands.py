@@ -18,12 +18,13 @@ EXIT_SIGNAL_BASE = 128
 Main = Callable[[Sequence[str]], int | None]
 
 
-def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True) -> None:
+def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, arguments: str = "") -> None:
     """Runs a script's `main` and ends the process with its exit code.
 
     Args:
       main: takes the arguments without flags, the script's name first; returns the exit code, None for 0.
       max_arguments: how many arguments beside flags it takes.
+      arguments: what they are, as in 'one folder of submissions'; said when there are too many.
       ends_with_its_reader: whether the process ends when the reader of its output ends, as in `| head`.
     """
     if ends_with_its_reader:
@@ -31,7 +32,7 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True) -
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def guarded(argv: Sequence[str]) -> int:
-        return exit_code_of(lambda: main(_checked(argv, max_arguments)))
+        return exit_code_of(lambda: main(_checked(argv, max_arguments, arguments)))
 
     # absl's own parser prints "FATAL Flags parsing error" and ends with exit code 1, as if a trial had failed.
     app.run(guarded, flags_parser=_parsed)
@@ -56,15 +57,13 @@ def print_error(error: Exception | str) -> None:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
 
 
-def _checked(argv: Sequence[str], max_arguments: int) -> Sequence[str]:
+def _checked(argv: Sequence[str], max_arguments: int, arguments: str) -> Sequence[str]:
     given = argv[1:]
     if given and not max_arguments:
         raise UsageError(f"Unexpected argument {given[0]!r}: settings are given as --name=value; see --help.")
     if len(given) > max_arguments:
-        raise UsageError(
-            f"Give at most {max_arguments} argument{'s' * (max_arguments > 1)} beside flags, got {len(given)}: "
-            f"{', '.join(given)}."
-        )
+        wanted = arguments or f"at most {max_arguments} arguments beside flags"
+        raise UsageError(f"Give {wanted}, got {len(given)}: {', '.join(given)}.")
     return argv
 
 
@@ -73,5 +72,5 @@ def _parsed(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        print_error(f"{error}; see --help.")
+        print_error(f"{str(error).rstrip('.')}; see --help.")
         sys.exit(EXIT_USAGE)

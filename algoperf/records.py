@@ -71,15 +71,18 @@ _OWN_NAMES = re.compile(
     )
 )
 
+# As `files` names them: with a part of its own where several processes may write at once.
+_HALF_WRITTEN = re.compile(r"\.(.+?)(?:\.[0-9a-f]{8})?\.tmp")
+
 
 def is_own(name: str) -> bool:
     """Whether a trial writes files of this name, temporary names of unfinished files included.
 
-    >>> [is_own(name) for name in ("flags_0.json", ".checkpoint_5.tmp", "my_notes.json")]
-    [True, True, False]
+    >>> [is_own(name) for name in ("flags_0.json", ".checkpoint_5.tmp", ".flags_0.json.0a1b2c3d.tmp", "my_notes.json")]
+    [True, True, True, False]
     """
-    whole = name[1:-4] if name.startswith(".") and name.endswith(".tmp") else name
-    return _OWN_NAMES.fullmatch(whole) is not None
+    half = _HALF_WRITTEN.fullmatch(name)
+    return _OWN_NAMES.fullmatch(half[1] if half else name) is not None
 
 
 def clear(folder: Path) -> None:

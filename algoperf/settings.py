@@ -239,6 +239,9 @@ def given(values: Mapping[str, object]) -> RunSettings:
     """
     # Stored settings may use an alias: they come from a command line, or from an older version.
     names = {alias: name for name, mark in marks().items() for alias in mark.aliases}
+    for name in values:
+        if name not in marks() and name not in names:
+            raise no_such("setting of a run", name, marks())
     named: dict[str, Any] = {names.get(name, name): value for name, value in values.items()}
     return RunSettings(**named)
 

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[1] / "score_submissions.py"
-START_UP = [sys.executable, "-c", "import absl.app, scoring.command"]
+START_UP = [sys.executable, "-c", "import absl.app, scoring.score_field"]
 
 
 def time_command(command: list[str]) -> float:

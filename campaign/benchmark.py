@@ -14,8 +14,7 @@ from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
 from campaign.store import FOLDER, State, Store
-from scoring import published
-from scoring import score_field as scoring_command
+from scoring import published, score_field
 from scoring.results import AXES
 
 SAVED = "campaign.json"
@@ -88,7 +87,7 @@ def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
     """The scores of the campaign's submissions, by seconds and by updates."""
     texts = []
     for axis in AXES:
-        config = scoring_command.Config(
+        config = score_field.Config(
             submissions_dir=campaign.experiment_dir,
             suite=campaign.suite,
             ruleset=campaign.ruleset,
@@ -100,7 +99,7 @@ def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
             compare_to=campaign.compare_to,
             calibrate=campaign.calibrate,
         )
-        texts.append(scoring_command.run(config).text())
+        texts.append(score_field.run(config).text())
     return "\n\n".join(texts)
 
 

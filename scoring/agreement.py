@@ -145,4 +145,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("num_workloads", 3, "Size of the subsets.")
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
     flags.DEFINE_integer("limit", 10, "Rows to print.")
-    commands.run(main, max_arguments=1)
+    commands.run(main, max_arguments=1, arguments="one folder of submissions")

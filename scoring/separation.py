@@ -117,4 +117,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
     flags.DEFINE_string("compare_to", None, "Results that ship with the package instead of a folder: mini.")
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
-    commands.run(main, max_arguments=1)
+    commands.run(main, max_arguments=1, arguments="one folder of submissions")

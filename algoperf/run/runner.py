@@ -171,7 +171,9 @@ def _read_record(folder: Path) -> tuple[dict[str, Any], Identity]:
         newest = records.newest(folder, records.flags_file) or folder / records.flags_file(0)
         stored = records.read_json(newest)
         identity = records.read_json(folder / records.meta_data_file(0))["identity"]
-        return {key: stored[key] for key in stored}, {SOURCE: identity[SOURCE], **identity}
+        if SOURCE not in identity:
+            raise KeyError(SOURCE)
+        return stored, identity
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(
             f"--reproduce={folder} is not the folder of a trial that this version wrote: {error}. Pass a folder such "

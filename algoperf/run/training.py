@@ -314,9 +314,6 @@ class TrainingLoop:
         state.test_goal_reached |= workload.has_reached_test_target(metrics)
         state.eval_results.append((state.global_step, metrics))
         state.eval_times_sec.append(ledger.submission_ns * 1e-9)
-        # A later finite evaluation takes it back: a single non-finite metric with finite parameters ends no
-        # run (R6.14).
-        state.has_diverged = False
         # Parameters are checked only here: a finite metric makes non-finite parameters very unlikely.
         if not all(map(math.isfinite, metrics.values())):
             state.has_diverged = not self._model.has_finite_params(state.params)

@@ -19,7 +19,7 @@ from harness import (
     trial_config,
 )
 
-from algoperf import evaluation, records, spec
+from algoperf import evaluation, random_utils, records, spec
 from algoperf.run import clock, session, trial
 from algoperf.spec import UsageError
 
@@ -204,6 +204,19 @@ def test_a_budget_of_which_a_moment_is_left_is_not_used_up(tmp_path, monkeypatch
         tmp_path, framework, run, workload=digits(max_allowed_runtime_sec=5.000001), max_steps=5
     )
     assert (summary["status"], summary["num_evaluations"]) == ("max_steps", 2)
+
+
+def test_targets_may_be_reached_at_different_evaluations(tmp_path, monkeypatch):
+    errors = {"eval_train": [0.9] * 3, "validation": [0.1, 0.9, 0.9], "test": [0.9, 0.9, 0.1]}
+    found = {split: iter(values) for split, values in errors.items()}
+    monkeypatch.setattr(
+        evaluation.Evaluator, "evaluate_split", lambda _, split, *rest: {"error_rate": next(found[split])}
+    )
+    workload = digits(validation_target_value=0.5, test_target_value=0.5)
+    summary = run_trial(tmp_path, "pytorch", workload=workload, eval_every_steps=1)
+    assert (summary["status"], summary["global_step"]) == ("target_reached", 3)
+    assert summary["validation_target_reached"]["global_step"] == 1
+    assert summary["test_target_reached"]["global_step"] == 3
 
 
 @pytest.mark.parametrize(("higher_is_better", "best_step"), [(False, 3), (True, 4)])
@@ -417,6 +430,23 @@ def test_what_prepare_for_eval_returns_is_evaluated_and_trained_on(tmp_path, fra
     assert norms[0] > 0
     assert norms[1] == norms[5] == 0.0
     assert norms[2] > 0
+
+
+def test_prepare_for_eval_draws_with_the_third_key_of_the_last_step(tmp_path):
+    """As in AlgoPerf, which splits the key of a step into one each for selection, update and preparation."""
+    seen = {}
+
+    def prepare_for_eval(
+        workload, current_param_container, model_state, optimizer_state, global_step, rng, **rest
+    ):
+        seen[global_step] = rng
+        return optimizer_state, current_param_container, model_state
+
+    run_trial(tmp_path, "pytorch", submission("pytorch", prepare_for_eval=prepare_for_eval))
+    keys = backend("pytorch").step_keys(random_utils.seeds(0, 0, 1)["submission"])
+    assert seen.keys() == {1, 5, 10}
+    for step, rng in seen.items():
+        np.testing.assert_array_equal(rng, keys(step - 1)[2])
 
 
 def test_a_wrong_result_of_prepare_for_eval_fails_the_trial_not_the_study(tmp_path, framework):

@@ -12,17 +12,27 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 from harness import ROOT
 
 from algoperf import records
+from algoperf.run.progress import duration
 from algoperf.run.study import StudyPlan
 from algoperf.run.summary import Summary
 from algoperf.settings import RunSettings, given
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, cores, execution, frugal, job_plan, process, status
 from campaign.local import LocalEngine, places
-from campaign.store import MAX_CRASHES, STALE_AFTER_SEC, Outcome, State, Store
+from campaign.store import (
+    MAX_CRASHES,
+    STALE_AFTER_SEC,
+    Outcome,
+    State,
+    Store,
+    identity_of_process,
+    is_alive,
+)
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_trial.py"))
 QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]
@@ -198,6 +208,60 @@ def test_a_claim_ends_with_its_process(tmp_path):
     attempt.update(holders=[{"pid": os.getpid(), "created": 1.0}])  # An earlier process of that number.
     assert store.state(job) is State.WAITING
     assert store.claim(job).number == 2
+
+
+def test_a_process_that_has_ended_and_was_not_waited_for_is_gone():
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    known = identity_of_process(child.pid)
+    assert is_alive(known)
+    assert not is_alive({**known, "created": known["created"] - 10}), "an earlier one of that number"
+    child.stdin.close()
+    wait_for(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    assert not is_alive(known)
+    child.wait()
+    assert not is_alive(known)
+
+
+@pytest.mark.parametrize(("max_steps", "state"), [(5, State.DONE), (6, State.WAITING), (None, State.WAITING)])
+def test_a_trial_that_did_all_its_updates_is_done_until_more_are_wanted(tmp_path, max_steps, state):
+    found = campaign(tmp_path, max_steps=max_steps)
+    job = job_plan.make_jobs(found)[0]
+    job.folder.mkdir(parents=True)
+    records.write_json(job.folder / records.SUMMARY, {"status": "max_steps", "global_step": 5})
+    assert Store(found.experiment_dir).state(job) is state
+
+
+def test_what_early_stops_saved_is_the_budget_that_was_left(tmp_path):
+    jobs, store = job_plan.make_jobs(campaign(tmp_path)), Store(tmp_path)
+    for job, left_sec in zip(jobs[:2], (30.0, 12.0), strict=True):
+        job.folder.mkdir(parents=True)
+        content = {
+            "status": "stopped",
+            "submission_time_sec": job.budget_sec - left_sec,
+            "stop_reason": "sibling",
+        }
+        records.write_json(job.folder / records.SUMMARY, content)
+    first, _, total = status.savings(jobs, store.states(jobs), store)
+    assert first.endswith(": sibling")
+    assert total.strip() == "saved: at most 42s of submission time in 2 trials"
+
+
+def test_the_time_left_is_divided_by_the_workers(tmp_path):
+    jobs, store = job_plan.make_jobs(campaign(tmp_path)), Store(tmp_path)
+    total_sec = sum(job.budget_sec for job in jobs) * status.OVERHEAD_FACTOR
+    for num_workers in (1, 4):
+        said = io.StringIO()
+        status.Live(jobs, store, num_workers=num_workers, file=said)(store.states(jobs), {})
+        assert f"about {duration(total_sec / num_workers)} left" in said.getvalue()
+
+
+def test_only_a_second_ctrl_c_ends_trials_without_their_checkpoints(tmp_path):
+    scripts(tmp_path)
+    running = engine(campaign(tmp_path))
+    with running._signals():
+        for number, is_urgent in ((signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)):
+            os.kill(os.getpid(), number)
+            assert running._is_urgent == is_urgent
 
 
 @pytest.mark.parametrize(("age", "state"), [(0, State.RUNNING), (2 * STALE_AFTER_SEC, State.WAITING)])

@@ -159,6 +159,12 @@ def assert_equal_params(folder, other):
 # ---- the command ---------------------------------------------------------------------------------------------------
 
 
+def patience():
+    """Within this context workloads have budgets of hours, unless the suite that is given says otherwise."""
+    get = registry.get
+    return mock.patch.object(registry, "get", lambda name: patient(get(name)))
+
+
 def command(tmp_path, **changes):
     """Exit code of the command with these settings, in process; errors as the command prints them.
 
@@ -169,11 +175,7 @@ def command(tmp_path, **changes):
         own = {"experiment_dir": str(tmp_path / "experiments"), "quiet": True, **changes}
         return runner.run(RunSettings(**own), clock.Ledger())
 
-    get = registry.get
-    with (
-        mock.patch.object(session, "Workload", shared_workload),
-        mock.patch.object(registry, "get", lambda name: patient(get(name))),
-    ):
+    with mock.patch.object(session, "Workload", shared_workload), patience():
         return commands.exit_code_of(run)
 
 
