@@ -74,3 +74,7 @@ def _parsed(argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         print_error(f"{str(error).rstrip('.')}; see --help.")
         sys.exit(EXIT_USAGE)
+    except SystemExit as shown:
+        if shown.code == 1:  # With which absl ends after --help; who asked for it has got what was wanted.
+            sys.exit(0)
+        raise

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from algoperf.spec import UsageError
+
 if TYPE_CHECKING:  # Every command imports this module, and NumPy takes 0.1 s.
     import numpy as np
 
@@ -39,3 +41,31 @@ def best(values: Sequence[float], higher_is_better: bool) -> float:
 def sign(higher_is_better: bool) -> str:
     """The comparison that a value must satisfy, '>=' or '<=', for messages."""
     return ">=" if higher_is_better else "<="
+
+
+METRIC_RANGES = {
+    "accuracy": (0.0, 1.0),
+    "error_rate": (0.0, 1.0),
+    "ssim": (-1.0, 1.0),
+    "mean_average_precision": (0.0, 1.0),
+    "bleu": (0.0, 100.0),
+}
+"""Metric -> closed range of possible values. A typing error such as 229.4 for 29.4 is caught here."""
+
+
+def range_of(metric: str) -> tuple[float, float]:
+    """The closed range of possible values of a metric; losses and error rates of words have no upper end.
+
+    >>> range_of("bleu"), range_of("loss")
+    ((0.0, 100.0), (0.0, inf))
+    """
+    return METRIC_RANGES.get(metric, (0.0, math.inf))
+
+
+def check_target(workload: str, field: str, metric: str, value: float) -> None:
+    """Raises UsageError if `value` cannot be a value of `metric`."""
+    low, high = range_of(metric)
+    if not low <= value <= high:
+        raise UsageError(
+            f"{workload}: {field} is a {metric}, so it must be in [{low}, {high}]; got {value!r}."
+        )

@@ -41,12 +41,17 @@ def _git(*arguments: str) -> str | None:
 
 
 def git_state() -> dict[str, Any]:
-    """Branch, commit, and whether tracked files differ from it; None where there is no repository."""
+    """Branch, commit, and whether files differ from it; None where there is no repository.
+
+    New Python files count as well: a workload or a submission that nobody has committed decides about a result, too.
+    Others do not, as results and notes may lie about.
+    """
     changes = _git("status", "--porcelain", "--untracked-files=no")
+    new = _git("ls-files", "--others", "--exclude-standard", "--", "*.py")
     return {
         "git_branch": _git("rev-parse", "--abbrev-ref", "HEAD"),
         "git_commit_hash": _git("rev-parse", "HEAD"),
-        "git_dirty": None if changes is None else bool(changes),
+        "git_dirty": None if changes is None else bool(changes or new),
     }
 
 

@@ -28,6 +28,8 @@ SUMMARY = "summary.json"
 STOP = "stop.json"
 """Written beside a running trial that is stopped and not to be continued, with the reason (early stops)."""
 CHECKPOINT_PREFIX = "checkpoint_"
+STUDY = re.compile(r"study_(0|[1-9]\d{0,8})")
+"""Name of the folder of a study; without leading zeros: study_1 and study_01 would be one study."""
 
 GLOBAL_STEP = "global_step"
 PREEMPTION_COUNT = "preemption_count"
@@ -167,7 +169,7 @@ class CsvLog:
         if path.exists():
             text = path.read_text()
             rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
-            if rows:
+            if rows[1:]:  # A header alone is of a run that came to nothing.
                 self._header = rows[0]
                 self._rewrite([row for row in rows[1:] if self._step_of(row) <= last_step])
         self._file = open(path, "a", newline="")  # noqa: SIM115 - kept open for the run
@@ -199,6 +201,12 @@ class CsvLog:
 
     def close(self) -> None:
         self._file.close()
+
+    def head(self, columns: Sequence[str]) -> None:
+        """Writes a header into a file that has none yet."""
+        if not self._header and columns:
+            self._header = sorted(columns)
+            csv.writer(self._file, lineterminator="\n").writerow(self._header)
 
 
 class MetricsLogger:
@@ -251,7 +259,9 @@ class MetricsLogger:
         return {key: self._scalar(key, value) for key, value in row.items()}
 
     def _scalar(self, key: str, value: object) -> float | str:
-        if isinstance(value, (int, float, str)):
+        if isinstance(value, str):
+            return value.encode(errors="replace").decode()  # Halves of characters cannot be written.
+        if isinstance(value, (int, float)):
             return value
         try:
             return self._to_float(value)
@@ -268,10 +278,75 @@ class MetricsLogger:
         for row in rows:
             self._measurements.append(self._read(row))
 
-    def finish(self) -> None:
-        """Writes pending rows and closes the files."""
+    def finish(self, columns_without_rows: Sequence[str] = ()) -> None:
+        """Writes what is pending and closes the files.
+
+        Args:
+          columns_without_rows: header of the evaluations' file where there were none, or readers would take it for cut.
+        """
         try:
             self.flush()
         finally:
             self._measurements.close()
+            self._evaluations.head(columns_without_rows)
             self._evaluations.close()
+
+
+def evaluation_columns(metric_name: str) -> tuple[str, ...]:
+    """The least that the file of evaluations holds."""
+    splits = tuple(f"{split}/{metric_name}" for split in ("train", "validation", "test"))
+    times = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)
+    return (*splits, *times, GLOBAL_STEP, PREEMPTION_COUNT)
+
+
+class SubmissionLog:
+    """What a submission gets of a `MetricsLogger`: its own scalars, and none that look like the harness's.
+
+    Args:
+      logger: of the trial.
+    """
+
+    def __init__(self, logger: MetricsLogger):
+        self._logger = logger
+        self._checked: set[tuple[str, ...]] = set()
+
+    def append_scalar_metrics(
+        self,
+        metrics: Mapping[str, float | Tensor],
+        global_step: int,
+        preemption_count: int | None = None,
+        is_eval: bool = False,
+    ) -> None:
+        """Logs scalars of one step; `is_eval` is accepted and means nothing, as evaluations are the harness's.
+
+        Raises:
+          UsageError: for what is no dictionary, or a name that a table of evaluations could be mistaken by.
+        """
+        del is_eval
+        if not isinstance(metrics, Mapping):
+            raise UsageError(
+                f"append_scalar_metrics wants a dictionary of scalars, got {type(metrics).__name__}: pass "
+                '{"grad_norm": value}.'
+            )
+        names = tuple(metrics)
+        if names not in self._checked:  # On the submission's clock, so once for all steps that log the same.
+            for name in names:
+                _check_name(name)
+            self._checked.add(names)
+        self._logger.append_scalar_metrics(metrics, global_step, preemption_count)
+
+    def finish(self, columns_without_rows: Sequence[str] = ()) -> None:
+        """Nothing: the harness closes the files."""
+
+
+_OF_THE_HARNESS = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.isprintable():
+        raise UsageError(f"append_scalar_metrics got the name {name!r}: names are texts of one line.")
+    if name in _OF_THE_HARNESS or name.startswith(("validation/", "test/")):
+        raise UsageError(
+            f"append_scalar_metrics got the name {name!r}, which is the harness's own: choose another, such as "
+            f"'own/{name}'."
+        )

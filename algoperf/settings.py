@@ -8,7 +8,9 @@ takes over. So a new setting is one field here and the code that uses it. Import
 import dataclasses
 import types
 import typing
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from absl import flags
@@ -21,6 +23,10 @@ flags.disclaim_key_flags()
 
 RULESETS = ("external", "self")
 DEVICES = ("auto", "cpu", "gpu")
+MAX_NUMBER = 10_000
+"""Of trials and studies: far above what anybody runs, so that a typing error is refused."""
+MAX_STEPS = 10**12
+MAX_SEED = 2**63 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +38,13 @@ class Mark:
     """Unit of a number, such as 'seconds' or 'updates'."""
     at_least: int | None = None
     """Smallest allowed value of a number."""
+    at_most: int | None = None
+    """Largest allowed value of a number."""
     choices: tuple[str, ...] | None = None
+    excludes: tuple[str, ...] = ()
+    """Settings that mean nothing beside it, and are refused there rather than passed over; see `check_together`."""
+    is_relative: bool = False
+    """Whether it is a path that must stay below another setting's folder."""
     aliases: tuple[str, ...] = ()
     """Other names of the flag."""
     is_identity: bool = False
@@ -81,22 +93,39 @@ class RunSettings:
         is_of_campaign=True,
     )
     num_tuning_trials: int | None = setting(
-        None, help="How many trials of the study to run, each in its own process; 1.", at_least=1
+        None,
+        help="How many trials of the study to run, each in its own process; 1.",
+        at_least=1,
+        at_most=MAX_NUMBER,
     )
     study: int = setting(
         0,
         help="Number of the study, from 0: an independent repetition with its own points.",
         at_least=0,
+        at_most=MAX_NUMBER,
         is_identity=True,
     )
     trial: int | None = setting(
-        None, help="Run only this trial of the study, from 1.", at_least=1, is_identity=True
+        None,
+        help="Run only this trial of the study, from 1.",
+        at_least=1,
+        at_most=MAX_NUMBER,
+        excludes=("num_tuning_trials", "hparam_start_index", "hparam_end_index"),
+        is_identity=True,
     )
     hparam_start_index: int | None = setting(
-        None, help="First trial to run, from 0 (as in AlgoPerf).", is_passed_on=False
+        None,
+        help="First trial to run, from 0 (as in AlgoPerf).",
+        at_least=0,
+        at_most=MAX_NUMBER,
+        is_passed_on=False,
     )
     hparam_end_index: int | None = setting(
-        None, help="End of the range of trials to run, exclusive (as in AlgoPerf).", is_passed_on=False
+        None,
+        help="End of the range of trials to run, exclusive (as in AlgoPerf).",
+        at_least=1,
+        at_most=MAX_NUMBER,
+        is_passed_on=False,
     )
     suite: str | None = setting(
         None,
@@ -112,7 +141,10 @@ class RunSettings:
     )
     experiment_dir: str = setting("experiments", help="Root of the results.", is_reproduced=False)
     experiment_name: str | None = setting(
-        None, help="Folder below it; by default <submission>/study_<s>.", is_reproduced=False
+        None,
+        help="Folder below it; by default <submission>/study_<s>.",
+        is_relative=True,
+        is_reproduced=False,
     )
     append_timestamp: bool = setting(False, help="Append the time to the experiment name.")
     overwrite: bool = setting(
@@ -129,6 +161,7 @@ class RunSettings:
         0,
         help="Fixes the data order, initialisation, submission and search-space points.",
         at_least=0,
+        at_most=MAX_SEED,
         is_identity=True,
         is_of_campaign=True,
     )
@@ -137,6 +170,7 @@ class RunSettings:
         help="Stop after this many updates; not for scoring.",
         unit="updates",
         at_least=1,
+        at_most=MAX_STEPS,
         aliases=("max_steps",),
         is_shared=True,
         is_of_campaign=True,
@@ -149,9 +183,15 @@ class RunSettings:
         help="Evaluate by step count instead of time; not for scoring.",
         unit="updates",
         at_least=1,
+        at_most=MAX_STEPS,
         is_identity=True,
     )
-    skip_evals: bool = setting(False, help="Train without evaluating (for measurements).", is_shared=True)
+    skip_evals: bool = setting(
+        False,
+        help="Train without evaluating (for measurements).",
+        excludes=("eval_every_steps",),
+        is_shared=True,
+    )
     torch_compile: bool | None = setting(None, help="Compile PyTorch models; by default on a GPU only.")
     device: str = setting(
         "auto",
@@ -166,10 +206,13 @@ class RunSettings:
         is_reproduced=False,
     )
     num_hosts: int | None = setting(
-        None, help="With --coordinator=host:port: how many hosts take part.", is_reproduced=False
+        None, help="With --coordinator=host:port: how many hosts take part.", at_least=1, is_reproduced=False
     )
     host_id: int | None = setting(
-        None, help="With --coordinator=host:port: number of this host, from 0.", is_reproduced=False
+        None,
+        help="With --coordinator=host:port: number of this host, from 0.",
+        at_least=0,
+        is_reproduced=False,
     )
     hosts_timeout_sec: int = setting(
         300,
@@ -188,12 +231,33 @@ class RunSettings:
     def __post_init__(self) -> None:
         for name, mark in marks().items():
             value = getattr(self, name)
+            if isinstance(value, str):
+                _check_text(name, value, mark)
             if mark.choices is not None and value not in mark.choices:
                 raise no_such(name.replace("_", " "), value, mark.choices)
-            if mark.at_least is None or value is None or value >= mark.at_least:
+            if value is None or isinstance(value, str):
                 continue
-            least = f"be at least {mark.at_least}" if mark.at_least else "not be negative"
-            raise UsageError(f"--{name} must {least}, got {value}.")
+            if mark.at_least is not None and value < mark.at_least:
+                least = f"be at least {mark.at_least}" if mark.at_least else "not be negative"
+                raise UsageError(f"--{name} must {least}, got {value}.")
+            if mark.at_most is not None and value > mark.at_most:
+                raise UsageError(f"--{name} must be at most {mark.at_most}, got {value}.")
+
+    def check_together(self) -> None:
+        """Raises UsageError for settings of a person of which one would be passed over because of another."""
+        if self.submission and self.submission_path and self.submission != self.submission_path:
+            raise UsageError(
+                f"--submission={self.submission} and --submission_path={self.submission_path} are two names of one "
+                "setting with different values: give one of them."
+            )
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name, mark in marks().items():
+            for other in mark.excludes if getattr(self, name) != defaults[name] else ():
+                if getattr(self, other) != defaults[other]:
+                    raise UsageError(
+                        f"--{other}={getattr(self, other)} means nothing beside --{name}={getattr(self, name)}: leave "
+                        "one of them out."
+                    )
 
     @property
     def given_submission(self) -> str | None:
@@ -215,10 +279,35 @@ class RunSettings:
         Args:
           stored: the content of the trial's flags file, written by this version or an older one.
         """
+        # Older versions stored what was not given as an empty text, too.
         taken: dict[str, Any] = {
-            name: stored[name] for name, mark in marks().items() if mark.is_reproduced and name in stored
+            name: stored[name]
+            for name, mark in marks().items()
+            if mark.is_reproduced and name in stored and stored[name] != ""
         }
+        if taken.get("trial") is not None:  # Then the trial is chosen, whatever it was one of.
+            taken.update(num_tuning_trials=None, hparam_start_index=None, hparam_end_index=None)
         return dataclasses.replace(self, **taken)
+
+
+def _check_text(name: str, value: str, mark: Mark) -> None:
+    """Raises UsageError for a text that is empty, would break a line of records, or leaves its folder."""
+    if not value.strip():
+        raise UsageError(f"--{name} is empty: leave it out, or give a value. {mark.help}")
+    odd = [character for character in value if unicodedata.category(character) in _LINE_BREAKERS]
+    if odd:
+        raise UsageError(
+            f"--{name}={value!r} holds {odd[0]!r}: names without line breaks and other control characters, please."
+        )
+    if mark.is_relative and (PurePath(value).is_absolute() or ".." in PurePath(value).parts):
+        raise UsageError(
+            f"--{name}={value} leaves the folder that it is to be in: give a name such as mine/study_0, and the folder "
+            "above it with --experiment_dir."
+        )
+
+
+_LINE_BREAKERS = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of Unicode: control characters, halves of characters that UTF-8 cannot write, separators of lines."""
 
 
 def marks() -> dict[str, Mark]:

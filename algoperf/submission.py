@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import operator
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from algoperf import frameworks, tuning
+from algoperf import files, frameworks, tuning
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
@@ -130,8 +131,11 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
 
 def _parse(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text(), filename=str(path))
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        # Bytes, not text: Python finds out by itself about byte order marks and lines that name a coding.
+        return ast.parse(files.read_regular(path), filename=str(path))
+    except OSError as error:
+        raise UsageError(f"Cannot read the submission {path} ({error.strerror}): make it readable.") from None
+    except (SyntaxError, ValueError) as error:  # UnicodeDecodeError among them.
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise UsageError(f"Submission {path}{where} is not valid Python: {error}.") from None
 
@@ -217,9 +221,9 @@ def import_file(path: Path) -> ModuleType:
             if _is_found_as(name, path):
                 return importlib.import_module(name)
         return _import_as(path, name)
-    except UsageError:
+    except (UsageError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:  # Also SystemExit: a submission must not end the command in silence.
         # Frames of the import system say nothing about the submission.
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
@@ -365,33 +369,60 @@ def has_own_folder(file: Path) -> bool:
 def batch_size(submission: Submission, workload: WorkloadSpec, num_devices: int) -> int:
     """The global batch size that a submission asks for (R2.4).
 
-    If `get_batch_size` raises ValueError for a variant, it is called with the name of the base workload. A mini
-    workload uses its own default instead, because the base's batch would not fit; so does a workload whose base is
-    unknown too.
+    A submission that does not know the name (ValueError, or KeyError of a plain table) is asked for the base
+    workload's. A mini workload uses its own default instead, because the base's would not fit, and so does a workload
+    whose base is unknown too.
 
     Raises:
       UsageError: if the result is no positive integer, or no multiple of the number of devices.
     """
     ask = submission.module.get_batch_size
+    called = f"get_batch_size({workload.name!r}) of submission {submission.name!r}"
     try:
-        answer = ask(workload.name)
-    except ValueError:
-        answer = workload.default_batch_size
-        if not workload.is_mini and workload.base_name != workload.name:
-            with contextlib.suppress(ValueError):
-                answer = ask(workload.base_name)
-    # `__index__`, because NumPy's integers are welcome and floats are not; True is an integer to Python alone.
-    if isinstance(answer, bool) or not hasattr(answer, "__index__") or int(answer) <= 0:
+        try:
+            answer = ask(workload.name)
+        except (ValueError, KeyError):
+            answer = workload.default_batch_size
+            if not workload.is_mini and workload.base_name != workload.name:
+                with contextlib.suppress(ValueError, KeyError):
+                    answer = ask(workload.base_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # Also SystemExit, by which the command would end in silence.
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise UsageError(
-            f"get_batch_size({workload.name!r}) of submission {submission.name!r} must return a positive integer, "
-            f"got {answer!r}."
-        )
-    if int(answer) % num_devices:
+            f"{called} raised {type(error).__name__}: {error} (line {line}); for a workload that it does not know it "
+            "is to raise ValueError."
+        ) from error
+    number = _index(answer)
+    if number is None or number <= 0:
+        raise UsageError(f"{called} must return a positive integer, got {_shown(answer)}.")
+    if number % num_devices:
         raise UsageError(
-            f"get_batch_size({workload.name!r}) of submission {submission.name!r} returned {answer}, which does not "
-            f"divide over {num_devices} devices; return a multiple of {num_devices}."
+            f"{called} returned {number}, which does not divide over {num_devices} devices; return a multiple of "
+            f"{num_devices}."
         )
-    return int(answer)
+    return number
+
+
+def _index(answer: object) -> int | None:
+    """The whole number that an answer is; None for anything else.
+
+    NumPy's integers are welcome and floats are not; True is an integer to Python alone. Arrays have `__index__` and
+    refuse it in several ways.
+    """
+    if isinstance(answer, bool) or not hasattr(answer, "__index__"):
+        return None
+    try:
+        return operator.index(answer)
+    except Exception:  # Of whatever type it is.
+        return None
+
+
+def _shown(answer: object, limit: int = 80) -> str:
+    """An answer on one line."""
+    text = " ".join(repr(answer).split())
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def search_space(submission_file: Path, given: Path | str | None) -> tuple[tuning.SearchSpace, Path]:

@@ -25,10 +25,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algoperf import direction, files
+from algoperf import direction, files, typed_json
 from algoperf.spec import UsageError, no_such
 
 SUITES_DIR = Path(__file__).parent / "suites"
+
+MAX_STUDIES = 1_000
+MAX_TRIALS = 10_000
+"""Far above what anybody has run; beyond it a typing error would keep scoring and plans busy for ever."""
+MAX_SEC = 10**9
+"""Of a budget or a period: 31 years, which still fit a clock of nanoseconds."""
 
 NAME_IN_WORKLOAD = {
     "metric_name": "target_metric_name",
@@ -46,6 +52,21 @@ have hold ours. Only this table translates.
 """
 
 
+def check_counts(flag: str = "", **counts: int | None) -> None:
+    """Raises UsageError for a number of studies or trials that cannot be meant.
+
+    Args:
+      flag: stands before the names in messages: '--' where they were given as flags.
+      **counts: `num_studies` and `num_trials`; None is not given.
+    """
+    most = {"num_studies": MAX_STUDIES, "num_trials": MAX_TRIALS}
+    for name, value in counts.items():
+        # True is an integer to Python alone.
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if value is not None and not (is_whole and 1 <= value <= most[name]):
+            raise UsageError(f"{flag}{name} must be a positive integer up to {most[name]}, got {value!r}.")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ruleset:
     """Numbers of studies and trials per workload, and the factor on budgets."""
@@ -58,12 +79,11 @@ class Ruleset:
     """Multiplies the runtime budget of every workload."""
 
     def __post_init__(self) -> None:
-        for name in ("num_studies", "num_trials"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} must be a positive integer, got {value!r}.")
-        if not 0 < self.budget_factor < math.inf:
-            raise UsageError(f"budget_factor must be positive and finite, got {self.budget_factor!r}.")
+        check_counts(num_studies=self.num_studies, num_trials=self.num_trials)
+        if not 0 < self.budget_factor <= MAX_SEC:
+            raise UsageError(
+                f"budget_factor must be positive, and {MAX_SEC} at most, got {self.budget_factor!r}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +114,8 @@ class WorkloadTargets:
                 raise UsageError(f"{name} must be finite, got {value!r}.")
         for name in ("runtime_budget_sec", "step_hint", "eval_period_sec"):
             value = getattr(self, name)
-            if not (value is None and name == "step_hint") and not 0 < value < math.inf:
-                raise UsageError(f"{name} must be positive and finite, got {value!r}.")
+            if not (value is None and name == "step_hint") and not 0 < value <= MAX_SEC:
+                raise UsageError(f"{name} must be positive, and {MAX_SEC} at most, got {value!r}.")
 
     def is_met_by(self, validation_metric: float) -> bool:
         """Whether a validation metric is at least as good as the target; NaN is not.
@@ -133,6 +153,8 @@ class Suite:
             raise UsageError(f"Suite {self.name!r} lists no workloads.")
         if len(set(self.workloads)) < len(self.workloads):
             raise UsageError(f"Suite {self.name!r} lists a workload twice: {', '.join(self.workloads)}.")
+        if not self.rulesets:
+            raise UsageError(f"Suite {self.name!r} has no rulesets: give external, self or both.")
         for variant, base in self.held_out.items():
             if base not in self.workloads:
                 raise UsageError(
@@ -183,6 +205,7 @@ def customize(
     ('ogbg', 'ogbg_model_size')
     """
     numbers = {"num_studies": num_studies, "num_trials": num_trials}
+    check_counts(flag="--", **numbers)
     changes = {name: number for name, number in numbers.items() if number is not None}
     kept = tuple(workloads) if workloads else suite.workloads
     changed = dataclasses.replace(
@@ -255,20 +278,43 @@ def _shipped(name: str) -> Suite:
 
 def _read(path: Path) -> Suite:
     try:
-        content = files.read_json(path)
+        content = files.read_strict_json(path)
         if path.parent == SUITES_DIR:
             return from_json(content)
-        return from_json({**_rules_for(content["targets"]), **content, "name": str(path)})
+        whole = typed_json.value_of(dict[str, Any], content)
+        names_of_targets = typed_json.value_of(dict[str, Any], whole.get("targets", {}), "targets")
+        if names_of_targets:
+            whole = {**_rules_for(names_of_targets), **whole}
+        suite = from_json({**whole, "name": str(path)})
+        _check_agreement(suite)
+        return suite
     except OSError as error:
         raise UsageError(
             f"No suite file {str(path)!r} ({error.strerror}); give the path of one, or a name: {', '.join(names())}."
         ) from None
-    except KeyError as error:
+    except ValueError as error:  # MalformedError among them.
+        if isinstance(error, UsageError) and str(path) in str(error):
+            raise
         raise UsageError(
-            f"Suite file {path} lacks {error}: it needs what a file in {SUITES_DIR} has, or 'targets' alone."
-        ) from None
-    except (AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"Suite file {path} is not well formed: {error}.") from error
+            f"Suite file {path} is not well formed: {str(error).rstrip('.')}. It needs what a file in {SUITES_DIR} "
+            "has, or 'targets' alone."
+        ) from error
+
+
+def _check_agreement(suite: Suite) -> None:
+    """Raises UsageError where targets contradict the workloads they are for: runs and scores would then disagree."""
+    for name, given in suite.known_targets.items():
+        own = targets_from_registry(name)
+        for fact in ("metric_name", "higher_is_better"):
+            if getattr(given, fact) != getattr(own, fact):
+                raise UsageError(
+                    f"'targets.{name}.{fact}' is {typed_json.shown(getattr(given, fact))}, and that of the workload is "
+                    f"{typed_json.shown(getattr(own, fact))}"
+                )
+        for fact in ("validation_target", "test_target"):
+            value = getattr(given, fact)
+            if value is not None:
+                direction.check_target(f"targets.{name}", fact, given.metric_name, value)
 
 
 def _rules_for(targets: Iterable[str]) -> dict[str, Any]:
@@ -285,23 +331,51 @@ def _rules_for(targets: Iterable[str]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """What the file of a suite may hold; a file of targets leaves the rest to `_rules_for`."""
+
+    targets: dict[str, WorkloadTargets]
+    """Complete entries."""
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Workload -> its `base`, and what differs from the base's entry."""
+    name: str = ""
+    description: str = ""
+    workloads: tuple[str, ...] = ()
+    held_out: dict[str, str] = field(default_factory=dict)
+    rulesets: dict[str, Ruleset] = field(default_factory=dict)
+    r_max: float = 4.0
+    frugal: bool = False
+    source: Any = None
+    """How the targets were made, as is the next; for readers of the file."""
+    provenance: Any = None
+
+
 def from_json(content: Mapping[str, Any]) -> Suite:
     """A suite from the content of its file.
 
-    `targets` holds complete entries; an entry of `variants` names its `base` and gives what differs from it.
+    Raises:
+      MalformedError: names the entry that has another form.
     """
-    targets = {name: WorkloadTargets(**entry) for name, entry in content["targets"].items()}
-    for name, entry in content["variants"].items():
+    own = typed_json.typed(_File, content)
+    targets = dict(own.targets)
+    for name, entry in own.variants.items():
         differs = dict(entry)
-        base = content["targets"][differs.pop("base")]
-        targets[name] = WorkloadTargets(**{**base, **differs})
+        base = differs.pop("base", None)
+        if base not in own.targets:
+            raise typed_json.MalformedError(
+                f"'variants.{name}.base' must be one of {', '.join(own.targets)}, got {typed_json.shown(base)}"
+            )
+        targets[name] = typed_json.value_of(
+            WorkloadTargets, {**content["targets"][base], **differs}, f"variants.{name}"
+        )
     return Suite(
-        name=content["name"],
-        description=content["description"],
-        workloads=tuple(content["workloads"]),
-        held_out=dict(content["held_out"]),
-        rulesets={name: Ruleset(**entry) for name, entry in content["rulesets"].items()},
-        r_max=content["r_max"],
-        frugal=content.get("frugal", False),
+        name=own.name,
+        description=own.description,
+        workloads=own.workloads,
+        held_out=own.held_out,
+        rulesets=own.rulesets,
+        r_max=own.r_max,
+        frugal=own.frugal,
         known_targets=targets,
     )

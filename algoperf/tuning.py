@@ -6,6 +6,7 @@ Source: Bousquet et al. 2017, https://arxiv.org/abs/1706.03200; the file format 
 """
 
 import collections
+import difflib
 import json
 import keyword
 import math
@@ -15,12 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from algoperf import files
+from algoperf import files, typed_json
 from algoperf.spec import Hyperparameters, UsageError
 
 SearchSpace = dict[str, Any] | list[dict[str, Any]]
 Point = dict[str, Any]
 SCALINGS = ("log", "linear")
+MAX_POINTS = 10_000
+"""Of a study: far above what anybody runs, so that a typing error is refused instead of keeping the machine busy."""
 
 
 def load_search_space(path: Path | str) -> SearchSpace:
@@ -52,6 +55,8 @@ def check_search_space(space: object) -> None:
             if point.keys() != space[0].keys():
                 odd = sorted(point.keys() ^ space[0].keys())
                 raise UsageError(f"point {index + 1} of the list differs from point 1 in its keys: {odd}.")
+            for name, value in point.items():
+                _check_value(f"{name!r} of point {index + 1}", value)
     elif isinstance(space, dict) and space:
         _check_names(space)
         for name, entry in space.items():
@@ -73,28 +78,58 @@ def _check_entry(name: str, entry: object) -> None:
         points = entry["feasible_points"]
         if not isinstance(points, list) or not points:
             raise UsageError(f"{name!r}: feasible_points must be a non-empty list, got {_short(points)}.")
+        for value in points:
+            _check_value(f"{name!r}", value)
         return
     if not isinstance(entry, dict) or not {"min", "max"} <= set(entry) <= {"min", "max", "scaling"}:
         raise UsageError(
             f'{name!r} must be {{"min": a, "max": b, "scaling": "log" or "linear"}} or '
             f'{{"feasible_points": [...]}}, got {_short(entry)}.'
         )
-    low, high, scaling = entry["min"], entry["max"], entry.get("scaling", "linear")
-    if scaling not in SCALINGS:
-        raise UsageError(f"{name!r}: scaling {scaling!r} is unknown; choose from {', '.join(SCALINGS)}.")
+    low, high = entry["min"], entry["max"]
     # `json` reads NaN and Infinity, and a bool is an int to `isinstance`.
     for value in (low, high):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise UsageError(f"{name!r}: min and max must be finite numbers, got {value!r}.")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+            raise UsageError(f"{name!r}: min and max must be finite numbers, got {_short(value)}.")
+    if "scaling" not in entry:
+        raise UsageError(f'{name!r} lacks "scaling": add "log" or "linear" to {_short(entry)}.')
+    scaling = entry["scaling"]
+    if scaling not in SCALINGS:
+        raise UsageError(f"{name!r}: scaling {scaling!r} is unknown; choose from {', '.join(SCALINGS)}.")
     if low > high:
         raise UsageError(f"{name!r}: min {low!r} is above max {high!r}.")
     if scaling == "log" and low <= 0:
         raise UsageError(f"{name!r}: log scaling needs positive ends, got min {low!r}.")
+    if not _is_finite(high / low if scaling == "log" else float(high) - float(low)):
+        raise UsageError(
+            f"{name!r}: the range from {low!r} to {high!r} is wider than floating-point numbers: bring its ends closer."
+        )
+
+
+def _check_value(name: str, value: object) -> None:
+    """Raises UsageError for a value that no submission can use, lists looked through."""
+    if value is None:
+        raise UsageError(f"{name} is null, which is no value: give one, or leave the hyperparameter out.")
+    if isinstance(value, (int, float)) and not _is_finite(value):
+        raise UsageError(
+            f"{name} must be a finite number, got {_short(value)}: JSON has no other; give a large one such as 1e30, "
+            "or leave the hyperparameter out."
+        )
+    if isinstance(value, (list, dict)):
+        for item in value if isinstance(value, list) else value.values():
+            _check_value(name, item)
+
+
+def _is_finite(value: float) -> bool:
+    """Also False for whole numbers that no float can hold."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else text[:80] + "…"
+    return typed_json.shown(value)
 
 
 def _value(entry: Mapping[str, Any], u: float) -> Any:
@@ -146,6 +181,10 @@ def draw_points(
             return [dict(point) for point in space[:num_trials]]
         order = np.random.default_rng([seed, study]).permutation(len(space))
         return [dict(space[index]) for index in order[:num_trials]]
+    if num_trials > MAX_POINTS:
+        raise UsageError(
+            f"At most {MAX_POINTS} trials a study can be drawn, got {num_trials}: ask for fewer."
+        )
     if num_distinct(space) < num_trials:
         raise UsageError(
             f"The search space holds only {num_distinct(space)} different points, fewer than the "
@@ -196,7 +235,13 @@ def make_hyperparameters(point: Mapping[str, object]) -> Hyperparameters:
         complement = f"one_minus_{name}"
         if complement in base._fields:
             return 1 - getattr(self, complement)
-        return tuple.__getattribute__(self, name)  # Raises.
+        if name.startswith("_"):  # Asked for by Python itself, to see what an object can do.
+            raise AttributeError(name)
+        near = difflib.get_close_matches(name, base._fields, n=1)
+        advice = f"; the nearest is {near[0]!r}" if near else ""
+        raise AttributeError(
+            f"Hyperparameters has no {name!r}{advice}. Its keys are {', '.join(base._fields)}."
+        )
 
     def everything(name: str) -> Callable[..., Any]:
         def method(self: tuple, *args: object) -> Any:

@@ -122,7 +122,7 @@ class WorkloadSpec:
             if not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{self.name}: {field} must be a positive number of seconds, got {value!r}.")
         for field in ("validation_target_value", "test_target_value"):
-            check_target(self.name, field, self.target_metric_name, getattr(self, field))
+            direction.check_target(self.name, field, self.target_metric_name, getattr(self, field))
         for name in self.output_params:
             if name not in frameworks.names():
                 raise spec.no_such(f"framework in output_params of {self.name}", name, frameworks.names())
@@ -153,25 +153,6 @@ class WorkloadSpec:
         """Short hash of the whole spec, targets and budget included, for the identity of trials."""
         text = json.dumps(self.to_dict(), sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-# Metric -> closed range of possible values; catches typing errors such as 229.4 for 29.4.
-METRIC_RANGES = {
-    "accuracy": (0.0, 1.0),
-    "error_rate": (0.0, 1.0),
-    "ssim": (-1.0, 1.0),
-    "mean_average_precision": (0.0, 1.0),
-    "bleu": (0.0, 100.0),
-}
-
-
-def check_target(workload: str, field: str, metric: str, value: float) -> None:
-    """Raises UsageError if `value` cannot be a value of `metric`."""
-    low, high = METRIC_RANGES.get(metric, (0.0, math.inf))
-    if not low <= value <= high:
-        raise UsageError(
-            f"{workload}: {field} is a {metric}, so it must be in [{low}, {high}]; got {value!r}."
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

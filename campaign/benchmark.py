@@ -1,13 +1,16 @@
 """What `run_benchmark.py` does, below its flags."""
 
 import dataclasses
-from collections.abc import Sequence
+import typing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, frameworks, records
+from algoperf import files, frameworks, records, registry, typed_json
 from algoperf.commands import EXIT_FAILED
-from algoperf.settings import given
+from algoperf.data import locate
+from algoperf.data.prepared import setup_command
+from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
 from campaign import status
 from campaign.execution import Options, retry_failed, run_jobs
@@ -46,6 +49,8 @@ def run(campaign: Campaign, config: Config) -> int:
         if config.plan:
             check_scores(campaign, jobs)
             print(status.plan_text(jobs, states, expectations, config.num_workers))
+            for line in missing_data(jobs):
+                print(line)
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
@@ -65,6 +70,23 @@ def run(campaign: Campaign, config: Config) -> int:
         return EXIT_FAILED
     print(scores_text(campaign, jobs))
     return EXIT_FAILED if State.FAILED in states.values() else 0
+
+
+def missing_data(jobs: Sequence[Job]) -> list[str]:
+    """A line for every workload whose data are not there; those of small ones are made on first use."""
+    lines = []
+    data_dirs = {job.workload: job.settings.data_dir for job in jobs}
+    for name, data_dir in data_dirs.items():
+        spec = registry.get(name)
+        try:
+            data, folder = registry.data_module(spec), locate.folder_of(spec, data_dir)
+            is_there = spec.is_mini or not data.NEEDS_FILES or data.is_ready(spec, folder)
+        except UsageError as error:  # A package that the data need.
+            lines.append(f"Missing: {error}")
+            continue
+        if not is_there:
+            lines.append(f"Missing: the data of {name} in {folder}. {setup_command(spec, folder)}")
+    return lines
 
 
 def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
@@ -118,16 +140,37 @@ def saved_campaign(experiment_dir: Path) -> Campaign:
     """
     path = experiment_dir / FOLDER / SAVED
     try:
-        content = files.read_json(path)
-    except FileNotFoundError:
+        content = typed_json.value_of(dict[str, Any], files.read_json(path))
+        return _campaign(content, experiment_dir)
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."
         ) from None
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # A setting that this version has not; MalformedError, UsageError.
+        raise UsageError(
+            f"{path} is damaged: {str(error).rstrip('.')}. The campaign's own command writes it again."
+        ) from None
+
+
+def _campaign(content: Mapping[str, Any], experiment_dir: Path) -> Campaign:
+    """What a file says that this version or an older one has written."""
+    hints = typing.get_type_hints(Campaign)
     own = [field.name for field in dataclasses.fields(Campaign)]
+    of_paths_and_trials = ("experiment_dir", "settings")
     fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
+        name: typed_json.value_of(hints[name], value, name)
+        if name in own and name not in of_paths_and_trials
+        else value
+        for name, value in content.items()
     }
     # Older campaigns hold the settings of their trials beside what is their own.
     older = {name: fields.pop(name) for name in list(fields) if name not in own}
-    settings = given({**fields.get("settings", {}), **older})
+    of_trials = typed_json.value_of(dict[str, Any], fields.get("settings", {}), "settings")
+    settings = given({**of_trials, **older})
+    typed_json.typed(RunSettings, dataclasses.asdict(settings))
+    if "submissions" not in fields:
+        raise typed_json.MalformedError("it lacks 'submissions'")
     return Campaign(**{**fields, "experiment_dir": experiment_dir, "settings": settings})

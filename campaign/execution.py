@@ -48,6 +48,16 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < lowest:
                 raise UsageError(f"--{name} must be at least {lowest}, got {value}.")
+        for gpu in self.gpus:
+            if not gpu.isdecimal() and not gpu.startswith(("GPU-", "MIG-")):
+                raise UsageError(
+                    f"--gpus={','.join(self.gpus)}: {gpu!r} is no GPU. Give numbers as in --gpus=0,1, or the names "
+                    "that `nvidia-smi -L` shows."
+                )
+        if len(set(self.gpus)) < len(self.gpus):
+            raise UsageError(
+                f"--gpus={','.join(self.gpus)} names one twice: give each once, or timings would be shared."
+            )
         if self.engine == "ray" and self.gpus:
             raise UsageError(
                 "--gpus is for --engine=local: Ray deals out GPUs, --gpus_per_trial to each trial."

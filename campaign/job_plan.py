@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import random_utils, submission, suites
+from algoperf import files, random_utils, submission, suites
 from algoperf.run.identity import SOURCE, Identity, identity_of
 from algoperf.run.study import StudyPlan, submission_name
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError
 from scoring import published
 
+MAX_JOBS = 100_000
+"""Far above what anybody runs, and little enough to plan in seconds."""
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -88,12 +90,13 @@ class Campaign:
     def __post_init__(self) -> None:
         if not self.submissions:
             raise UsageError("Say what to run: --submissions=<folder>,<folder>, ...")
-        for name in ("num_studies", "num_trials"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"--{name} must be at least 1, got {value}.")
-        if self.experiment_dir.exists() and not self.experiment_dir.is_dir():
-            raise UsageError(f"--experiment_dir={self.experiment_dir} is a file: give a folder, new or not.")
+        for name in ("submissions", "workloads"):
+            if not all(one.strip() for one in getattr(self, name)):
+                raise UsageError(
+                    f"--{name}={','.join(getattr(self, name))} has an empty entry: leave out the comma too many."
+                )
+        suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
+        files.check_can_be_folder("--experiment_dir", self.experiment_dir)
         if self.ruleset == "self" and (self.num_trials or 1) > 1:
             raise UsageError(
                 f"The self-tuning ruleset runs one trial a study, not --num_trials={self.num_trials}: leave it out, or "
@@ -161,6 +164,12 @@ def make_jobs(campaign: Campaign) -> list[Job]:
                 "them with different values of --experiment_dir."
             )
         names[name] = given
+    count = len(names) * ruleset.num_studies * ruleset.num_trials * len(suite.scored_names())
+    if count > MAX_JOBS:
+        raise UsageError(
+            f"--num_studies={ruleset.num_studies} with --num_trials={ruleset.num_trials} would be {count} trials; at "
+            f"most {MAX_JOBS} make a campaign: give smaller numbers."
+        )
     jobs = []
     for study in range(campaign.first_study, campaign.first_study + ruleset.num_studies):
         for workload in suite.scored_names():

@@ -25,6 +25,7 @@ from algoperf.run import summary as summaries
 from algoperf.run.identity import SOURCE, difference
 from algoperf.run.summary import Summary
 from algoperf.spec import UsageError
+from campaign import attempt_file
 from campaign.job_plan import Job
 
 FOLDER = ".campaign"
@@ -133,11 +134,12 @@ class Store:
         for number in range(1, 1_000_000):
             path = folder / f"{number}.json"
             try:
-                found.append(Attempt(number, path, files.read_json(path)))
+                content = files.read_json(path)
             except FileNotFoundError:
                 break
             except ValueError:  # Created and not yet filled: its holder is at work, or died right then.
-                found.append(Attempt(number, path, {}))
+                content = {}
+            found.append(Attempt(number, path, attempt_file.checked(path, content, list(Outcome))))
         return found
 
     def claim(self, job: Job, **facts: Any) -> Attempt | None:

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from absl import flags
 
-from algoperf import commands, registry
+from algoperf import commands, files, registry
 from algoperf.data import locate
 from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
@@ -52,6 +52,7 @@ def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bo
     if not data.NEEDS_FILES:
         print(f"{dataset} needs no files.")
         return folder
+    files.check_can_be_folder("--data_dir", folder)
     if not data.is_ready(spec, folder):
         if not spec.is_mini:
             _download_and_prepare(spec, folder, progress)

@@ -130,6 +130,8 @@ def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None
 
 
 def main(argv: Sequence[str]) -> None:
+    if FLAGS.limit < 1:
+        raise UsageError(f"--limit must be at least 1, got {FLAGS.limit}: it is the number of rows.")
     suite = suites.customize(suites.load(FLAGS.suite), num_studies=FLAGS.num_studies)
     results = read(suite, FLAGS.ruleset, Path(argv[1]) if len(argv) == 2 else None, FLAGS.compare_to)
     for axis in AXES:

@@ -11,7 +11,11 @@ from typing import Literal
 
 import numpy as np
 
+from algoperf.spec import UsageError
+
 CONFIDENCE = 0.95
+MAX_DRAWS = 200_000_000
+"""Of studies, at 18 bytes each."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ def resampled_medians(
     Returns:
       (num_samples, submissions, columns)
     """
+    if num_samples * study_values.size > MAX_DRAWS:
+        raise UsageError(
+            f"--bootstrap_samples={num_samples} for {study_values.size} study times are more draws than fit into "
+            f"memory: give {MAX_DRAWS // study_values.size} at most."
+        )
     ordered = np.sort(study_values, axis=-1)  # so that sorting drawn positions sorts the drawn times
     width = ordered.shape[-1]
     draws = rng.random((num_samples, *ordered.shape))

@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from algoperf import records
+from algoperf import direction, records
 from algoperf.suites import WorkloadTargets
 from scoring.results import Kind
 
+MAX_STEP = 1e15
+"""Updates up to here are exact as floats; nobody has done as many."""
 TIME_COLUMNS = (records.SCORE, records.SUBMISSION_TIME)
 """Seconds on the submission clock; the first of these that is present is read."""
 
@@ -40,8 +42,9 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     """The evaluations in a file.
 
     A last row without a line end was cut while being written and is dropped, even if it looks complete: a cut
-    number is still a number. An empty cell is NaN. Where `global_step` goes back, a resumed run overwrote
-    what it did after its checkpoint, and the overwritten rows are dropped.
+    number is still a number. An empty cell is NaN, and so becomes a value that the metric cannot have. Where
+    `global_step` goes back, a resumed run overwrote what it did after its checkpoint, and the overwritten rows are
+    dropped.
 
     Args:
       content: the bytes of the file.
@@ -73,9 +76,23 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
         raise UnreadableError("the file has no well-formed row")
     if time != sorted(time):
         oddities.append((Kind.CLOCK_BACK, ""))
+    validation = possible(validation, metric_name, oddities)
     if math.isnan(sum(validation)) and (num_nan := sum(map(math.isnan, validation))):
         oddities.append((Kind.NAN_METRIC, f"{num_nan} of {len(validation)} evaluations"))
     return EvaluationLog(time, step, validation, tuple(oddities))
+
+
+def possible(values: list[float], metric_name: str, oddities: list[tuple[Kind, str]]) -> list[float]:
+    """The values of a metric, NaN in the place of those beyond its range: no model can have reached a target with them.
+
+    A loss of infinity is in range: it is how runs diverge, and meets no target.
+    """
+    low, high = direction.range_of(metric_name)
+    odd = [value for value in values if value < low or value > high]
+    if not odd:
+        return values
+    oddities.append((Kind.IMPOSSIBLE_METRIC, f"{len(odd)} of {len(values)} evaluations, such as {odd[0]:g}"))
+    return [math.nan if value < low or value > high else value for value in values]
 
 
 def locate(names: Sequence[str], metric_name: str) -> tuple[int, int | None, int]:
@@ -99,7 +116,8 @@ def regular(rows: bytes, width: int, columns: tuple[int, int | None, int]) -> Co
     """Time, step and validation of rows that all have `width` plain cells; None where one does not."""
     cells = rows.replace(b"\n", b",").split(b",")
     num_rows = rows.count(b"\n") + 1
-    if len(cells) != num_rows * width:
+    # To Python '1_0' is 10; nobody who writes results means that.
+    if len(cells) != num_rows * width or b"_" in rows:
         return None
     time, step, validation = columns
     try:
@@ -109,7 +127,13 @@ def regular(rows: bytes, width: int, columns: tuple[int, int | None, int]) -> Co
     except ValueError:
         return None
     # One sum in place of a test of every value: it is finite only if all of them are.
-    return (times, steps, values) if math.isfinite(sum(times)) else None
+    is_sound = math.isfinite(sum(times)) and min(times) > 0 and not any(map(is_odd_step, steps))
+    return (times, steps, values) if is_sound else None
+
+
+def is_odd_step(step: float) -> bool:
+    """Whether a number cannot be a number of updates; NaN stands for a column that is not there."""
+    return step < 0 or step > MAX_STEP
 
 
 def floats_or_nan(cells: list[bytes]) -> list[float]:
@@ -132,16 +156,33 @@ def careful(
         try:
             if len(row) != width:
                 raise ValueError(f"{len(row)} cells instead of {width}")
-            at = float(row[time])
-            if not math.isfinite(at):
+            at = number_in(row[time])
+            if not 0 < at < math.inf:  # Nothing is reached before anything was done.
                 raise ValueError(f"its time is {at}")
-            new = at, math.nan if step is None else float(row[step] or "nan"), float(row[validation] or "nan")
+            at_step = math.nan if step is None else number_in(row[step] or "nan")
+            if is_odd_step(at_step):
+                raise ValueError(f"its global_step is {at_step:g}")
+            new = at, at_step, number_in(row[validation] or "nan")
         except ValueError as error:
             oddities.append((Kind.BAD_ROW, f"line {number}: {error}"))
             continue
         for column, value in zip((times, steps, values), new):
             column.append(value)
     return times, steps, values
+
+
+def number_in(cell: str) -> float:
+    """The number in a cell, as everybody writes numbers; ValueError for what only Python takes for one.
+
+    >>> number_in("1e3")
+    1000.0
+    >>> number_in("1_0")
+    Traceback (most recent call last):
+    ValueError: '1_0' is no number
+    """
+    if "_" in cell or not cell.isascii():
+        raise ValueError(f"{cell!r} is no number")
+    return float(cell)
 
 
 def drop_superseded(

@@ -192,7 +192,7 @@ def finite(value: float) -> float | None:
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="") as file:
+    with files.writing(path, "w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

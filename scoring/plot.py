@@ -5,6 +5,7 @@ import importlib.util
 import itertools
 from pathlib import Path
 
+from algoperf import files
 from scoring import profiles
 from scoring.leaderboard import Leaderboard
 from scoring.results import STEPS
@@ -47,7 +48,7 @@ def write_profile_plot(board: Leaderboard, path: Path) -> None:
         yaxis={"title": y_name, "range": [0, 1.02]},
         template="plotly_white",
     )
-    path.write_text(figure.to_html(include_plotlyjs=True, full_html=True))
+    files.write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
 
 
 def write_profile_picture(board: Leaderboard, path: Path) -> None:
@@ -70,8 +71,11 @@ def write_profile_picture(board: Leaderboard, path: Path) -> None:
     if board.submissions:
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     # Without a date and with fixed identifiers, the same results give the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "algoperf", "svg.fonttype": "none"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    settings = {"svg.hashsalt": "algoperf", "svg.fonttype": "none"}
+    meta_data = {"Date": None} if path.suffix == ".svg" else None
+    # A full disk leaves no half of a picture.
+    with matplotlib.rc_context(settings), files.replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], metadata=meta_data)
 
 
 def _lines(board: Leaderboard) -> list[tuple[str, list[float], list[float]]]:

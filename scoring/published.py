@@ -175,7 +175,12 @@ def main(argv: Sequence[str]) -> None:
         )
     suite = suites.load("algoperf_v05")
     results = read_submissions(Path(argv[1]), {name: suite.targets(name) for name in suite.scored_names()})
-    write_trials(results, Path(argv[2]))
+    try:
+        write_trials(results, Path(argv[2]))
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write {argv[2]!r} ({error.strerror}): give a file in a folder that is there."
+        ) from None
     print(f"{len(results.trials)} trials of {len(results.submissions)} submissions written to {argv[2]}")
 
 

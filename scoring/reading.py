@@ -6,21 +6,22 @@ AlgoPerf's folders and ours are read alike. Directory order never matters: every
 out or odd becomes a `Finding`; only a folder that cannot be scored at all is an error.
 """
 
+import math
 import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from algoperf import direction, files, frameworks, records
-from algoperf.run import summary
+from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
 from scoring import evaluations
 from scoring.results import Finding, Hit, Kind, Results, Trial
 
 LAYOUT = f"<submission>/study_<s>/<workload>_<framework>/trial_<t>/{records.EVAL_MEASUREMENTS}"
-STUDY = re.compile(r"study_(0|[1-9]\d*)")  # no leading zeros: study_1 and study_01 would be one study
-TRIAL = re.compile(r"trial_(0|[1-9]\d*)")
+STUDY = records.STUDY
+TRIAL = re.compile(r"trial_(0|[1-9]\d{0,8})")
 FLAGS = re.compile(r"flags_\d+\.json")
 
 
@@ -30,6 +31,7 @@ def read_submissions(
     *,
     include: Collection[str] = (),
     exclude: Collection[str] = (),
+    ruleset: str | None = None,
 ) -> Results:
     """All trials below `root` on the workloads in `targets`.
 
@@ -38,6 +40,7 @@ def read_submissions(
       targets: workload -> its target; other workloads become findings.
       include: names of submissions to read; empty means all.
       exclude: names of submissions to leave out.
+      ruleset: that is scored; trials that say they ran under another become findings. None compares nothing.
 
     Raises:
       UsageError: if there is no such folder, it holds no results, a name in `include` or `exclude` is not
@@ -63,12 +66,18 @@ def read_submissions(
     chosen = [name for name in found if (not include or name in include) and name not in exclude]
     if not chosen:
         raise UsageError(f"--include and --exclude leave no submission of {', '.join(found)}.")
+    for name in chosen:
+        if not name.isprintable():  # Tables have a line for each.
+            raise UsageError(
+                f"The folder {name!r} in {str(root)!r} has a line break or another control character in its name: "
+                "rename it, or leave it out with --exclude."
+            )
     trials: list[Trial] = []
     findings = [
         Finding(name, "", Kind.STRAY_FOLDER, "") for name in folders if name not in found and not include
     ]
     for name in chosen:
-        read_submission(name, folders[name], targets, trials, findings)
+        read_submission(name, folders[name], targets, trials, findings, ruleset)
     return Results(submissions=tuple(chosen), trials=tuple(trials), findings=tuple(findings))
 
 
@@ -87,9 +96,11 @@ def read_submission(
     targets: Mapping[str, WorkloadTargets],
     trials: list[Trial],
     findings: list[Finding],
+    ruleset: str | None = None,
 ) -> None:
     """Appends the trials and findings of one submission."""
     framework_of: dict[str, str] = {}
+    copies = Copies()
     for study, study_folder in numbered(submission, "", folder, STUDY, findings):
         for entry, workload_folder in subfolders(study_folder).items():
             # From the right: names of workloads hold underscores, those of frameworks do not.
@@ -115,13 +126,35 @@ def read_submission(
                 identity = Trial(
                     submission=submission, workload=workload, framework=framework, study=study, trial=number
                 )
-                trial = read_trial(identity, trial_folder, targets[workload], findings)
+                trial = read_trial(identity, trial_folder, targets[workload], findings, ruleset, copies)
                 if trial is not None:
                     trials.append(trial)
 
 
+class Copies:
+    """Finds trials of one submission whose evaluations are those of another, to the last digit of the clock."""
+
+    def __init__(self) -> None:
+        self._place_of: dict[tuple[str, bytes], str] = {}
+
+    def original(self, workload: str, content: bytes, times: Collection[float], place: str) -> str | None:
+        """Where the same file was seen before, on the same workload; None for a new one.
+
+        Times in whole milliseconds may be equal by chance, or rounded; a clock of nanoseconds never repeats itself.
+        """
+        if all(time == round(time, 3) for time in times):
+            return None
+        first = self._place_of.setdefault((workload, content), place)
+        return None if first == place else first
+
+
 def read_trial(
-    identity: Trial, folder: str, targets: WorkloadTargets, findings: list[Finding]
+    identity: Trial,
+    folder: str,
+    targets: WorkloadTargets,
+    findings: list[Finding],
+    ruleset: str | None = None,
+    copies: Copies | None = None,
 ) -> Trial | None:
     """The trial with its first hit; None where the folder has no evaluations file (it never started)."""
     place = f"study_{identity.study}/trial_{identity.trial}"
@@ -130,12 +163,13 @@ def read_trial(
         findings.append(Finding(identity.submission, identity.workload, kind, place, detail))
 
     try:
-        content = read_bytes(f"{folder}/{records.EVAL_MEASUREMENTS}")
+        content = files.read_regular(f"{folder}/{records.EVAL_MEASUREMENTS}")
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         report(Kind.NO_EVALUATIONS if missing else Kind.UNREADABLE, "" if missing else str(error))
         return None
-    status = read_side_files(folder, report)
+    summary = read_side_files(folder, report, ruleset)
+    status = summary.status if summary else ""
     try:
         log = evaluations.parse(content, targets.metric_name)
     except evaluations.UnreadableError as error:
@@ -143,10 +177,14 @@ def read_trial(
         return with_outcome(identity, status=status or "unreadable")
     for kind, detail in log.oddities:
         report(kind, detail)
+    if copies and (original := copies.original(identity.workload, content, log.submission_time_sec, place)):
+        report(Kind.COPY, original)
     best = direction.best(log.validation, targets.higher_is_better)
     # The best value says at once whether there is a hit to look for.
     index = evaluations.first_hit(log.validation, targets) if targets.is_met_by(best) else None
     hit = None if index is None else Hit(index, log.submission_time_sec[index], log.global_step[index])
+    if summary is not None:
+        check_summary(summary, log, hit, targets, report)
     return with_outcome(
         identity,
         hit=hit,
@@ -154,6 +192,40 @@ def read_trial(
         last_time_sec=log.submission_time_sec[-1],
         status=status,
     )
+
+
+def check_summary(
+    summary: summaries.Summary,
+    log: evaluations.EvaluationLog,
+    hit: Hit | None,
+    targets: WorkloadTargets,
+    report: evaluations.Report,
+) -> None:
+    """Reports where a summary says something else than the evaluations beside it, or that other targets were meant.
+
+    What an older or a cut summary does not say is not compared.
+    """
+    if summary.validation_target is not None and summary.validation_target != targets.validation_target:
+        report(Kind.OTHER_RUN, f"validation target {summary.validation_target:g}")
+    elif summary.validation_target is not None:
+        reached = summary.validation_target_reached
+        # Evaluations hold the digits of the summary, so that times are equal up to how they are written.
+        same = (reached is None) == (hit is None)
+        if reached is not None and hit is not None:
+            same = math.isclose(reached["submission_time_sec"], hit.submission_time_sec, rel_tol=1e-6)
+        if not same:
+            says = "not reached" if reached is None else f"reached at {reached['submission_time_sec']:.2f} s"
+            found = "not reached" if hit is None else f"reached at {hit.submission_time_sec:.2f} s"
+            report(Kind.CONTRADICTION, f"target {says} there, {found} here")
+            return
+    last = log.submission_time_sec[-1]
+    if summary.num_evaluations is not None and summary.num_evaluations != len(log.submission_time_sec):
+        report(
+            Kind.CONTRADICTION,
+            f"{summary.num_evaluations} evaluations there, {len(log.submission_time_sec)} here",
+        )
+    elif summary.submission_time_sec is not None and summary.submission_time_sec < last * (1 - 1e-6):
+        report(Kind.CONTRADICTION, f"{summary.submission_time_sec:.2f} s there, {last:.2f} s here")
 
 
 def with_outcome(identity: Trial, **outcome: object) -> Trial:
@@ -168,19 +240,31 @@ def with_outcome(identity: Trial, **outcome: object) -> Trial:
     )
 
 
-def read_side_files(folder: str, report: evaluations.Report) -> str:
-    """`status` from summary.json ('' if none); reports a step-based evaluation schedule in flags files."""
-    status = ""
+def read_side_files(folder: str, report: evaluations.Report, ruleset: str | None) -> summaries.Summary | None:
+    """The summary of a trial, None if there is none; reports what flags files and it say against scoring the trial."""
+    summary = None
     for name in sorted(os.listdir(folder)):
         if name == records.SUMMARY:
-            found = summary.read(folder)
-            status = "" if found is None else found.status
+            try:
+                summary = summaries.read(folder)
+            except UsageError as error:
+                report(Kind.DAMAGED_SUMMARY, str(error))
+            else:
+                if summary is None:
+                    report(Kind.DAMAGED_SUMMARY, "it was cut, or does not say how the trial ended")
         elif FLAGS.fullmatch(name):
+            flags = read_json(f"{folder}/{name}")
             # A target that is looked at more often is found earlier, so times of the two schedules do not compare.
-            every = read_json(f"{folder}/{name}").get("eval_every_steps")
+            every = flags.get("eval_every_steps")
             if every not in (None, 0, "", "0"):
                 report(Kind.STEP_SCHEDULE, f"eval_every_steps={every}")
-    return status
+            for name in ("skip_evals", "max_global_steps"):  # Not for scoring.
+                if flags.get(name):
+                    report(Kind.OTHER_RUN, f"{name}={flags[name]}")
+            own = flags.get("tuning_ruleset")
+            if None not in (own, ruleset) and own != ruleset:
+                report(Kind.OTHER_RUN, f"{own} ruleset")
+    return summary
 
 
 def read_json(path: str) -> dict[str, object]:
@@ -189,16 +273,16 @@ def read_json(path: str) -> dict[str, object]:
     return content if isinstance(content, dict) else {}
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole file; unbuffered, which halves the cost of opening small files."""
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
-
-
 def subfolders(path: str) -> dict[str, str]:
     """Name -> path of the folders in a folder, sorted by name; hidden ones are not results."""
-    with os.scandir(path) as entries:
-        found = [(entry.name, entry.path) for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    try:
+        with os.scandir(path) as entries:
+            found = [(entry.name, entry.path) for entry in entries if entry.is_dir() and entry.name[0] != "."]
+    except OSError as error:
+        raise UsageError(
+            f"Cannot list the folder {error.filename or path!r} ({error.strerror}): make it readable, or score a copy "
+            "without it."
+        ) from None
     return dict(sorted(found))
 
 

@@ -86,7 +86,12 @@ class Kind(enum.StrEnum):
     SUPERSEDED_ROW = "rows repeated after a resume ignored"
     CLOCK_BACK = "submission clock went back"
     NAN_METRIC = "NaN validation metric, counted as not reached"
+    IMPOSSIBLE_METRIC = "validation metric beyond its range, counted as not reached"
     STEP_SCHEDULE = "evaluated on a step-based schedule"
+    OTHER_RUN = "ran under other rules than are scored"
+    DAMAGED_SUMMARY = "summary.json unreadable"
+    CONTRADICTION = "summary.json contradicts the evaluations, which count"
+    COPY = "evaluations equal to those of another trial"
 
 
 HARMLESS = (Kind.NAN_METRIC,)

@@ -14,6 +14,9 @@ from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.procedure import CLEAN, OFFICIAL
 from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results
 
+MAX_SAMPLES = 100_000
+"""Of the bootstrap: intervals hardly move beyond some thousands, and memory grows with their number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
@@ -41,10 +44,13 @@ class Config:
     output_dir: Path | None = None
 
     def __post_init__(self) -> None:
+        suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
         if self.axis not in AXES:
             raise no_such("axis", self.axis, AXES)
-        if not 0 <= self.bootstrap_samples <= 1_000_000:
-            raise UsageError(f"--bootstrap_samples must be from 0 to 1000000, got {self.bootstrap_samples}.")
+        if not 0 <= self.bootstrap_samples <= MAX_SAMPLES:
+            raise UsageError(
+                f"--bootstrap_samples must be from 0 to {MAX_SAMPLES}, got {self.bootstrap_samples}."
+            )
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}.")
         if self.submissions_dir is None and self.compare_to is None:
@@ -133,6 +139,7 @@ def read_own(config: Config, suite: Suite) -> tuple[Results, tuple[Finding, ...]
         {name: suite.targets(name) for name in names},
         include=config.include,
         exclude=config.exclude,
+        ruleset=config.ruleset,
     )
     missing = completeness.check_completeness(results, suite, suite.ruleset(config.ruleset))
     findings = completeness.without_doubles((*results.findings, *missing))

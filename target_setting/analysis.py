@@ -71,6 +71,7 @@ def run(config: Config) -> Outcome:
             algorithms=config.algorithms,
             workloads=() if config.procedure.reads_every_workload else config.workloads,
             framework=config.framework,
+            called=repr(str(config.sweep_dir)),
         )
     outcome = config.analyse(Selection(sweep, str(config.sweep_dir), config.workloads), config.options)
     outcome = dataclasses.replace(outcome, notes=(*sweep.notes, *outcome.notes))

@@ -29,10 +29,21 @@ def exact_quantiles(sorted_costs: np.ndarray, k: int, levels: Sequence[float]) -
     return sorted_costs[np.minimum(positions, len(sorted_costs) - 1)]
 
 
+MAX_TRIALS = 10_000
+MAX_SAMPLES = 1_000_000
+"""Beyond these a typing error would keep the machine busy for hours."""
+
+
 def check_num_samples(num_samples: int) -> None:
-    """Raises UsageError for fewer samples than one."""
-    if num_samples < 1:
-        raise UsageError(f"--num_samples must be at least 1, got {num_samples}.")
+    """Raises UsageError for fewer samples than one, or more than anybody needs."""
+    if not 1 <= num_samples <= MAX_SAMPLES:
+        raise UsageError(f"--num_samples must be at least 1 and at most {MAX_SAMPLES}, got {num_samples}.")
+
+
+def check_num_trials(flag: str, num_trials: int) -> None:
+    """Raises UsageError for a number of trials that cannot be meant; `flag` without its dashes."""
+    if not 1 <= num_trials <= MAX_TRIALS:
+        raise UsageError(f"--{flag} must be at least 1 and at most {MAX_TRIALS}, got {num_trials}.")
 
 
 def check_seed(seed: int) -> None:

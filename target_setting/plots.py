@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf import files
 from scoring.plot import INSTALL, is_available
 from target_setting.sweep_tables import Table
 
@@ -42,7 +43,7 @@ def write(path: Path, title: str, panels: Sequence[Panel], **axes: str) -> None:
         figure.update_xaxes(title=x_name, **axes, **place)
         figure.update_yaxes(title=y_name, **place)
     figure.update_layout(title=title, template="plotly_white", height=120 + 380 * rows)
-    path.write_text(figure.to_html(include_plotlyjs=True, full_html=True))
+    files.write_text(path, figure.to_html(include_plotlyjs=True, full_html=True))
 
 
 def points(go: ModuleType, x: np.ndarray, y: np.ndarray, table: Table) -> Trace:

@@ -98,6 +98,7 @@ def read_sweep(
     algorithms: Collection[str] = (),
     workloads: Collection[str] = (),
     framework: str | None = None,
+    called: str | None = None,
 ) -> Sweep:
     """All finished trials below `root`.
 
@@ -106,6 +107,7 @@ def read_sweep(
       algorithms: those to read; empty means all.
       workloads: those to read; empty means all.
       framework: its name; None takes the only one there is.
+      called: what messages call `root`, such as the archive that it was unpacked from; its path by default.
 
     Raises:
       UsageError: if there is no such folder, it holds no finished trial, a name is not in it or not in the
@@ -123,7 +125,7 @@ def read_sweep(
         raise UsageError(f"No trials below {str(root)!r}: expected {LAYOUT}. Is it the sweep folder?")
     for name in algorithms:
         if name not in known:
-            raise no_such(f"algorithm in {str(root)!r}", name, known)
+            raise no_such(f"algorithm in {called or repr(str(root))}", name, known)
     findings: list[Finding] = []
     unfinished: list[str] = []
     parts: dict[str, tuple[SweepTrial, ...]] = {}
@@ -137,7 +139,7 @@ def read_sweep(
     if not everything:
         wanted = f" of {', '.join(workloads)}" if workloads else ""
         hint = f" {len(unfinished)} not finished, such as {unfinished[0]}." if unfinished else ""
-        raise UsageError(f"No finished trials{wanted} below {str(root)!r}.{hint}")
+        raise UsageError(f"No finished trials{wanted} below {called or repr(str(root))}.{hint}")
     check_frameworks(everything)
     check_keys(everything)
     notes = tuple(_notes(everything, findings, unfinished))

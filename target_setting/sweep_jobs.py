@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import records, registry, submission, suites, tuning
+from algoperf import records, registry, submission, suites, tuning, typed_json
 from algoperf.files import read_json, read_users_json
 from algoperf.run.study import submission_name
 from algoperf.settings import RunSettings
@@ -75,6 +75,10 @@ class SweepConfig:
         for name in ("rng_seed", "weak_runs"):
             if getattr(self, name) < 0:
                 raise UsageError(f"--{name} must not be negative, got {getattr(self, name)}.")
+        most = {"trials": suites.MAX_TRIALS, "reruns": suites.MAX_STUDIES, "weak_runs": suites.MAX_STUDIES}
+        for name, limit in most.items():
+            if getattr(self, name) > limit:
+                raise UsageError(f"--{name} must be at most {limit}, got {getattr(self, name)}.")
         if self.reruns < self.min_reruns:
             raise UsageError(
                 f"--reruns={self.reruns} is below the {self.min_reruns} that targets are set from: run more, or lower "
@@ -261,10 +265,13 @@ def saved_config(sweep_dir: Path) -> SweepConfig:
         raise UsageError(
             f"No sweep was started in {sweep_dir}: give its --sweep_dir, or start it with --workload=<name>."
         )
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in content.items()
-    }
-    return SweepConfig(**{**fields, "sweep_dir": sweep_dir})
+    try:
+        fields = typed_json.value_of(dict[str, Any], content)
+        return typed_json.typed(SweepConfig, {**fields, "sweep_dir": sweep_dir})
+    except typed_json.MalformedError as error:
+        raise UsageError(
+            f"{sweep_dir / SAVED} is damaged: {error}. The sweep's own command writes it again."
+        ) from None
 
 
 # ---- jobs ---------------------------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from algoperf.direction import METRIC_RANGES
 from algoperf.spec import UsageError, no_such
-from algoperf.workload import METRIC_RANGES
 from target_setting.selection import Selection
 from target_setting.sweep import SweepTrial
 from target_setting.sweep_tables import (

@@ -9,7 +9,7 @@ from harness import ROOT
 # Rooms of algoperf that are no folder: which modules and folders they consist of.
 GROUPS = {
     "algoperf/words": (
-        *("spec", "direction", "files", "weights"),
+        *("spec", "direction", "files", "typed_json", "weights"),
         *("param_utils", "random_utils", "jax_utils", "jax_sharding_utils", "pytorch_utils"),
     ),
     "algoperf/facts": (

@@ -52,4 +52,7 @@ def check_device(found: str, wanted: str, framework: str) -> None:
             "or say --device=cpu to run on the CPU."
         )
     if wanted not in ("auto", found):
-        raise UsageError(f"--device={wanted} was asked for, but {framework} runs on {found!r} here.")
+        raise UsageError(
+            f"--device={wanted} was asked for, but {framework} runs on {found!r} here: leave it out, or install the "
+            f"build of {framework} for it."
+        )

@@ -1,7 +1,7 @@
 """The interface between neutral code and a framework. Callers never look inside trees, keys or device batches."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -231,6 +231,14 @@ class Backend(Protocol):
         """A one-element device array or number as Python float."""
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+    def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
+        """What stands behind an error of a submission that names no argument; None where there is nothing to add.
+
+        Args:
+          error: that left the submission.
+          arguments: name -> tree, of what `update_params` was given.
+        """
 
 
 class BoundWorkload(Protocol):

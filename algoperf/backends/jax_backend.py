@@ -3,6 +3,7 @@
 import collections
 import functools
 import random
+from collections.abc import Mapping
 from typing import cast
 
 import jax
@@ -246,6 +247,11 @@ class JaxBackend:
     def is_out_of_memory(self, error: BaseException) -> bool:
         # XLA raises one class for all errors; only the status code in the text tells them apart.
         return "RESOURCE_EXHAUSTED" in str(error)
+
+    def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
+        from algoperf.backends import jax_hints  # Needed by a run that fails alone.
+
+        return jax_hints.explain(error, arguments)
 
 
 def make() -> JaxBackend:

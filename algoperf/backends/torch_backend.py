@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -184,6 +184,10 @@ class TorchBackend:
     def is_out_of_memory(self, error: BaseException) -> bool:
         # CUDA libraries such as cuBLAS report it as a plain RuntimeError "CUDA error: out of memory".
         return isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in str(error)
+
+    def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
+        del error, arguments
+        return None  # PyTorch's own messages name what they are about.
 
 
 def _to_host(tree: object) -> Any:

@@ -1,12 +1,14 @@
 """Finds the prepared data of a workload; makes those of mini workloads on first use."""
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from algoperf import registry
+from algoperf import files, registry
+from algoperf.data import manifest
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
@@ -37,7 +39,11 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
     """
     module = registry.data_module(spec)
     folder = folder_of(spec, data_dir)
-    if not module.NEEDS_FILES or module.is_ready(spec, folder):
+    if not module.NEEDS_FILES:
+        return folder
+    files.check_can_be_folder("--data_dir", folder)
+    if module.is_ready(spec, folder):
+        check_content(spec, folder)
         return folder
     if not spec.is_mini:
         raise UsageError(
@@ -53,6 +59,25 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
             module.synthesize(spec, folder, progress=progress)
             module.prepare(spec, folder, progress=progress)
     return folder
+
+
+def check_content(spec: WorkloadSpec, folder: Path) -> None:
+    """Compares prepared data with their manifest as far as that is quick; once in a process.
+
+    Raises:
+      UsageError: names the files that are not what was prepared.
+    """
+    if damaged := _damaged(folder, manifest.hash_of(folder)):
+        raise UsageError(
+            f"Damaged in {folder}: {', '.join(damaged)}. Delete them, then: python datasets/dataset_setup.py "
+            f"--dataset={folder_name(spec)} --data_dir={folder.parent}"
+        )
+
+
+@functools.cache
+def _damaged(folder: Path, prepared: str | None) -> list[str]:
+    """`manifest.spot_check`; `prepared` tells data apart that are prepared anew within one process."""
+    return [] if prepared is None else manifest.spot_check(folder)
 
 
 @contextlib.contextmanager

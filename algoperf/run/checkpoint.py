@@ -14,7 +14,7 @@ VERSION = 1
 
 def _step_of(path: Path) -> int:
     suffix = path.name.removeprefix(records.CHECKPOINT_PREFIX)
-    return int(suffix) if suffix.isdigit() else -1
+    return int(suffix) if suffix.isascii() and suffix.isdecimal() else -1
 
 
 def list_checkpoints(folder: Path) -> list[Path]:

@@ -67,12 +67,12 @@ def _found(session: Session, status: str, warnings: Sequence[str]) -> dict[str, 
     # Every nanosecond must be in exactly one bucket; a difference means that the clock has a bug.
     if not balance["balanced"]:
         warnings.append(f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s.")
+    if status != "failed" and (what := divergence(state, session.config.workload)):
+        warnings.append(what)
     warnings += [f"Hyperparameter {name!r} was never read by the submission." for name in unread]
     last = state.eval_results[-1] if state.eval_results else None
     return {
-        "status": "diverged"
-        if status != "failed" and _has_diverged(state, session.config.workload)
-        else status,
+        "status": "diverged" if status != "failed" and divergence(state, session.config.workload) else status,
         "unread_hyperparameters": unread,
         "global_batch_size": session.batch_size,
         "global_step": state.global_step,
@@ -93,14 +93,17 @@ def _found(session: Session, status: str, warnings: Sequence[str]) -> dict[str, 
     }
 
 
-def _has_diverged(state: TrialState, spec: WorkloadSpec) -> bool:
-    """Whether the last evaluation of a run that missed its target has a loss that is not finite."""
+def divergence(state: TrialState, spec: WorkloadSpec) -> str | None:
+    """What has become of a run that missed its target and whose last evaluation is not finite; None of any other."""
     if not state.eval_results or state.validation_goal_reached:
-        return False
-    metrics = state.eval_results[-1][1]
-    # The loss of any split counts: a submission can keep its training loss finite although the model has diverged.
-    losses = [value for name, value in metrics.items() if name.endswith("loss")]
-    return not all(map(math.isfinite, [*losses, metrics.get(f"validation/{spec.target_metric_name}", 0.0)]))
+        return None
+    step, metrics = state.eval_results[-1]
+    # Any split will do: a submission can keep its training loss finite and be lost all the same.
+    target = f"validation/{spec.target_metric_name}"
+    for name, value in metrics.items():
+        if (name.endswith("loss") or name == target) and not math.isfinite(value):
+            return f"Diverged: {name} was {value} at step {step}."
+    return None
 
 
 def _best(state: TrialState, spec: WorkloadSpec) -> dict[str, float] | None:

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from algoperf import backends, records
+from algoperf import backends, records, typed_json
+from algoperf import settings as settings_module
 from algoperf import submission as submissions
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
-from algoperf.run import clock, processes, summary, trial
+from algoperf.run import clock, exits, processes, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import SOURCE, Identity, difference, identity_of
 from algoperf.run.study import StudyPlan
@@ -52,6 +53,11 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
 
 def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
     """Runs one trial in this process, which may be one of several."""
+    with exits.refused():  # From the import of the submission on.
+        return _run_trial(plan, number, ledger)
+
+
+def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
     settings, point = plan.settings, plan.points[number - 1]
     submission = _load_submission(plan)
     backend = backends.get_backend(plan.framework)
@@ -165,17 +171,25 @@ def reproduced(settings: RunSettings) -> StudyPlan:
     return plan
 
 
+def _check_record(stored: Mapping[str, object]) -> None:
+    """Raises MalformedError unless a stored trial has what is needed, each of its type."""
+    for name in ("submission_file", "experiment_dir", SOURCE):
+        typed_json.value_of(str, stored.get(name), name)
+    known = {name: stored[name] for name in settings_module.marks() if stored.get(name) not in (None, "")}
+    typed_json.typed(RunSettings, known)
+
+
 def _read_record(folder: Path) -> tuple[dict[str, Any], Identity]:
     """(flags of the last command that ran a trial, which may have raised a limit; identity of the trial)."""
     try:
         newest = records.newest(folder, records.flags_file) or folder / records.flags_file(0)
-        stored = records.read_json(newest)
-        identity = records.read_json(folder / records.meta_data_file(0))["identity"]
-        if SOURCE not in identity:
-            raise KeyError(SOURCE)
+        stored = typed_json.value_of(dict[str, Any], records.read_json(newest))
+        meta_data = typed_json.value_of(dict[str, Any], records.read_json(folder / records.meta_data_file(0)))
+        identity = typed_json.value_of(dict[str, Any], meta_data.get("identity"), "identity")
+        _check_record({**stored, SOURCE: identity.get(SOURCE)})
         return stored, identity
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
-            f"--reproduce={folder} is not the folder of a trial that this version wrote: {error}. Pass a folder such "
-            "as <experiment_dir>/<submission>/study_0/<workload>_<framework>/trial_1."
+            f"--reproduce={folder} is not the folder of a trial that this version wrote: {str(error).rstrip('.')}. "
+            "Pass a folder such as <experiment_dir>/<submission>/study_0/<workload>_<framework>/trial_1."
         ) from None

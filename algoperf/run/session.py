@@ -12,8 +12,9 @@ from algoperf import backends, machine, random_utils, records, tuning
 from algoperf import submission as submissions
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
+from algoperf.data import locate, manifest
 from algoperf.data.queue import TrainingQueue
-from algoperf.run import clock, processes, progress, resume
+from algoperf.run import clock, exits, processes, progress, resume
 from algoperf.run.config import TrialConfig
 from algoperf.run.training import TrialState
 from algoperf.spec import Hyperparameters, UsageError
@@ -89,7 +90,7 @@ class Session:
         if self.queue is not None:
             self.queue.close()
         if self.logger is not None:
-            self.logger.finish()
+            self.logger.finish(records.evaluation_columns(self.config.workload.target_metric_name))
 
 
 def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
@@ -109,6 +110,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
     workload = _workload(config, hyperparameters)
     batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
+    check_batch_size(config, batch_size)
     workload.evaluator  # noqa: B018 - made now, so that missing data are found before training
     seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
     # For submissions that use the global generators of NumPy and Python.
@@ -121,7 +123,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
     except UsageError:
         raise
-    except Exception:  # An error of the submission: the trial is recorded as failed.
+    except exits.FAILURES:  # An error of the submission: the trial is recorded as failed.
         error = traceback.format_exc()
     # Only process 0 reads the folder, so hosts need not share it.
     saved = processes.from_first(backend, lambda: resume.load(config))
@@ -161,6 +163,16 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         set_up_error=error,
         warnings=warnings,
     )
+
+
+def check_batch_size(config: TrialConfig, batch_size: int) -> None:
+    """Raises UsageError for a batch that the data cannot fill."""
+    num_examples = config.workload.num_train_examples
+    if batch_size > num_examples:
+        raise UsageError(
+            f"get_batch_size({config.workload.name!r}) of submission {config.submission.name!r} returned {batch_size}, "
+            f"more than the {num_examples} training examples: return that many at most."
+        )
 
 
 def _warnings(config: TrialConfig) -> tuple[str, ...]:
@@ -252,6 +264,7 @@ def _meta_data(
         "device": backend.describe_device(),
         "num_devices": backend.num_devices(),
         "global_batch_size": batch_size,
+        "data_manifest": manifest.hash_of(locate.folder_of(config.workload, config.settings.data_dir)),
         "submission_path": str(config.submission.path),
         "submission_hash": config.submission.source_hash,
         "workload_spec": facts,

@@ -5,12 +5,12 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from algoperf import frameworks, records, registry, suites, tuning
+from algoperf import direction, files, frameworks, records, registry, suites, tuning
 from algoperf import submission as submissions
 from algoperf.hosts import Hosts
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
-from algoperf.workload import WorkloadSpec, check_target
+from algoperf.workload import WorkloadSpec
 
 Point = dict[str, Any]
 """Hyperparameter -> value."""
@@ -43,6 +43,8 @@ class StudyPlan:
         Raises:
           UsageError: for wrong settings; names the flag, the choices and the next step.
         """
+        settings.check_together()
+        files.check_can_be_folder("--experiment_dir", Path(settings.experiment_dir).expanduser())
         if not settings.given_submission:
             raise UsageError("Say which submission to run: --submission=<folder or .py file>.")
         if not settings.workload:
@@ -61,7 +63,7 @@ class StudyPlan:
         )
         # Points are drawn here, before any process starts, so that a wrong search space fails at once.
         points = _points(settings, suite, file)
-        return cls(
+        plan = cls(
             settings=dataclasses.replace(settings, suite=settings.suite and suite.name),
             workload=with_suite(workload, suite),
             suite=suite.name,
@@ -73,6 +75,9 @@ class StudyPlan:
             framework=framework,
             hosts=hosts,
         )
+        for number in plan.trials:
+            files.check_can_be_folder("--experiment_dir", plan.folder(number))
+        return plan
 
     def folder(self, number: int) -> Path:
         """The results folder of a trial, by its number."""
@@ -82,7 +87,13 @@ class StudyPlan:
     def settings_of(self, number: int) -> RunSettings:
         """The settings of one trial, to run it in a process of its own."""
         return dataclasses.replace(
-            self.settings, trial=number, experiment_name=self.experiment_name, append_timestamp=False
+            self.settings,
+            trial=number,
+            num_tuning_trials=None,  # What it is one of has been decided here.
+            hparam_start_index=None,
+            hparam_end_index=None,
+            experiment_name=self.experiment_name,
+            append_timestamp=False,
         )
 
 
@@ -136,8 +147,18 @@ def _experiment_name(settings: RunSettings, file: Path) -> str:
 
 
 def submission_name(file: Path) -> str:
-    """The name for results: that of the submission's folder, or of its file if the file has a name of its own."""
-    return file.parent.name if submissions.has_own_folder(file) else file.stem
+    """The name under which results are stored: of the folder, or of a file that has a name of its own.
+
+    Raises:
+      UsageError: if results of that name could not be told from what lies in them.
+    """
+    name = file.parent.name if submissions.has_own_folder(file) else file.stem
+    if name.startswith(".") or not name.isprintable() or records.STUDY.fullmatch(name):
+        raise UsageError(
+            f"A submission cannot be called {name!r}: its results would be taken for a hidden folder, a study, or two "
+            "lines. Rename its folder."
+        )
+    return name
 
 
 def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:
@@ -151,5 +172,7 @@ def with_suite(workload: WorkloadSpec, suite: suites.Suite) -> WorkloadSpec:
         for own, name in suites.NAME_IN_WORKLOAD.items()
         if own not in ("metric_name", "higher_is_better") and getattr(known, own) is not None
     }
-    check_target(workload.name, "validation_target_value", known.metric_name, known.validation_target)
+    direction.check_target(
+        workload.name, "validation_target_value", known.metric_name, known.validation_target
+    )
     return dataclasses.replace(workload, **changes)

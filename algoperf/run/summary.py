@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
-from algoperf import files, records
+from algoperf import files, records, typed_json
 from algoperf.run import clock
 from algoperf.spec import UsageError
 
@@ -119,7 +119,7 @@ def read(folder: Path | str) -> Summary | None:
       None if there is no file, it is incomplete, or it does not say how the trial ended.
 
     Raises:
-      UsageError: if a later version of the program wrote it.
+      UsageError: if a later version of the program wrote it, or it holds something else than a summary.
     """
     path = f"{folder}/{records.SUMMARY}"
     content = files.read_json_or_none(path)
@@ -131,13 +131,22 @@ def read(folder: Path | str) -> Summary | None:
         raise UsageError(
             f"{path} has version {version!r}, and this program reads up to {VERSION}: use the version that wrote it."
         )
-    return _migrated(content)
+    try:
+        return _migrated(content)
+    except typed_json.MalformedError as error:
+        raise UsageError(
+            f"{path} is damaged: {error}. Restore it, or run the trial again with --overwrite."
+        ) from None
 
 
 def _migrated(content: Mapping[str, object]) -> Summary:
-    """A summary of an older version: the same keys, but some may be missing."""
+    """Summaries without a version have the same keys, where they have them: their own are not always all there."""
+    if content["status"] not in records.STATUSES:
+        raise typed_json.MalformedError(
+            f"'status' must be one of {', '.join(records.STATUSES)}, got {typed_json.shown(content['status'])}"
+        )
     known: dict[str, Any] = {name: content[name] for name in _STORED if name in content}
-    return Summary(**{**known, "version": VERSION})
+    return typed_json.typed(Summary, {**known, "version": VERSION}, allows_others=True)
 
 
 # ---- for people --------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algoperf import backends, records
-from algoperf.run import clock, ending, processes, signals, summary
+from algoperf.run import clock, ending, exits, processes, signals, summary
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
 from algoperf.run.session import Session, build
@@ -97,13 +97,26 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
             raise
         except UsageError as error:  # Includes SubmissionError. The message says enough without a traceback.
             status, error_text = "failed", str(error)
-        except Exception as error:
+        except exits.FAILURES as error:
             status, error_text = "failed", traceback.format_exc()
-            if session.backend.is_out_of_memory(error):
-                warnings = ["The device ran out of memory; use a smaller batch size or a larger device."]
+            warnings = _hints(session, error)
     if error_text is not None:
         error_text = failures.announce(error_text)
     return _end(session, failures, status, error=error_text, warnings=warnings)
+
+
+def _hints(session: Session, error: BaseException) -> list[str]:
+    """What helps with an error of the submission, beside its own words."""
+    if session.backend.is_out_of_memory(error):
+        return ["The device ran out of memory; use a smaller batch size or a larger device."]
+    state = session.state
+    arguments = {
+        "current_param_container": state.params,
+        "model_state": state.model_state,
+        "optimizer_state": state.optimizer_state,
+    }
+    hint = session.backend.explain(error, arguments)
+    return [] if hint is None else [hint]
 
 
 def _loop(session: Session) -> TrainingLoop:

@@ -14,7 +14,7 @@ import numpy as np
 from algoperf.spec import UsageError
 from scoring.text import table as text_table
 from target_setting import plots
-from target_setting.best_of_k import check_num_samples, check_seed, exact_quantiles
+from target_setting.best_of_k import check_num_samples, check_num_trials, check_seed, exact_quantiles
 from target_setting.outcome import Outcome
 from target_setting.selection import Results, Selection
 from target_setting.tables import metric_value
@@ -22,6 +22,8 @@ from target_setting.tables import metric_value
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 NUM_SAMPLES = 10_000
 BATCH_BYTES = 2**27
+MAX_DRAWS = 2 * 10**9
+"""Of results, in a simulation: half a minute of work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +95,12 @@ def simulate_budgets(
     for num_trials in tuning_budgets:
         if num_trials < 1:
             raise UsageError(f"--budgets must be 1 or more trials, got {num_trials}.")
+        check_num_trials("budgets", num_trials)
+        if num_trials * num_samples > MAX_DRAWS:
+            raise UsageError(
+                f"--budgets={num_trials} with --num_samples={num_samples} are too many draws: give "
+                f"--num_samples={MAX_DRAWS // num_trials} at most."
+            )
     check_num_samples(num_samples)
     rng, ordered = np.random.default_rng(seed), np.sort(costs)
     return [

@@ -11,10 +11,15 @@ from types import ModuleType
 
 import numpy as np
 
-from algoperf.spec import UsageError
 from scoring.text import table as text_table
 from target_setting import plots
-from target_setting.best_of_k import best_of_k_weights, check_num_samples, check_seed, exact_quantiles
+from target_setting.best_of_k import (
+    best_of_k_weights,
+    check_num_samples,
+    check_num_trials,
+    check_seed,
+    exact_quantiles,
+)
 from target_setting.outcome import Outcome
 from target_setting.selection import Results, Selection
 from target_setting.tables import metric_value
@@ -105,8 +110,8 @@ def expected_best(
     Raises:
       UsageError: if `max_trials` or `num_samples` is below 1.
     """
-    if max_trials is not None and max_trials < 1:
-        raise UsageError(f"--max_trials must be at least 1, got {max_trials}.")
+    if max_trials is not None:
+        check_num_trials("max_trials", max_trials)
     check_num_samples(num_samples)
     n = len(costs)
     k = max_trials or n

@@ -10,7 +10,7 @@ import pytest
 from tqdm import tqdm
 
 from algoperf import files, registry
-from algoperf.data import manifest, prepared
+from algoperf.data import locate, manifest, prepared
 from algoperf.data.download import unpack_tar
 from algoperf.data.jobs import run_jobs
 from algoperf.spec import UsageError
@@ -107,6 +107,91 @@ def test_missing_and_damaged_data_are_named_with_the_command_that_mends_them(dat
     data.next_step = None
     with pytest.raises(UsageError, match=r"^There is no numbers\.txt\.$"):
         data.prepare(MINI, tmp_path, progress=False)
+
+
+# ---- what every run looks at before it trains ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checked_before_training(data, tmp_path):
+    """Says what a run says of the data in `tmp_path`, which are wanted under that name."""
+
+    def check():
+        locate._damaged.cache_clear()
+        locate.check_content(MINI, tmp_path)
+
+    return check
+
+
+@pytest.mark.parametrize("change", ["flip", "zeros", "cut"])
+def test_data_that_have_changed_since_they_were_prepared_are_found_before_training(
+    checked_before_training, tmp_path, change
+):
+    path = tmp_path / "numbers.npy"
+    content = path.read_bytes()
+    checked_before_training()
+    changed = {"flip": content[:-1] + b"\x01", "zeros": bytes(len(content)), "cut": content[:-1]}[change]
+    path.write_bytes(changed)
+    with pytest.raises(
+        UsageError, match=rf"^Damaged in {tmp_path}: numbers\.npy\. Delete them, then: python"
+    ):
+        checked_before_training()
+
+
+def test_of_a_large_file_blocks_are_compared(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "WHOLE_BYTES", 2 * 2**20)
+    content = np.random.default_rng(0).bytes(3 * 2**20)
+    (tmp_path / "large").write_bytes(content)
+    manifest.write(tmp_path, 1, {}, files={"large": manifest.entry(tmp_path / "large")})
+    assert manifest.spot_check(tmp_path) == []
+    for start in (0, 2**20, 3 * 2**20 - 1):
+        (tmp_path / "large").write_bytes(content[:start] + bytes(2**20) + content[start + 2**20 :])
+        if start + 2**20 > len(content):
+            (tmp_path / "large").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert manifest.spot_check(tmp_path) == ["large"], "zeros where something was"
+    (tmp_path / "large").unlink()
+    assert manifest.spot_check(tmp_path) == ["large"]
+
+
+def test_manifests_from_before_there_were_blocks_are_compared_by_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest, "WHOLE_BYTES", 100)
+    (tmp_path / "large").write_bytes(bytes(200))
+    files.write_json(tmp_path / manifest.NAME, {"files": {"large": {"bytes": 200, "sha256": "of before"}}})
+    assert manifest.spot_check(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[]", r"it must be an object in braces, got \[\]"),
+        ('{"files": {"a', "Unterminated string"),
+        ('{"files": []}', r"'files' must be an object in braces"),
+        ('{"files": {"a": {"sha256": "x"}}}', "'files.a' lacks 'bytes'"),
+        ('{"files": {"a": {"bytes": "1"}}}', "'files.a.bytes' must be a whole number"),
+    ],
+)
+def test_a_damaged_manifest_is_named_with_what_to_do(data, tmp_path, content, words):
+    (tmp_path / manifest.NAME).write_text(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        data.is_ready(MINI, tmp_path)
+    assert str(tmp_path / manifest.NAME) in str(caught.value)
+    assert "Delete it, and prepare the data again" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling", "circle"])
+def test_a_data_folder_that_is_no_folder_is_one_line(tmp_path, kind):
+    folder = tmp_path / "wmt_mini"
+    if kind == "file":
+        folder.write_text("")
+    else:
+        folder.symlink_to(folder if kind == "circle" else tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=rf"--data_dir={folder} cannot be used: .*(a file|leads nowhere)"):
+        locate.ready_folder(MINI, tmp_path)
+
+
+def test_equal_data_have_equal_hashes_for_the_record(data, tmp_path):
+    assert manifest.hash_of(tmp_path) == manifest.sha256_of(tmp_path / manifest.NAME)[:16]
+    assert manifest.hash_of(tmp_path / "nowhere") is None
 
 
 def test_eval_train_is_an_even_share_of_the_training_examples():

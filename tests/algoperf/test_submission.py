@@ -267,11 +267,20 @@ def test_a_known_name_is_taken_at_its_word():
     assert asked == ["wmt_post_ln"]
 
 
-def test_errors_other_than_valueerror_come_through():
-    def get_batch_size(name):
-        raise KeyError(name)
+def test_a_plain_table_that_has_not_the_name_does_not_know_it():
+    for name, wanted in (("wmt_post_ln", 128), ("digits", registry.get("digits").default_batch_size)):
+        run = submission("pytorch", get_batch_size=lambda name: {"wmt": 128}[name])
+        assert batch_size(run, registry.get(name), 1) == wanted
 
-    with pytest.raises(KeyError):
+
+@pytest.mark.parametrize("error", [TypeError("no"), SystemExit(0), GeneratorExit()], ids=repr)
+def test_any_other_error_of_get_batch_size_is_one_line_with_its_place(error):
+    def get_batch_size(name):
+        raise error
+
+    with pytest.raises(
+        UsageError, match=rf"raised {type(error).__name__}.*\(line \d+\).*is to raise ValueError"
+    ):
         batch_size(submission("pytorch", get_batch_size=get_batch_size), registry.get("digits"), 1)
 
 

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 import time
 import types
 
@@ -10,6 +13,7 @@ import pytest
 from harness import (
     HOURS_SEC,
     POINT,
+    ROOT,
     PretendedTime,
     backend,
     digits,
@@ -20,7 +24,7 @@ from harness import (
 )
 
 from algoperf import evaluation, random_utils, records, spec
-from algoperf.run import clock, session, trial
+from algoperf.run import clock, exits, session, trial
 from algoperf.spec import UsageError
 
 FILES = ["eval_measurements.csv", "flags_0.json", "hparams.json", "measurements.csv", "meta_data_0.json"]
@@ -143,6 +147,10 @@ def test_a_run_that_diverges_is_recorded_and_does_not_crash(tmp_path, framework)
     summary = run_trial(tmp_path, framework, point={**POINT, "learning_rate": 1e30})
     assert summary["status"] == "diverged"
     assert summary["error"] is None
+    step = summary["last"]["global_step"]
+    assert any(
+        text.startswith("Diverged: ") and text.endswith(f"at step {step}.") for text in summary["warnings"]
+    )
     rows = records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
     assert math.isnan(rows["validation/loss"][-1])
     json.loads((tmp_path / "trial_1" / records.SUMMARY).read_text(), parse_constant=pytest.fail)
@@ -725,3 +733,139 @@ def test_a_failure_before_training_leaves_the_folder_of_another_run_alone(tmp_pa
     with pytest.raises(UsageError, match="another rng_seed"):
         failed_set_up(trial_config(tmp_path, "pytorch", rng_seed=1))("process 1: out of luck")
     assert (tmp_path / "trial_1" / records.SUMMARY).read_text() == before
+
+
+# ---- submissions that end the process --------------------------------------------------------------------------------
+
+
+def ends_silently():
+    os._exit(0)
+
+
+def says_goodbye():
+    sys.exit("please install foo")
+
+
+@pytest.mark.parametrize("where", ["init_optimizer_state", "update_params"])
+@pytest.mark.parametrize(
+    "end", [ends_silently, says_goodbye, lambda: sys.exit(0)], ids=["_exit", "text", "exit"]
+)
+def test_a_submission_that_ends_the_process_is_a_failed_trial_with_a_summary(
+    tmp_path, warm_framework, where, end
+):
+    def function(*arguments, **named):
+        end()
+
+    with exits.refused():
+        summary = run_trial(tmp_path, warm_framework, submission(warm_framework, **{where: function}))
+    assert summary["status"] == "failed"
+    assert "SystemExit" in summary["error"] or "os._exit(0) was called" in summary["error"]
+    assert (tmp_path / "trial_1" / records.SUMMARY).exists()
+
+
+def test_processes_that_a_submission_starts_end_as_they_like():
+    code = (
+        "import os\n"
+        "from algoperf.run import exits\n"
+        "with exits.refused():\n"
+        "    child = os.fork()\n"
+        "    if child == 0: os._exit(3)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+        "os._exit(4)"
+    )
+    done = subprocess.run([sys.executable, "-u", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("3\n", 4), done.stderr
+
+
+# ---- errors that name no argument ------------------------------------------------------------------------------------
+
+
+def test_an_array_that_was_donated_and_used_again_is_named(tmp_path):
+    kept = []
+
+    def update_params(**arguments):
+        kept.append(arguments["current_param_container"])
+        arguments["current_param_container"] = kept[0]
+        return sgd("jax").update_params(**arguments)
+
+    summary = run_trial(tmp_path, "jax", submission("jax", update_params=update_params))
+    assert "deleted" in summary["error"]
+    assert any("had taken over (donate_argnums)" in text for text in summary["warnings"])
+
+
+def test_state_of_another_shape_is_named_beside_the_arguments(tmp_path):
+    import jax.numpy as jnp
+
+    def init_optimizer_state(*arguments):
+        momentum, static = sgd("jax").init_optimizer_state(*arguments)
+        return jax_tree_map(lambda leaf: jnp.zeros((3, *leaf.shape[1:])), momentum), static
+
+    from jax.tree_util import tree_map as jax_tree_map
+
+    summary = run_trial(tmp_path, "jax", submission("jax", init_optimizer_state=init_optimizer_state))
+    assert summary["status"] == "failed"
+    assert any("optimizer_state with (3" in text for text in summary["warnings"])
+
+
+@pytest.mark.parametrize("metrics", [None, [1.0]], ids=str)
+def test_logging_of_what_is_no_dictionary_is_one_line(tmp_path, warm_framework, metrics):
+    def update_params(**arguments):
+        arguments["workload"].metrics_logger.append_scalar_metrics(metrics, arguments["global_step"])
+        return sgd(warm_framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, warm_framework, submission(warm_framework, update_params=update_params))
+    assert summary["error"].startswith(
+        f"append_scalar_metrics wants a dictionary of scalars, got {type(metrics).__name__}"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["score", "validation/loss", "test/accuracy", "two\nlines", "\ud800"], ids=ascii
+)
+def test_a_submission_cannot_log_under_the_names_of_evaluations(tmp_path, warm_framework, name):
+    def update_params(**arguments):
+        logger, step = arguments["workload"].metrics_logger, arguments["global_step"]
+        logger.append_scalar_metrics({"own/score": "\ud800"}, step, is_eval=True)
+        logger.append_scalar_metrics({name: 1.0}, step)
+        return sgd(warm_framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, warm_framework, submission(warm_framework, update_params=update_params))
+    assert "append_scalar_metrics got the name" in summary["error"]
+    assert "own/score" in records.read_csv(tmp_path / "trial_1" / records.MEASUREMENTS)
+    assert "own/score" not in records.read_csv(tmp_path / "trial_1" / records.EVAL_MEASUREMENTS)
+
+
+def test_evaluations_of_a_trial_that_failed_before_the_first_are_a_header(tmp_path, warm_framework):
+    def update_params(**arguments):
+        raise ZeroDivisionError("too early")
+
+    run = submission(warm_framework, update_params=update_params)
+    assert run_trial(tmp_path, warm_framework, run)["status"] == "failed"
+    path = tmp_path / "trial_1" / records.EVAL_MEASUREMENTS
+    columns = records.read_csv(path)
+    assert {
+        "score",
+        "global_step",
+        "validation/error_rate",
+    } <= columns.keys() or "validation/accuracy" in columns
+    assert not any(columns.values())
+    # Another try that comes further writes its columns as if there had been nothing.
+    run_trial(tmp_path, warm_framework, submission(warm_framework), max_steps=1)
+    header = path.read_text().splitlines()[0].split(",")
+    assert header == sorted(header)
+    assert len(records.read_csv(path)["score"]) == 1
+
+
+def test_an_error_inside_a_property_of_the_workload_is_the_one_that_is_seen(monkeypatch):
+    from algoperf.bound_workload import Workload
+
+    def broken(self):
+        return None.files
+
+    monkeypatch.setattr(Workload, "evaluator", property(broken))
+    workload = object.__new__(Workload)
+    workload.spec = digits()
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'files'"):
+        _ = workload.evaluator
+    with pytest.raises(AttributeError, match="Workload 'digits' has no attribute 'nothing'"):
+        _ = workload.nothing

@@ -192,6 +192,14 @@ def test_a_hyperparameter_that_is_swept_as_its_complement_can_be_read_as_itself(
         _ = found.beta3
 
 
+def test_a_misspelt_hyperparameter_is_told_the_keys_and_the_nearest():
+    found = make_hyperparameters({"learning_rate": 1, "warmup": 2})
+    with pytest.raises(
+        AttributeError, match=r"no 'lerning_rate'; the nearest is 'learning_rate'.*learning_rate, warmup"
+    ):
+        _ = found.lerning_rate
+
+
 @pytest.mark.parametrize(
     "read_all",
     [

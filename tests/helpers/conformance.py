@@ -20,7 +20,7 @@ from bound_workloads import Bound, digest_of_batches, few, leaves, moved
 from algoperf import registry, spec
 from algoperf.data import locate
 from algoperf.data.batch import arrays
-from algoperf.workload import METRIC_RANGES
+from algoperf.direction import METRIC_RANGES
 
 HELPERS = os.path.dirname(__file__)
 ROOT = os.path.dirname(os.path.dirname(HELPERS))

@@ -10,8 +10,8 @@ from scoring.evaluations import UnreadableError, parse
 from scoring.results import Kind
 
 HEADER = b"accumulated_submission_time,global_step,score,validation/loss\n"
-METRIC = st.one_of(st.floats(-10, 10), st.just(math.nan))
-TIMES = st.lists(st.floats(0, 1e6), min_size=1, max_size=20, unique=True).map(sorted)
+METRIC = st.one_of(st.floats(0, 10), st.just(math.nan))  # A loss.
+TIMES = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=20, unique=True).map(sorted)
 
 
 def kinds(log):
@@ -68,6 +68,39 @@ def test_a_malformed_row_is_dropped_and_reported(row):
     log = parse(HEADER + b"1,1,1,0.9\n" + row + b"\n9,9,9,0.3\n", "loss")
     assert log.validation == [0.9, 0.3]
     assert kinds(log) == [Kind.BAD_ROW]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"-5,5,5,0.1",
+        b"0,5,5,0.1",
+        b"1_0,5,5,0.1",
+        b"5,-5,5,0.1",
+        b"5,1e16,5,0.1",
+        b"5,5,5,1_0",
+        b"0x5,5,5,0.1",
+    ],
+)
+def test_a_time_or_step_that_nobody_can_have_measured_is_no_time(row):
+    header = b"score,global_step,accumulated_submission_time,validation/loss\n"
+    log = parse(header + b"1,1,1,0.9\n" + row + b"\n9,9,9,0.3\n", "loss")
+    assert log.validation == [0.9, 0.3]
+    assert kinds(log) == [Kind.BAD_ROW]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [("bleu", "-1"), ("bleu", "inf"), ("loss", "-inf"), ("accuracy", "1.5"), ("wer", "-0.1"), ("ssim", "-2")],
+)
+def test_a_metric_beyond_its_range_is_a_miss_and_is_told(metric, value):
+    log = parse(f"score,validation/{metric}\n1,{value}\n2,0.5\n".encode(), metric)
+    assert [repr(one) for one in log.validation] == ["nan", "0.5"]
+    assert kinds(log) == [Kind.IMPOSSIBLE_METRIC, Kind.NAN_METRIC]
+
+
+def test_a_loss_that_has_become_infinite_is_an_outcome_of_the_run():
+    assert parse(HEADER + b"1,1,1,0.9\n2,2,2,inf\n", "loss").oddities == ()
 
 
 def test_a_nan_cell_is_a_miss_and_is_counted():

@@ -1,3 +1,5 @@
+import json
+import os
 import random
 
 import pytest
@@ -137,3 +139,121 @@ def test_names_with_special_characters_are_only_names(write_trial, read):
     write_trial("a[0-9]*", "up_jax", rows=[(1.0, 0.8)])
     write_trial("a", "up_jax", rows=[(2.0, 0.8)])
     assert [one.hit.submission_time_sec for one in read().trials] == [2.0, 1.0]
+
+
+# ---- odd files -------------------------------------------------------------------------------------------------------
+
+HIT = {"submission_time_sec": 5.0, "global_step": 20}
+SUMMARY = {
+    **{"status": "target_reached", "validation_target": 0.8, "validation_target_reached": HIT},
+    **{"num_evaluations": 2, "submission_time_sec": 6.0, "some_later_key": 1},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "detail"),
+    [
+        ({}, None, ""),
+        (
+            {"validation_target_reached": None},
+            Kind.CONTRADICTION,
+            "not reached there, reached at 5.00 s here",
+        ),
+        (
+            {"validation_target_reached": {**HIT, "submission_time_sec": 2.0}},
+            Kind.CONTRADICTION,
+            "2.00 s there",
+        ),
+        ({"num_evaluations": 7}, Kind.CONTRADICTION, "7 evaluations there, 2 here"),
+        ({"submission_time_sec": 3.0}, Kind.CONTRADICTION, "3.00 s there, 5.00 s here"),
+        ({"validation_target": 0.5}, Kind.OTHER_RUN, "validation target 0.5"),
+        ({"status": 5}, Kind.DAMAGED_SUMMARY, "'status' must be one of target_reached"),
+        ({"status": "finished"}, Kind.DAMAGED_SUMMARY, "got 'finished'"),
+        ({"status": None}, Kind.DAMAGED_SUMMARY, "does not say how the trial ended"),
+        ({"version": 99}, Kind.DAMAGED_SUMMARY, "version 99"),
+        ({"validation_target_reached": [1]}, Kind.DAMAGED_SUMMARY, "must be an object in braces, got [1]"),
+        ({"warnings": "none"}, Kind.DAMAGED_SUMMARY, "'warnings' must be a list, got 'none'"),
+    ],
+    ids=str,
+)
+def test_a_summary_that_contradicts_its_rows_or_is_damaged_is_a_finding(
+    write_trial, read, changes, kind, detail
+):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1), (5.0, 0.8)])
+    (folder / "summary.json").write_text(json.dumps({**SUMMARY, **changes}))
+    results = read()
+    assert kinds(results) == [kind] * (kind is not None)
+    assert all(detail in finding.detail for finding in results.findings)
+    assert results.trials[0].hit.submission_time_sec == 5.0, "the rows count"
+
+
+@pytest.mark.parametrize("name", ["eval_measurements.csv", "summary.json", "flags_0.json"])
+def test_a_pipe_in_place_of_a_file_does_not_hang(write_trial, read, name):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.8)])
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    expected = {"eval_measurements.csv": [Kind.UNREADABLE], "summary.json": [Kind.DAMAGED_SUMMARY]}
+    assert kinds(read()) == expected.get(name, [])
+
+
+def test_brackets_without_end_in_a_summary_are_a_finding(write_trial, read):
+    (write_trial("adam", "up_jax", rows=[(1.0, 0.1)]) / "summary.json").write_text("[" * 100_000)
+    assert kinds(read()) == [Kind.DAMAGED_SUMMARY]
+
+
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [
+        ({"tuning_ruleset": "self"}, ["self ruleset"]),
+        ({"tuning_ruleset": "external"}, []),
+        ({"skip_evals": True}, ["skip_evals=True"]),
+        ({"max_global_steps": 10}, ["max_global_steps=10"]),
+    ],
+    ids=str,
+)
+def test_a_trial_under_other_rules_than_are_scored_is_reported(write_trial, read, flags, found):
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)], flags=flags)
+    assert [(one.kind, one.detail) for one in read(ruleset="external").findings] == [
+        (Kind.OTHER_RUN, detail) for detail in found
+    ]
+
+
+def test_a_study_that_is_a_copy_of_another_is_reported(write_trial, read):
+    for study in (0, 1):
+        write_trial("adam", "up_jax", study=study, rows=[(1.000123456, 0.1)])
+        write_trial("adam", "down_jax", study=study, rows=[(1.0, 0.1)], metric="loss")
+    write_trial("sgd", "up_jax", rows=[(1.000123456, 0.1)])
+    (copy,) = read().findings
+    assert (copy.submission, copy.kind, copy.place, copy.detail) == (
+        *("adam", Kind.COPY),
+        *("study_1/trial_1", "study_0/trial_1"),
+    )
+
+
+def test_a_submission_with_a_line_break_in_its_name_is_refused_or_left_out(write_trial, read):
+    write_trial("two\nlines", "up_jax", rows=[(1.0, 0.1)])
+    write_trial("one", "up_jax", rows=[(1.0, 0.1)])
+    with pytest.raises(UsageError, match=r"'two\\nlines'.*rename it, or leave it out with --exclude"):
+        read()
+    assert read(exclude=["two\nlines"]).submissions == ("one",)
+
+
+def test_a_study_number_of_many_digits_is_no_study(write_trial, read):
+    write_trial("adam", "up_jax", study=10**20, rows=[(1.0, 0.1)])
+    write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    results = read()
+    assert (len(results.trials), kinds(results)) == (1, [Kind.STRAY_FOLDER])
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(write_trial, read, monkeypatch):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
+    real = os.scandir
+
+    def denied(path):
+        if str(path) == str(folder.parents[1]):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", denied)  # Who runs as root may read anything.
+    with pytest.raises(UsageError, match=r"Cannot list the folder .*study_0' \(Permission denied\)"):
+        read()

@@ -172,3 +172,96 @@ def test_loading_a_suite_and_scoring_import_no_framework():
         "print({'jax', 'torch', 'tensorflow', 'pandas', 'plotly', 'scipy'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+# ---- files that contradict themselves --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "more", "words"),
+    [
+        (
+            {"higher_is_better": "false"},
+            {},
+            r"'targets.digits.higher_is_better' must be true or false, got 'false'",
+        ),
+        ({"validation_target": True}, {}, r"'targets.digits.validation_target' must be a number, got true"),
+        ({"validation_target": "0.1"}, {}, r"'targets.digits.validation_target' must be a number, got '0.1'"),
+        ({"step_hint": 10.5}, {}, r"'targets.digits.step_hint' must be a whole number, got 10.5"),
+        ({"runtime_budget_sec": "30"}, {}, r"'targets.digits.runtime_budget_sec' must be a number, got '30'"),
+        ({"runtime_budget_sec": None}, {}, r"'targets.digits.runtime_budget_sec' must be a number, got null"),
+        (
+            {"runtime_budget_sec": 1e308},
+            {},
+            r"'targets.digits' .*runtime_budget_sec must be positive, and 1000000000",
+        ),
+        (
+            {"colour": "red"},
+            {},
+            r"'targets.digits' has a key 'colour' that means nothing; known are metric_name",
+        ),
+        ({"stephint": 10}, {}, r"has a key 'stephint' that means nothing; the nearest is 'step_hint'"),
+        ({"metric_name": "bleu"}, {}, r"'targets.digits.metric_name' is 'bleu', and that of the workload is"),
+        (
+            {"higher_is_better": "flip"},
+            {},
+            r"'targets.digits.higher_is_better' is .*, and that of the workload is",
+        ),
+        (
+            {"validation_target": 3.5},
+            {},
+            r"targets.digits: validation_target is a .*must be in \[0.0, 1.0\]; got 3.5",
+        ),
+        ({}, {"heldout": {}}, r"it has a key 'heldout' that means nothing; the nearest is 'held_out'"),
+        ({}, {"held_out": ["digits"]}, r"'held_out' must be an object in braces, got \['digits'\]"),
+        ({}, {"workloads": "digits"}, r"'workloads' must be a list, got 'digits'"),
+        ({}, {"rulesets": {}}, r"has no rulesets: give external, self or both"),
+        (
+            {},
+            {"rulesets": {"self": {"num_studies": True, "num_trials": 1}}},
+            r"'rulesets.self.num_studies' must be a",
+        ),
+        (
+            {},
+            {"rulesets": {"self": {"num_studies": 10**9, "num_trials": 1}}},
+            r"up to 1000, got 1000000000",
+        ),
+        ({}, {"r_max": "4"}, r"'r_max' must be a number, got '4'"),
+        (
+            {},
+            {"variants": {"digits_x": {"base": "up"}}},
+            r"'variants.digits_x.base' must be one of digits, got 'up'",
+        ),
+        ({}, {"targets": ["digits"]}, r"'targets' must be an object in braces, got \['digits'\]"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else str(value)[:40],
+)
+def test_an_entry_of_a_suite_file_that_is_of_another_form_is_named_and_never_taken_for_true(
+    tmp_path, changes, more, words
+):
+    path = targets_file(tmp_path, "digits")
+    content = json.loads(path.read_text())
+    entry = content["targets"]["digits"]
+    for key, value in changes.items():
+        entry[key] = not entry[key] if value == "flip" else value
+    path.write_text(json.dumps({**content, **more}))
+    with pytest.raises(UsageError, match=words) as caught:
+        suites.load(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_key_that_stands_twice_in_a_suite_file_is_refused(tmp_path):
+    path = targets_file(tmp_path, "digits")
+    path.write_text(
+        path.read_text().replace('"validation_target"', '"validation_target": 0.9, "validation_target"')
+    )
+    with pytest.raises(UsageError, match="the key 'validation_target' stands twice"):
+        suites.load(str(path))
+
+
+@pytest.mark.parametrize("number", [0, -1, 10**9])
+def test_numbers_of_studies_that_cannot_be_meant_name_their_flag(number):
+    with pytest.raises(
+        UsageError, match=rf"--num_studies must be a positive integer up to 1000, got {number}\."
+    ):
+        suites.customize(suites.load("mini"), num_studies=number)

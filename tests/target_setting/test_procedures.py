@@ -295,3 +295,35 @@ def test_a_table_keeps_the_order_of_the_workloads(tmp_path):
     sweep_folders.write_sweep(tmp_path, "adam", {"wmt_mini": [9.0, 8.0], "digits": [0.2, 0.1]})
     table = make_table(read_sweep(tmp_path).trials, "adam", ("wmt_mini", "digits"))
     assert make_optlist(table, 2).chosen_for == ("wmt_mini", "digits")
+
+
+# ---- numbers that cannot be meant ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: simulate_budgets(np.ones(3), [10**9]), "--budgets must be at least 1 and at most 10000"),
+        (lambda: simulate_budgets(np.ones(3), [1], num_samples=10**12), "--num_samples"),
+        (lambda: simulate_budgets(np.ones(3), [10_000], num_samples=10**6), "too many draws"),
+        (lambda: expected_best(np.ones(3), 10**9), "--max_trials must be at least 1 and at most 10000"),
+        (
+            lambda: expected_best(np.ones(3), 2, num_samples=10**12),
+            "--num_samples must be .* at most 1000000",
+        ),
+    ],
+    ids=["budgets", "samples", "draws", "max_trials", "curve_samples"],
+)
+def test_counts_that_would_keep_the_machine_busy_for_ever_are_refused_at_once(call, words):
+    with pytest.raises(UsageError, match=words):
+        call()
+
+
+def test_messages_about_an_archive_do_not_name_where_it_was_unpacked(tmp_path):
+    sweep_folders.write_sweep(tmp_path, "nadamw", {"wmt_mini": [30.0]})
+    with pytest.raises(
+        UsageError, match=r"algorithm in sweep.tar.xz is called 'nadam'; the nearest is 'nadamw'"
+    ):
+        read_sweep(tmp_path, algorithms=["nadam"], called="sweep.tar.xz")
+    with pytest.raises(UsageError, match=r"No finished trials of digits below sweep.tar.xz"):
+        read_sweep(tmp_path, workloads=["digits"], called="sweep.tar.xz")

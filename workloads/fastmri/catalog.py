@@ -109,9 +109,21 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
                 f"The {split} split in {folder} has {found:,} slices in {num_volumes:,} volumes, not {wanted:,}: "
                 "volumes are missing or do not belong there. Unpack the archives again."
             )
-    content = {"config": config, "splits": {s: [v.to_dict() for v in found] for s, found in splits.items()}}
+    content = {
+        "config": config,
+        "splits": {s: [v.to_dict() for v in found] for s, found in splits.items()},
+        "files": {v.file: _checked_later(folder, v) for found in splits.values() for v in found},
+    }
     files.write_json(manifest_path(folder), content, indent=1, sort_keys=True)
     partial.unlink()
+
+
+def _checked_later(folder: Path, volume: Volume) -> dict[str, Any]:
+    """What every run compares before it trains; see `manifest.spot_check`."""
+    path = folder / volume.file
+    if volume.num_bytes <= manifest.WHOLE_BYTES:
+        return manifest.entry(path)
+    return {"bytes": volume.num_bytes, "sampled": manifest.sampled_sha256_of(path)}
 
 
 def _read_partial(path: Path, config: dict[str, Any]) -> list[Volume]:

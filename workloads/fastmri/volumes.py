@@ -67,11 +67,11 @@ def inspect(folder: Path, file: str, image_size: int) -> Volume:
                 head_sha256=head_sha256(path),
                 num_slices=num_slices,
                 num_columns=num_columns,
-                max=float(volume.attrs.get(MAX, 0.0)),
+                max=_max_of(path, volume),
                 kspace_offset=_offset(volume[KSPACE]),
                 target_offset=_offset(volume[TARGET]),
             )
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: of links that lead in a circle.
         raise UsageError(
             f"{path} is not a complete HDF5 file ({error}). Delete it and unpack it again from its archive."
         ) from error
@@ -85,6 +85,10 @@ def _check(path: Path, volume: Any, image_size: int) -> None:
         TARGET: (np.float32, "(slices, {1}, {1})"),
     }
     for key, (dtype, shape) in wanted.items():
+        if isinstance(volume.get(key, getlink=True), h5py.ExternalLink):
+            raise UsageError(
+                f"{path}: {key!r} is a link to another file, which may change. Unpack it again from its archive."
+            )
         if not isinstance(volume.get(key), h5py.Dataset):
             keys = ", ".join(sorted(volume)) or "nothing"
             raise UsageError(
@@ -105,6 +109,17 @@ def _check(path: Path, volume: Any, image_size: int) -> None:
         raise UsageError(
             f"{path}: {KSPACE!r} holds {len(volume[KSPACE])} slices and {TARGET!r} {len(volume[TARGET])}."
         )
+
+
+def _max_of(path: Path, volume: Any) -> float:
+    """The attribute of that name, 0 where there is none."""
+    value = np.asarray(volume.attrs.get(MAX, 0.0))
+    if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        raise UsageError(
+            f"{path}: the attribute {MAX!r} must be one finite number, and is of type {value.dtype} and shape "
+            f"{value.shape}. Unpack the file again from its archive."
+        )
+    return float(value.reshape(()))
 
 
 def _offset(dataset: Any) -> int | None:

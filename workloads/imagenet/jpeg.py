@@ -51,7 +51,11 @@ def checked(content: bytes, where: str) -> bytes:
     try:
         _, _, colour_space, _ = simplejpeg.decode_jpeg_header(content, strict=False)
         pixels = simplejpeg.decode_jpeg(content, "RGB")
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # KeyError: cut before the part that names its colours.
+        if isinstance(error, KeyError):
+            raise UsageError(
+                f"{where} is no complete JPEG image (its header is cut). Put a sound copy there."
+            ) from None
         if TRUNCATED in str(error) or not _is_decodable(content):
             raise UsageError(
                 f"{where} is no complete JPEG image ({error}). Put a sound copy there."

@@ -125,7 +125,13 @@ def _and_others(names: list[str]) -> str:
 
 def _read_transcripts(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text (byte {error.start + 1}). Unpack the subset's archive again."
+        ) from None
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         name, _, text = line.partition(" ")

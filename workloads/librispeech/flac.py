@@ -14,6 +14,10 @@ from workloads.librispeech.corpus import SAMPLE_RATE
 _MD5 = slice(4 + 4 + 18, 4 + 4 + 18 + 16)
 
 
+MAX_SAMPLES = 24 * 3600 * SAMPLE_RATE
+"""A day. Libraries give an absurd number where a file does not say how long it is."""
+
+
 def read(path: str | Path) -> np.ndarray:
     """The samples of a recording, (samples,) int16.
 
@@ -27,6 +31,10 @@ def read(path: str | Path) -> np.ndarray:
                 raise UsageError(
                     f"{path} is {found[0]}, {found[1]:,} Hz, {found[2]} channels, {found[3]}; "
                     f"LibriSpeech is FLAC, {SAMPLE_RATE:,} Hz, 1 channel, PCM_16."
+                )
+            if not 0 < len(file) < MAX_SAMPLES:
+                raise UsageError(
+                    f"{path} does not say how many samples it has, as those of LibriSpeech do. {_ADVICE}"
                 )
             samples = file.read(dtype="int16")
             num_expected = len(file)

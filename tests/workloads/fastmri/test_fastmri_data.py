@@ -11,7 +11,7 @@ import pytest
 from fastmri_volumes import place, plain_example, random_volume, small_spec, write
 
 from algoperf import registry
-from algoperf.data import locate
+from algoperf.data import locate, manifest
 from algoperf.data.prepared import num_examples
 from algoperf.spec import UsageError
 from workloads.fastmri import catalog, data, masks, slice_cache, volumes
@@ -308,3 +308,42 @@ def test_the_index_is_plain_json(small):
     assert entry["num_slices"] == 2
     assert entry["num_columns"] == 20
     assert entry["kspace_offset"] > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.ones(3), r"attribute 'max' must be one finite number, and is of type float64 and shape \(3,\)"),
+        ("big", "attribute 'max' must be one finite number"),
+        (np.nan, "attribute 'max' must be one finite number"),
+    ],
+    ids=["array", "text", "nan"],
+)
+def test_an_attribute_of_another_shape_is_named(small, value, words):
+    _, folder = small
+    path = next(folder.rglob("*.h5"))
+    with h5py.File(path, "a") as file:
+        file.attrs["max"] = value
+    with pytest.raises(UsageError, match=words) as caught:
+        volumes.inspect(folder, path.relative_to(folder).as_posix(), 16)
+    assert str(path) in str(caught.value)
+
+
+def test_a_link_to_another_file_is_refused_by_name(small):
+    _, folder = small
+    path, other, *_ = sorted(folder.rglob("*.h5"))
+    with h5py.File(path, "a") as file:
+        del file["kspace"]
+        file["kspace"] = h5py.ExternalLink(str(other), "kspace")
+    with pytest.raises(UsageError, match=r"'kspace' is a link to another file, which may change"):
+        volumes.inspect(folder, path.relative_to(folder).as_posix(), 16)
+
+
+def test_a_volume_whose_slices_became_zeros_is_found_before_training(small):
+    spec, folder = small
+    data.prepare(spec, folder, progress=False)
+    assert manifest.spot_check(folder) == []
+    path = next(folder.rglob("*.h5"))
+    with h5py.File(path, "a") as file:
+        file["kspace"][:] = 0
+    assert manifest.spot_check(folder) == [path.relative_to(folder).as_posix()]

@@ -212,6 +212,14 @@ def test_a_truncated_jpeg_is_refused_by_archive_and_name(spec, raw_folder, split
         data.prepare(spec, raw_folder, progress=False)
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_cut_after_any_number_of_bytes_is_refused_by_name(mode):
+    content = encoded(np.zeros((16, 16, 3), np.uint8), mode, "JPEG")
+    for size in range(len(content)):
+        with pytest.raises(UsageError, match=r"^image\.JPEG is no complete JPEG image"):
+            jpeg.checked(content[:size], "image.JPEG")
+
+
 def test_what_is_no_image_is_refused(spec, raw_folder):
     replace_image(raw_folder, "train", lambda content: b"<html>")
     with pytest.raises(UsageError, match=r"n90000000_0\.JPEG in .* is no complete JPEG image"):

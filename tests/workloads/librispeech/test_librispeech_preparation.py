@@ -139,6 +139,20 @@ def more_bits(chapter):
     write_utterance(chapter, 2, samples_of(0, 900), subtype="PCM_24")
 
 
+def unknown_length(chapter):
+    path = sorted(chapter.glob("*.flac"))[-1]
+    content = bytearray(path.read_bytes())
+    # Of STREAMINFO, 36 bits for the number of samples begin in the lower half of byte 13 (RFC 9639, section 8.2).
+    content[8 + 13] &= 0xF0
+    content[8 + 14 : 8 + 18] = bytes(4)
+    path.write_bytes(content)
+
+
+def latin_1_transcript(chapter):
+    path = next(chapter.glob("*.trans.txt"))
+    path.write_bytes(path.read_bytes().replace(b"A", b"\xc4", 1))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -147,6 +161,8 @@ def more_bits(chapter):
         (remove_recording, r"lacks \d+-77-0002\.flac, of which there is a transcript"),
         (empty_transcript, r"trans\.txt, line 4: '90-77-0009' is not '<utterance id> <text>'"),
         (second_transcript, r"trans\.txt, line 4: a second transcript of \d+-77-0000"),
+        (latin_1_transcript, r"trans\.txt is not UTF-8 text \(byte \d+\)\. Unpack"),
+        (unknown_length, r"\d+-77-0002\.flac does not say how many samples it has.*Unpack"),
         (cut_recording, r"\d+-77-0002\.flac is (damaged|not a sound)"),
         (flip_bytes, r"\d+-77-0002\.flac is (damaged|not a sound)"),
         (overwrite_header, r"\d+-77-0002\.flac is not a sound FLAC file"),
