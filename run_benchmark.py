@@ -4,15 +4,15 @@ r"""Runs submissions over a suite: every trial in a process of its own, then the
     --submissions=reference_algorithms/nadamw,reference_algorithms/nesterov --framework=jax --plan
 
 Killed or stopped, the same command goes on where it was; on several machines over one shared folder, they share the
-trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 128 + n stopped by signal n.
+trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 74 the disk is full or broken, 128 + n
+stopped by signal n.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands, settings
+from algoperf import commands, files, settings
 from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     from campaign import benchmark, job_plan
 
     del argv
-    folder = Path(FLAGS.experiment_dir).expanduser().resolve()
+    folder = files.expanded(FLAGS.experiment_dir).resolve()
     if FLAGS.status and not FLAGS.submissions:
         campaign = benchmark.saved_campaign(folder)
     else:
@@ -59,4 +59,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    # Trials go on when whoever reads the output has gone.
+    commands.run(main, ends_with_its_reader=False)

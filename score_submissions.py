@@ -10,11 +10,10 @@ files that are written and the official procedure's quirks are in scoring/README
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands
+from algoperf import commands, files
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -52,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
     from scoring import score_field  # numpy; --help does without
 
     config = score_field.Config(
-        submissions_dir=Path(argv[1]).expanduser() if len(argv) == 2 else None,
+        submissions_dir=files.expanded(argv[1]) if len(argv) == 2 else None,
         suite=FLAGS.suite,
         ruleset=FLAGS.ruleset,
         official=FLAGS.official,
@@ -68,7 +67,7 @@ def main(argv: Sequence[str]) -> None:
         workloads=tuple(FLAGS.workloads),
         num_studies=FLAGS.num_studies,
         num_trials=FLAGS.num_trials,
-        output_dir=Path(FLAGS.output_dir).expanduser() if FLAGS.output_dir else None,
+        output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())
 

@@ -12,15 +12,14 @@ The sweep folder holds <algorithm>/study_0/<workload>_<framework>/trial_<t>/, po
 reruns/<algorithm>/study_<k>/..., rerun k of the best point, and weak/... with the same at a tenth of its learning rate.
 Each procedure prints a table and writes <procedure>.json and <procedure>.html. Formulas and sources are in
 docs/target_setting.md. Exit codes: 0 done, 1 run has no targets for a workload without a finite metric, 2 wrong input,
-128 + n stopped by signal n.
+74 the disk is full or broken, 128 + n stopped by signal n.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands
+from algoperf import commands, files
 from algoperf.spec import UsageError, no_such
 from campaign import flags as campaign_flags
 from target_setting import discovery, procedure_flags
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
     config = analysis.Config(
         procedure=name,
-        sweep_dir=Path(common.sweep_dir).expanduser(),
+        sweep_dir=files.expanded(common.sweep_dir),
         output_dir=common.output_path,
         algorithms=common.algorithms,
         workloads=common.workloads,
@@ -65,8 +64,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Trials go on when whoever reads the output has gone.
     commands.run(
         main,
         max_arguments=1,
+        ends_with_its_reader=False,
         arguments="one procedure, as in set_targets.py targets --sweep_dir=<folder>",
     )

@@ -5,7 +5,8 @@ For example:
 
 Results go to <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>; the same command again
 continues a run that was interrupted. Exit codes: 0 done (target reached or not), 1 the submission failed, 2 wrong
-input, 128 + n stopped by signal n with a checkpoint written.
+input or a trial that another process runs, 74 the disk is full or broken (mend it: the same command continues), 128 + n
+stopped by signal n with a checkpoint written.
 """
 
 import time

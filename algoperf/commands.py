@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
+from algoperf import output
+from algoperf.files import NOT_ALLOWED, StorageError
 from algoperf.spec import Interrupted, UsageError
 
 EXIT_FAILED = 1
 """A trial or another part of the command has failed."""
 EXIT_USAGE = 2
 """Wrong input."""
+EXIT_STORAGE = 74
+"""The disk is full or broken, EX_IOERR of sysexits.h: the same command goes on once that is mended."""
 EXIT_SIGNAL_BASE = 128
 """A command stopped by signal n ends with 128 + n, as in shells."""
 
@@ -25,8 +29,10 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, a
       main: takes the arguments without flags, the script's name first; returns the exit code, None for 0.
       max_arguments: how many arguments beside flags it takes.
       arguments: what they are, as in 'one folder of submissions'; said when there are too many.
-      ends_with_its_reader: whether the process ends when the reader of its output ends, as in `| head`.
+      ends_with_its_reader: whether the process ends when nobody reads what it prints any more, as in `| head`. Else
+        nothing that happens to its output ends it: what trains goes on when a log collector dies or a disk is full.
     """
+    output.settle(lasting=not ends_with_its_reader)
     if ends_with_its_reader:
         # Python ignores SIGPIPE and would end with a traceback of BrokenPipeError instead.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -39,11 +45,21 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, a
 
 
 def exit_code_of(function: Callable[[], int | None]) -> int:
-    """Calls a function and returns the exit code for its outcome; a UsageError becomes one line on stderr."""
+    """The exit code that a function comes to; what the user or the system can put right is one line on stderr."""
     try:
         return function() or 0
     except UsageError as error:
         print_error(error)
+        return EXIT_USAGE
+    except StorageError as error:
+        print_error(error)
+        return EXIT_STORAGE
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED or error.filename is None:
+            raise
+        print_error(
+            f"Cannot use {error.filename} ({error.strerror}): give another path, or the right to use this one."
+        )
         return EXIT_USAGE
     except Interrupted as stop:
         print("Stopped; the same command continues from here.", file=sys.stderr)

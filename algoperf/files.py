@@ -25,6 +25,91 @@ from typing import IO, Any
 
 from algoperf.spec import UsageError
 
+FULL_OR_BROKEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
+"""What a file system says when it has no room, or has gone wrong under a program that could write before."""
+NOT_ALLOWED = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS),
+        *(errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG),
+    }
+)
+"""What it says of a path that is not, or may not be, what it is taken for."""
+
+
+class StorageError(OSError):
+    """The disk is full or broken: no fault of a submission, and the same command continues when that is mended."""
+
+    def __str__(self) -> str:
+        return (
+            f"Cannot write {self.filename} ({self.strerror}): make room, or mend the file system; the same command "
+            "then goes on."
+        )
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Within, a full or broken disk raises StorageError, which names the path and nobody takes for a submission's."""
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        if error.errno not in FULL_OR_BROKEN:
+            raise
+        # The path that is meant, not the temporary one; a write to an open file has none at all.
+        raise StorageError(error.errno, error.strerror, str(path)) from error
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with ~ as the home folder.
+
+    Raises:
+      UsageError: if it starts with ~ and this user has no home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path} starts with ~, and this user has no home folder: set $HOME, or give the path from the root."
+        ) from None
+
+
+def make_folder(folder: Path, flag: str) -> None:
+    """Makes a folder, with those above it, in which files can be written.
+
+    Args:
+      folder: may be there already.
+      flag: that said it, such as '--experiment_dir'.
+
+    Raises:
+      UsageError: if there is something else, or the system does not allow it.
+      StorageError: if there is no room.
+    """
+    probe = folder / f".probe_{secrets.token_hex(4)}"
+    try:
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+            probe.unlink()
+    except StorageError as error:
+        if error.errno != errno.EROFS:  # From the start: that is no accident.
+            raise
+        raise _not_allowed(folder, flag, error) from None
+    except OSError as error:
+        raise _not_allowed(folder, flag, error) from None
+
+
+def _not_allowed(folder: Path, flag: str, error: OSError) -> UsageError:
+    found = error.strerror
+    for path in (folder, *folder.parents):
+        if os.path.islink(path) and not os.path.exists(path):
+            found = f"{path} is a link that leads nowhere"
+        elif os.path.exists(path) and not os.path.isdir(path):
+            found = f"{path} is a file"
+    return UsageError(
+        f"Cannot write files in {folder} ({found}): give another {flag}, or the right to write there."
+    )
+
 
 def temporary_path(path: Path) -> Path:
     """The temporary file of `writing` and `replacing`.
@@ -123,8 +208,9 @@ def check_can_be_folder(name: str, folder: Path) -> None:
 def _moved(temporary: Path, path: Path) -> Iterator[None]:
     """After the block, `temporary` is `path`; after an error, it is gone."""
     try:
-        yield
-        os.replace(temporary, path)
+        with storage_errors(path):
+            yield
+            os.replace(temporary, path)
     except BaseException:  # Also KeyboardInterrupt and SystemExit, by which trials are stopped.
         _remove(temporary)
         raise

@@ -172,7 +172,31 @@ class CsvLog:
             if rows[1:]:  # A header alone is of a run that came to nothing.
                 self._header = rows[0]
                 self._rewrite([row for row in rows[1:] if self._step_of(row) <= last_step])
-        self._file = open(path, "a", newline="")  # noqa: SIM115 - kept open for the run
+        self._open()
+
+    def _open(self) -> None:
+        with files.storage_errors(self._path):
+            self._file = open(self._path, "a", newline="")  # noqa: SIM115 - kept open for the run
+
+    def put_back(self, wanted: Sequence[Mapping[str, object]]) -> None:
+        """Adds rows that are missing, in the order of their steps; nothing changes where none is."""
+        rows = self._rows()
+        there = {self._step_of(row) for row in rows}
+        lost = [row for row in wanted if row[GLOBAL_STEP] not in there]
+        if not lost:
+            return
+        self._header += sorted({name for row in lost for name in row} - set(self._header))
+        rows += [[str(row.get(name, "")) for name in self._header] for row in lost]
+        self._file.close()
+        self._rewrite(
+            sorted(rows, key=lambda row: self._step_of([*row, *[""] * (len(self._header) - len(row))]))
+        )
+        self._open()
+
+    def _rows(self) -> list[list[str]]:
+        """All rows of the file but the header."""
+        text = self._path.read_text() if self._path.exists() else ""
+        return list(csv.reader(io.StringIO(text)))[1:]
 
     def _step_of(self, row: Sequence[str]) -> float:
         if GLOBAL_STEP not in self._header or len(row) != len(self._header):
@@ -190,17 +214,18 @@ class CsvLog:
         new = sorted(key for key in row if key not in self._header)
         if new:
             self._file.close()
-            text = self._path.read_text() if self._path.exists() else ""
-            rows = list(csv.reader(io.StringIO(text)))[1:]
+            rows = self._rows()
             self._header = [*self._header, *new]
             self._rewrite(rows)
-            self._file = open(self._path, "a", newline="")  # noqa: SIM115
-        csv.writer(self._file, lineterminator="\n").writerow([row.get(name, "") for name in self._header])
-        # To the kernel, not to the disk: rows survive a crash of the process, at no cost to speak of.
-        self._file.flush()
+            self._open()
+        with files.storage_errors(self._path):
+            csv.writer(self._file, lineterminator="\n").writerow([row.get(name, "") for name in self._header])
+            # To the kernel, not to the disk: rows survive a crash of the process, at no cost to speak of.
+            self._file.flush()
 
     def close(self) -> None:
-        self._file.close()
+        with files.storage_errors(self._path):  # Rows that could not be written before are tried once more.
+            self._file.close()
 
     def head(self, columns: Sequence[str]) -> None:
         """Writes a header into a file that has none yet."""
@@ -254,6 +279,10 @@ class MetricsLogger:
             self._evaluations.append(self._read(row))
         if len(self._pending) > self.PENDING_LIMIT:
             self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest are computed by now: no wait.
+
+    def put_back(self, evaluations: Sequence[Mapping[str, float]]) -> None:
+        """Adds rows of evaluations that a crash has lost, and whoever saved them has not."""
+        self._evaluations.put_back(evaluations)
 
     def _read(self, row: Mapping[str, object]) -> dict[str, float | str]:
         return {key: self._scalar(key, value) for key, value in row.items()}

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from algoperf import commands, families, frameworks
+from algoperf import commands, families, files, frameworks
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import Family, WorkloadSpec
 
@@ -41,7 +41,7 @@ class _Registry:
 def roots() -> tuple[Path, ...]:
     """The folders that are searched for families: ours, then those of $ALGOPERF_WORKLOADS."""
     more = os.environ.get(MORE_ROOTS, "").split(os.pathsep)
-    return (ROOT, *(Path(root).expanduser().resolve() for root in more if root))
+    return (ROOT, *(files.expanded(root).resolve() for root in more if root))
 
 
 def discover(root: Path = ROOT) -> dict[str, Path]:

@@ -83,7 +83,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
     Raises:
       UsageError: if there is no such submission, or the framework is ambiguous or not offered.
     """
-    path = Path(path).expanduser()
+    path = files.expanded(path)
     if framework is not None:
         framework = frameworks.get(framework).name
     if not path.exists():
@@ -431,7 +431,7 @@ def search_space(submission_file: Path, given: Path | str | None) -> tuple[tunin
     A file name without folder that is not in the working directory is searched beside the submission, so that one flag
     can choose a search space of the same name for several submissions.
     """
-    path = Path(given).expanduser() if given else submission_file.parent / SEARCH_SPACE
+    path = files.expanded(given) if given else submission_file.parent / SEARCH_SPACE
     beside = submission_file.parent / path.name
     if str(given) == path.name and beside.exists() and not path.exists():
         path = beside

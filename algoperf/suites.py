@@ -265,7 +265,7 @@ def load(name: str) -> Suite:
       UsageError: if there is no such suite, or its file is not well formed.
     """
     if is_file(name):
-        return _read(Path(name).expanduser().resolve())
+        return _read(files.expanded(name).resolve())
     if name not in names():
         raise no_such("suite", name, names())
     return _shipped(name)

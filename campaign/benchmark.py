@@ -39,10 +39,13 @@ def run(campaign: Campaign, config: Config) -> int:
 
     Raises:
       UsageError: for what the user can put right.
+      StorageError: if the disk is full or broken; the same command continues.
       Interrupted: after a signal; the same command continues.
     """
     store = Store(campaign.experiment_dir)
     jobs = make_jobs(campaign)
+    if not (config.plan or config.status):
+        files.make_folder(store.root, "--experiment_dir")
     if config.plan or config.status:
         states = store.states(jobs)
         expectations = status.Expectations(store, jobs, states)

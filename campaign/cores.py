@@ -52,17 +52,21 @@ def take(number: int, among: Iterable[int], folder: Path | None = None) -> Lease
     folder = folder or Path(tempfile.gettempdir()) / f"algoperf_cores_{os.getuid()}"
     folder.mkdir(exist_ok=True)
     taken: dict[int, int] = {}
-    with open(folder / "choosing", "w") as choosing:
-        fcntl.flock(choosing, fcntl.LOCK_EX)  # Two that want all would else hold half each.
-        for core in among:
-            if len(taken) == number:
-                break
-            file = os.open(folder / str(core), os.O_CREAT | os.O_RDWR, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                taken[core] = file
-            except BlockingIOError:
-                os.close(file)
+    try:
+        with open(folder / "choosing", "w") as choosing:
+            fcntl.flock(choosing, fcntl.LOCK_EX)  # Two that want all would else hold half each.
+            for core in among:
+                if len(taken) == number:
+                    break
+                file = os.open(folder / str(core), os.O_CREAT | os.O_RDWR, 0o600)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    taken[core] = file
+                except BlockingIOError:
+                    os.close(file)
+    except BaseException:
+        Lease(tuple(taken), tuple(taken.values())).close()
+        raise
     lease = Lease(tuple(taken), tuple(taken.values()))
     if len(taken) == number:
         return lease

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Generic, Protocol, TypeVar
 
+from algoperf.files import StorageError
 from algoperf.spec import Interrupted
 from campaign.frugal import Limits
 from campaign.job_plan import Job
@@ -24,6 +25,8 @@ class Running(Protocol):
 
     started: float
     """On time.monotonic."""
+    storage_error: StorageError | None
+    """Why it could not, or cannot, be recorded."""
 
     def stop(self, reason: str | None = None) -> None:
         """Asks for a checkpoint and the end; with a reason the trial is not to go on later."""
@@ -55,6 +58,7 @@ class Engine(abc.ABC, Generic[R]):
         self._steps_before: dict[str, float] = {}
         """Where a trial that goes on had its last evaluation; only later ones are its process's own."""
         self._stop_signal, self._is_urgent = 0, False
+        self._storage_error: StorageError | None = None
         for key in self.states:
             self._take_in(key)
         self._reopen()
@@ -80,25 +84,26 @@ class Engine(abc.ABC, Generic[R]):
 
         Raises:
           Interrupted: after SIGINT or SIGTERM, when all trials have written their checkpoints.
+          StorageError: when the disk is full or broken, and all trials have ended.
         """
         checked = 0.0
         with self._signals():
             while True:
                 # Before trials that have ended are looked at: one that received the same signal, from the system,
                 # counts as interrupted, not as crashed.
-                if self._stop_signal:
+                if self._stop_signal or self._storage_error:
                     for run in self._runs.values():
-                        run.kill() if self._is_urgent else run.stop()
+                        self._on_disk(run.kill if self._is_urgent else run.stop)
                 for key in self._ended():
-                    del self._runs[key]
-                    self._refresh(key)
-                if self._stop_signal:
+                    self._note(self._runs.pop(key).storage_error)
+                    self._on_disk(self._refresh, key)
+                if self._stop_signal or self._storage_error:
                     if not self._runs:
-                        raise Interrupted(self._stop_signal)
+                        raise self._storage_error or Interrupted(self._stop_signal)
                 else:
-                    self._start()
+                    self._on_disk(self._start)
                 if time.monotonic() - checked > CHECK_SEC:
-                    self._check()
+                    self._on_disk(self._check)
                     checked = time.monotonic()
                     running = {
                         key: run for key, run in self._runs.items() if self.states[key] is State.RUNNING
@@ -107,6 +112,16 @@ class Engine(abc.ABC, Generic[R]):
                 if not self._runs and all(state.is_final for state in self.states.values()):
                     return self.states
                 time.sleep(POLL_SEC)
+
+    def _on_disk(self, function: Callable[..., None], *arguments: str) -> None:
+        """Calls it; where the disk is full or broken, all trials are asked to end, as nothing can be recorded."""
+        try:
+            function(*arguments)
+        except StorageError as error:
+            self._note(error)
+
+    def _note(self, error: StorageError | None) -> None:
+        self._storage_error = self._storage_error or error
 
     def _start(self) -> None:
         """Starts jobs in their order while there is room."""
@@ -126,6 +141,8 @@ class Engine(abc.ABC, Generic[R]):
         for key, state in self.states.items():
             if (state is State.RUNNING) != (key in self._runs):
                 self._refresh(key)
+        for run in self._runs.values():
+            self._note(run.storage_error)
         if self._limits is None:
             return
         for key, run in self._runs.items():

@@ -1,5 +1,6 @@
 """Runs jobs with the engine that is asked for."""
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
 from campaign.process import TRIAL_COMMAND
-from campaign.store import State, Store
+from campaign.store import Retried, State, Store
 
 ENGINES = ("local", "ray")
 
@@ -70,10 +71,16 @@ class Options:
 
 
 def retry_failed(options: Options, store: Store, jobs: Sequence[Job]) -> None:
-    """Lets trials that failed start afresh, where that is asked for; to be called before they are run."""
-    num_retried = sum(store.retry(job) for job in jobs) if options.retry_failed else 0
-    if num_retried:
-        print(f"Trials that failed and start afresh: {num_retried}.", flush=True)
+    """Lets trials that failed be tried again, where that is asked for; to be called before they are run."""
+    if not options.retry_failed:
+        return
+    found = collections.Counter(store.retry(job) for job in jobs)
+    for how, text in (
+        (Retried.FROM_CHECKPOINT, "go on from their checkpoint"),
+        (Retried.AFRESH, "start afresh"),
+    ):
+        if found[how]:
+            print(f"Trials that failed and {text}: {found[how]}.", flush=True)
 
 
 def run_jobs(
@@ -93,6 +100,7 @@ def run_jobs(
 
     Raises:
       UsageError: if no Ray cluster can be used.
+      StorageError: if the disk is full; the same command continues.
       Interrupted: after a signal.
     """
     if options.engine == "ray":

@@ -47,7 +47,10 @@ def define(needs: str, prefix: str = "") -> None:
         "gpus_per_trial", None, f"{prefix}GPUs of a Ray task; by default 1 if the cluster has any, else 0."
     )
     flags.DEFINE_bool(
-        "retry_failed", False, f"{prefix}Run trials afresh that failed, once the cause is mended."
+        "retry_failed",
+        False,
+        f"{prefix}Run trials again that failed, once the cause is mended: from their checkpoint, or afresh where the "
+        "submission has changed.",
     )
     flags.DEFINE_bool("quiet", False, f"{prefix}Print only the end.")
 

@@ -184,12 +184,12 @@ def make_jobs(campaign: Campaign) -> list[Job]:
 
 def absolute(path: str) -> str:
     """The path of a file or folder from the root."""
-    return str(Path(path).expanduser().resolve())
+    return str(files.expanded(path).resolve())
 
 
 def absolute_if_there(given: str | None) -> str | None:
     """The same for what may also be a name, and is one where there is no such file or folder."""
-    return absolute(given) if given and Path(given).expanduser().exists() else given
+    return absolute(given) if given and files.expanded(given).exists() else given
 
 
 def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:

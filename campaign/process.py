@@ -1,5 +1,6 @@
 """One attempt at one job: a fresh process of submission_runner.py, its log, its end, and what the end means."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf import records
-from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_USAGE
+from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.files import StorageError, storage_errors
+from algoperf.holders import HEARTBEAT_SEC, identity_of_process
+from algoperf.run import claim
 from campaign.job_plan import ROOT, Job
-from campaign.store import HEARTBEAT_SEC, Attempt, Outcome, Store, identity_of_process
+from campaign.store import Attempt, Outcome, Store
 
 # -I and -S leave out site-packages and user settings: the launcher needs the standard library only, and starts faster.
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
@@ -70,8 +74,9 @@ class Run:
         self.job, self.attempt, self.place, self._store = job, attempt, place, store
         self.started = self._last_beat = time.monotonic()
         self.is_stopping = False
+        self.storage_error: StorageError | None = None
         (job.folder / records.SUMMARY).unlink(missing_ok=True)  # Of an attempt that failed, or went less far.
-        with open(attempt.log, "wb") as log:
+        with storage_errors(attempt.log), open(attempt.log, "wb") as log:
             self.process = subprocess.Popen(
                 [*LAUNCH, str(os.getpid()), ",".join(map(str, place.cores)), *command, *job.arguments],
                 stdin=subprocess.DEVNULL,
@@ -81,7 +86,10 @@ class Run:
                 pass_fds=keep_open,
                 process_group=0,  # Ctrl-C is for the command, which asks trials for a checkpoint.
             )
-        attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
+        try:
+            attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
+        except StorageError as error:  # The trial will find the same; the engine asks it to end.
+            self.storage_error = error
 
     def poll(self) -> Outcome | None:
         """The outcome once the process has ended, recorded; None while it runs."""
@@ -90,7 +98,10 @@ class Run:
             if time.monotonic() - self._last_beat > HEARTBEAT_SEC:
                 if self.attempt.is_lost():
                     self.kill()  # Another command has declared this attempt lost; the trial may run elsewhere by now.
-                self.attempt.beat()
+                try:
+                    self.attempt.beat()
+                except StorageError as error:
+                    self.storage_error = error
                 self._last_beat = time.monotonic()
             return None
         return self._ended(code)
@@ -99,10 +110,10 @@ class Run:
         """Asks for a checkpoint and the end; with a reason the trial is not to go on later."""
         if self.is_stopping:
             return
-        self.is_stopping = True
         if reason is not None:
             # Written first: the trial reads it when the signal arrives.
             records.write_json(self.job.folder / records.STOP, {"reason": reason})
+        self.is_stopping = True
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -113,21 +124,33 @@ class Run:
     def _ended(self, code: int) -> Outcome:
         if self.attempt.is_lost():
             return Outcome.LOST  # Whatever its end was like, the next attempt decides.
+        outcome, error = self._meaning(code)
+        if code == EXIT_STORAGE:
+            self.storage_error = StorageError(errno.ENOSPC, "its trial could not", str(self.job.folder))
+        seconds = round(time.monotonic() - self.started, 3)
+        try:
+            self._store.end(self.job, self.attempt, outcome, error, exit_code=code, seconds=seconds)
+        except (
+            StorageError
+        ) as problem:  # The attempt stays open, and counts as lost when this command has ended.
+            self.storage_error = problem
+        return outcome
+
+    def _meaning(self, code: int) -> tuple[Outcome, str | None]:
+        """What an exit code comes to, and the error that goes with it."""
         summary = self._store.summary(self.job)
-        error = None
         # The exit code alone is not enough: a submission may end the process with code 0 before there are results.
         if code == 0 and summary is not None:
-            outcome = Outcome.DONE
-        elif self.is_stopping and code in STOPPED_CODES:
-            outcome = Outcome.INTERRUPTED
-        elif code == EXIT_USAGE:
-            outcome, error = Outcome.REFUSED, self._log_tail()
-        else:
-            outcome = Outcome.CRASHED
-            error = (summary and summary.error) or self._log_tail()
-        seconds = round(time.monotonic() - self.started, 3)
-        self._store.end(self.job, self.attempt, outcome, error, exit_code=code, seconds=seconds)
-        return outcome
+            return Outcome.DONE, None
+        if self.is_stopping and code in STOPPED_CODES:
+            return Outcome.INTERRUPTED, None
+        if code == EXIT_STORAGE:
+            return Outcome.INTERRUPTED, self._log_tail()
+        if code == EXIT_USAGE:
+            if claim.is_held(self.job.folder):  # By somebody who was faster: whatever that comes to counts.
+                return Outcome.INTERRUPTED, self._log_tail()
+            return Outcome.REFUSED, self._log_tail()
+        return Outcome.CRASHED, (summary and summary.error) or self._log_tail()
 
     def _log_tail(self) -> str:
         return self.attempt.log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()

@@ -16,24 +16,26 @@ container with a quota, it is unknown which cores belong to the cluster: only th
 limited. A GPU is given to one trial; a trial without one sees none.
 """
 
+import collections
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from algoperf import files, records
+from algoperf.files import StorageError, storage_errors
 from algoperf.spec import UsageError
 from campaign import cores
 from campaign.engine import POLL_SEC, Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import ROOT, Job
 from campaign.process import TRIAL_COMMAND, Place, Run
-from campaign.store import Attempt, Outcome, State, Store
+from campaign.store import MAX_LOST, Attempt, Outcome, State, Store
 
 try:
     import ray
@@ -165,6 +167,27 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
             return None
         # Ray shows a trial the GPUs that it has been given, and all where it has been given none.
         place = Place(lease.cores, None if share.gpus else "")
+        return _run_claimed(store, job, attempt, place, command, lease, request)
+    finally:
+        lease.close()
+
+
+def _run_claimed(
+    store: Store,
+    job: Job,
+    attempt: Attempt,
+    place: Place,
+    command: Sequence[str],
+    lease: cores.Lease,
+    request: Path,
+) -> Outcome:
+    """Runs a trial to its end.
+
+    Raises:
+      StorageError: if the trial, or this task, could not write.
+    """
+    run = None
+    try:
         run = Run(store, job, attempt, place, command, keep_open=lease.files)
         looked = 0.0
         while (outcome := run.poll()) is None:
@@ -172,9 +195,17 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
                 looked = time.monotonic()
                 _obey(run, request)
             time.sleep(POLL_SEC)
-        return outcome
-    finally:
-        lease.close()
+    except BaseException:
+        # This process lives on, as Ray gives it to the next task: its claim would be held for ever.
+        if run is not None:
+            run.kill()
+            run.process.wait()
+        with suppress(OSError):
+            attempt.update(outcome=Outcome.LOST)
+        raise
+    if run.storage_error is not None:
+        raise run.storage_error
+    return outcome
 
 
 def _lease(number: int, request: Path) -> cores.Lease | None:
@@ -219,8 +250,14 @@ class Task:
         self.job, self.ref, self._store = job, ref, store
         self.id = ref.task_id().hex()
         self.started = time.monotonic()
+        self.storage_error: StorageError | None = None
         self._request = _request_path(store, self.id)
         self._asked: dict[str, Any] | None = None
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether it was to end."""
+        return self._asked is not None
 
     def is_claimed(self) -> bool:
         """Whether it has begun."""
@@ -235,9 +272,10 @@ class Task:
             self._ask({"reason": None, "is_urgent": True})
 
     def _ask(self, wanted: dict[str, Any]) -> None:
-        self._asked = wanted
-        self._request.parent.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self._request):
+            self._request.parent.mkdir(parents=True, exist_ok=True)
         records.write_json(self._request, wanted)
+        self._asked = wanted
         if not self.is_claimed():
             ray.cancel(self.ref)
 
@@ -272,6 +310,8 @@ class RayEngine(Engine[Task]):
         super().__init__(store, jobs, limits, report)
         self._share, self._max_trials, self._command = share, max_trials, command
         self._crashed: set[str] = set()
+        self._unclaimed: collections.Counter[str] = collections.Counter()
+        """Job -> tasks that were lost before they could claim it, which leave no attempt."""
         # No retries by Ray: a task that is started again would find its job claimed by the task that died.
         self._task = ray.remote(run_trial).options(
             num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0, scheduling_strategy="SPREAD"
@@ -311,16 +351,32 @@ class RayEngine(Engine[Task]):
         ):
             self._crashed.add(task.id)
             self._look_at_nodes()
+            self._count_unclaimed(task)
         except ray.exceptions.OutOfMemoryError as error:
             last = self._last_attempt(task.job)
             if last is not None and last.content.get("task") == task.id and last.outcome is None:
                 self._store.end(task.job, last, Outcome.CRASHED, str(error))
         except ray.exceptions.RayError as error:
+            cause = getattr(error, "cause", None)
+            if isinstance(cause, StorageError):
+                task.storage_error = cause
+                return
             message = str(error).strip().splitlines()[-1]
             raise UsageError(
                 f"{task.job.key} cannot run on the Ray cluster: {message}. Every node needs this repository "
                 f"({ROOT}), what it needs installed, and the folder {self._store.root.parent}, under the same paths."
             ) from error
+
+    def _count_unclaimed(self, task: Task) -> None:
+        """Raises UsageError where Ray loses one task of a job after the other, before its trial can begin."""
+        if task.was_asked or task.is_claimed():
+            return
+        self._unclaimed[task.job.key] += 1
+        if self._unclaimed[task.job.key] >= MAX_LOST:
+            raise UsageError(
+                f"Ray has lost {MAX_LOST} tasks of {task.job.key} before the trial began: see the logs of its workers "
+                "(/tmp/ray/session_latest/logs on each node); the same command goes on when that is mended."
+            )
 
     def _check(self) -> None:
         self._look_at_nodes()
@@ -348,9 +404,7 @@ class RayEngine(Engine[Task]):
         last = self._last_attempt(job)
         if last is None:
             return False
-        is_crashed = (
-            last.content.get("task") in self._crashed and last.content["host"] == socket.gethostname()
-        )
+        is_crashed = last.content.get("task") in self._crashed and self._store.is_of_this_machine(last)
         is_dead = is_crashed or last.content.get("node") in self._dead
         return is_dead and self._store.lose(last)
 

@@ -140,12 +140,20 @@ def status_text(jobs: Sequence[Job], states: Mapping[str, State], store: Store, 
     for job in jobs:
         if states[job.key] is State.RUNNING:
             seconds, step = last_evaluation(job.folder)
-            host = store.attempts(job)[-1].content.get("host", "?")
             lines.append(
-                f"  running on {host}: {job.key}, step {step:,.0f} after {duration(seconds)} at its last evaluation"
+                f"  running {_where(job, store)}: {job.key}, step {step:,.0f} after {duration(seconds)} at its last "
+                "evaluation"
             )
     lines += failures(jobs, states, store)
     return "\n".join(lines)
+
+
+def _where(job: Job, store: Store) -> str:
+    """Where a job runs, which may be outside all campaigns."""
+    attempts = store.attempts(job)
+    if not attempts or attempts[-1].outcome is not None:
+        return "by hand"
+    return f"on {attempts[-1].content.get('host', '?')}"
 
 
 def failures(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> list[str]:
@@ -157,7 +165,7 @@ def failures(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> 
             error = str(last.content.get("error") or "no message").strip().splitlines()[-1]
             lines.append(f"  failed: {job.key}: {error} (log: {last.log})")
     if lines:
-        lines.append("  to run them afresh, once the cause is mended: the same command with --retry_failed")
+        lines.append("  to run them again, once the cause is mended: the same command with --retry_failed")
     return lines
 
 

@@ -13,14 +13,13 @@ import datetime
 import enum
 import os
 import socket
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from algoperf import files, records
+from algoperf import files, holders, records
+from algoperf.holders import identity_of_process, is_alive
+from algoperf.run import checkpoint, claim
 from algoperf.run import summary as summaries
 from algoperf.run.identity import SOURCE, difference
 from algoperf.run.summary import Summary
@@ -29,10 +28,9 @@ from campaign import attempt_file
 from campaign.job_plan import Job
 
 FOLDER = ".campaign"
-HEARTBEAT_SEC = 10.0
-STALE_AFTER_SEC = 60.0
-"""A holder on another machine that has been silent for so long is gone."""
 MAX_CRASHES = 2  # The second attempt tells a fault of the submission from one of the machine.
+MAX_LOST = 10
+"""In a row without any progress: then it is neither chance nor one bad machine."""
 
 
 class State(enum.StrEnum):
@@ -56,10 +54,23 @@ class Outcome(enum.StrEnum):
     CRASHED = "crashed"
     REFUSED = "refused"
     """Wrong input: trying again is of no use before that is mended."""
+    STALLED = "stalled"
+    """The last of `MAX_LOST` that were lost: trying again is of no use before the reason is found."""
     INTERRUPTED = "interrupted"
-    """The campaign was stopped; the trial goes on from its checkpoint."""
+    """The campaign was stopped, or its disk was full; the trial goes on from its checkpoint."""
     LOST = "lost"
     """Its holder is gone, which is no fault of the trial: it goes on from its checkpoint elsewhere."""
+
+
+HOPELESS = (Outcome.REFUSED, Outcome.STALLED)
+"""Outcomes after which a trial is not tried again by itself."""
+
+
+class Retried(enum.Enum):
+    """How a trial that had failed is tried again."""
+
+    AFRESH = enum.auto()
+    FROM_CHECKPOINT = enum.auto()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,8 +96,9 @@ class Attempt:
         records.write_json(self.path, self.content)
 
     def beat(self) -> None:
-        """Renews the claim: the age of the file says when its holder was last known to be alive."""
-        os.utime(self.path)
+        """Renews the claim."""
+        with files.storage_errors(self.path):
+            holders.beat(self.path)
 
     def is_lost(self) -> bool:
         """Whether somebody else has written it down as lost, or has made the next attempt."""
@@ -99,22 +111,6 @@ class Attempt:
         return bool(self.content.get("forgiven"))
 
 
-def identity_of_process(pid: int) -> dict[str, Any]:
-    """What tells a process from a later one that got the same number."""
-    return {"pid": pid, "created": psutil.Process(pid).create_time()}
-
-
-def is_alive(process: dict[str, Any]) -> bool:
-    """Whether a process of this machine still runs."""
-    try:
-        found = psutil.Process(process["pid"])
-        # With a tolerance, as psutil derives the creation time from the boot time, which is adjusted with the clock.
-        # A zombie has ended; only its parent has not read its exit code yet.
-        return abs(found.create_time() - process["created"]) < 1 and found.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 class Store:
     """The campaign's own records below an experiment folder.
 
@@ -124,6 +120,7 @@ class Store:
 
     def __init__(self, experiment_dir: Path):
         self.root = experiment_dir / FOLDER
+        self._watch = holders.Watch(self.root)
 
     # ---- attempts ----------------------------------------------------------------------------------------------
 
@@ -152,20 +149,31 @@ class Store:
         seen = self.attempts(job)
         if self._state(job, seen) is not State.WAITING:
             return None
+        lost = self._lost_in_a_row(job, seen)
+        if len(lost) >= MAX_LOST:
+            self.end(job, lost[-1], Outcome.STALLED, _stalled_text(job, lost))
+            return None
         # The number after the attempts that were looked at. If another machine has added one since, creating the file
         # fails, as it must: the state that was found no longer holds.
         number = len(seen) + 1
         path = self._folder(job) / f"{number}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # Creating exclusively is atomic on network file systems as well, where locks need not work.
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+            with files.storage_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Creating exclusively is atomic on network file systems as well, where locks need not work.
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except FileExistsError:
             return None
         attempt = Attempt(number, path, {})
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        holders = [identity_of_process(os.getpid())]
-        attempt.update(host=socket.gethostname(), holders=holders, started=now, **facts)
+        own = [identity_of_process(os.getpid())]
+        try:
+            attempt.update(
+                host=socket.gethostname(), holders=own, started=now, progress=_progress(job), **facts
+            )
+        except files.StorageError:
+            path.unlink()  # An empty claim would block the job until it is stale.
+            raise
         return attempt
 
     def end(
@@ -174,7 +182,7 @@ class Store:
         """Writes down how an attempt ended; a trial that is not tried again gets a summary, for scoring to read."""
         attempt.update(outcome=outcome, **facts, **({} if error is None else {"error": error}))
         crashes = self._num_crashes(self.attempts(job))
-        if (outcome is Outcome.REFUSED or crashes >= MAX_CRASHES) and self.summary(job) is None:
+        if (outcome in HOPELESS or crashes >= MAX_CRASHES) and self.summary(job) is None:
             given_up = Summary(
                 status="failed",
                 submission=job.submission,
@@ -198,26 +206,35 @@ class Store:
         Returns:
           Whether the attempt was recorded as lost.
         """
-        if attempt.outcome is not None or self._runs_here(attempt):
+        if attempt.outcome is not None or True in self._lives(attempt):
             return False
         attempt.update(outcome=Outcome.LOST)
         return True
 
-    def retry(self, job: Job) -> bool:
-        """Lets a trial that has failed, or crashed, start afresh: without its attempts, records and checkpoints.
+    def retry(self, job: Job) -> Retried | None:
+        """Lets a trial that has failed, or crashed, be tried again: its earlier attempts count no more.
+
+        It goes on from its last checkpoint. Where there is none, or it is of another version of the submission or of
+        other settings, which could not go on from it, the trial starts afresh, without what it left.
 
         Returns:
-          Whether it had.
+          How; None if it had not failed.
         """
         attempts = self.attempts(job)
         state = self._judge(job, self.summary(job), attempts)
         has_crashed = state is State.WAITING and attempts and attempts[-1].outcome is Outcome.CRASHED
         if state is not State.FAILED and not has_crashed:
-            return False
-        records.clear(job.folder)
+            return None
+        stored = records.newest_meta_data(job.folder).get("identity") or {}
+        is_same = bool(stored) and difference(stored, job.identity) is None
+        goes_on = is_same and _progress(job) >= 0
+        if goes_on:
+            (job.folder / records.SUMMARY).unlink(missing_ok=True)
+        else:
+            records.clear(job.folder)
         for attempt in attempts:
             attempt.update(forgiven=True)
-        return True
+        return Retried.FROM_CHECKPOINT if goes_on else Retried.AFRESH
 
     def reopen(self, job: Job) -> None:
         """Lets a trial that was stopped early go on from its last checkpoint."""
@@ -227,30 +244,35 @@ class Store:
         return self.root / "attempts" / job.key
 
     def _is_held(self, attempt: Attempt) -> bool:
-        """Whether an attempt that has not ended is still at work."""
-        is_fresh = self._age_sec(attempt.path) < STALE_AFTER_SEC
-        if attempt.content.get("host") != socket.gethostname():
-            return is_fresh
-        return self._runs_here(attempt)
+        """Whether an attempt that has not ended is still at work, as far as can be seen from here."""
+        lives = self._lives(attempt)
+        if True in lives:
+            return True
+        if lives and None not in lives:
+            return False
+        return self._watch.is_fresh(attempt.path)  # Of another machine or container, or not filled yet.
 
     @staticmethod
-    def _runs_here(attempt: Attempt) -> bool:
-        """Whether a process that holds the attempt runs here: the command, or its trial, which may outlive it."""
-        return attempt.content.get("host") == socket.gethostname() and any(
-            map(is_alive, attempt.content["holders"])
-        )
+    def _lives(attempt: Attempt) -> list[bool | None]:
+        """Whether each process that holds the attempt lives: the command, and its trial, which may outlive it."""
+        host = attempt.content.get("host")
+        return [is_alive({**one, "host": host}) for one in attempt.content.get("holders") or ()]
 
-    def _age_sec(self, path: Path) -> float:
-        """Seconds since the claim was last renewed, on the clock of the file system, which all machines share."""
-        # Clocks that agree within half a minute settle most cases without writing a file.
-        if time.time() - path.stat().st_mtime < STALE_AFTER_SEC / 2:
-            return 0.0
-        # What a file that is written now is dated tells the time there.
-        probe = self.root / f"clock_{socket.gethostname()}_{os.getpid()}"
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink()
-        return now - path.stat().st_mtime
+    def is_of_this_machine(self, attempt: Attempt) -> bool:
+        """Whether processes that hold the attempt can be seen from here."""
+        host = attempt.content.get("host")
+        return any(holders.is_here({**one, "host": host}) for one in attempt.content.get("holders") or ())
+
+    def _lost_in_a_row(self, job: Job, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """The last attempts, as long as all were lost and none has brought the trial further."""
+        found: list[Attempt] = []
+        now = _progress(job)
+        for attempt in reversed(attempts):
+            is_lost = attempt.outcome in (None, Outcome.LOST)  # An open one, or the job would not be waiting.
+            if not is_lost or attempt.is_forgiven or attempt.content.get("progress") != now:
+                break
+            found.insert(0, attempt)
+        return found
 
     # ---- states ------------------------------------------------------------------------------------------------
 
@@ -277,12 +299,14 @@ class Store:
                 return State.STOPPED
             if summary.status != "failed" and not summary.goes_on(job.max_steps):
                 return State.DONE
-        if attempts:
-            last = attempts[-1]
-            if last.outcome is None and self._is_held(last):
-                return State.RUNNING
-            if last.outcome is Outcome.REFUSED and not last.is_forgiven:
-                return State.FAILED
+        if attempts and attempts[-1].outcome is None and self._is_held(attempts[-1]):
+            return State.RUNNING
+        if claim.is_held(
+            job.folder
+        ):  # By a command that is no part of a campaign, or a trial that outlived its own.
+            return State.RUNNING
+        if attempts and attempts[-1].outcome in HOPELESS and not attempts[-1].is_forgiven:
+            return State.FAILED
         crashes = self._num_crashes(attempts)
         return State.FAILED if crashes >= MAX_CRASHES else State.WAITING
 
@@ -313,3 +337,17 @@ class Store:
     def states(self, jobs: Iterable[Job]) -> dict[str, State]:
         """Key -> state."""
         return {job.key: self.state(job) for job in jobs}
+
+
+def _progress(job: Job) -> int:
+    """Updates that the last checkpoint of a trial has; -1 where there is none."""
+    newest = checkpoint.list_checkpoints(job.folder)[:1]
+    return max((int(path.name.removeprefix(records.CHECKPOINT_PREFIX)) for path in newest), default=-1)
+
+
+def _stalled_text(job: Job, lost: Sequence[Attempt]) -> str:
+    hosts = sorted({str(one.content.get("host", "?")) for one in lost})
+    return (
+        f"{len(lost)} attempts in a row on {', '.join(hosts)} were lost before {job.key} came any further: find out "
+        f"what ended them (logs beside {lost[-1].log}), and run it again with --retry_failed."
+    )

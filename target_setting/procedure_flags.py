@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import flags
 
+from algoperf.files import expanded
 from algoperf.spec import UsageError
 from campaign import flags as campaign_flags
 from target_setting.discovery import Flag, Kind, Procedure, read_flags
@@ -40,7 +41,7 @@ class Common:
 
     @property
     def output_path(self) -> Path | None:
-        return Path(self.output_dir).expanduser() if self.output_dir else None
+        return expanded(self.output_dir) if self.output_dir else None
 
 
 COMMON = read_flags(Path(__file__), "Common")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import records, registry, submission, suites, tuning, typed_json
-from algoperf.files import read_json, read_users_json
+from algoperf.files import expanded, read_json, read_users_json
 from algoperf.run.study import submission_name
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
@@ -350,7 +350,7 @@ def given_point(path: str) -> dict[str, Any]:
     """
     called = f"--rerun_point={path}"
     content = read_users_json(
-        Path(path).expanduser(), called, f"There is no file {called}: write one point to it, as JSON."
+        expanded(path), called, f"There is no file {called}: write one point to it, as JSON."
     )
     point = content[0] if isinstance(content, list) and len(content) == 1 else content
     if not isinstance(point, dict) or not point:

@@ -14,7 +14,7 @@ GROUPS = {
     ),
     "algoperf/facts": (
         *("frameworks", "workload", "suites", "tuning", "settings", "hosts", "machine", "records"),
-        *("submission", "commands"),
+        *("submission", "commands", "output", "holders"),
     ),
     "algoperf/machinery": ("backends", "data", "losses", "metrics", "layers", "families", "registry"),
     "algoperf/bound": ("bound_workload", "evaluation"),

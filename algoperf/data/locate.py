@@ -16,8 +16,20 @@ DEFAULT_ROOT = "~/data/algoperf"
 
 
 def root(data_dir: str | Path | None) -> Path:
-    """`data_dir`, else $ALGOPERF_DATA_DIR, else ~/data/algoperf."""
-    return Path(data_dir or os.environ.get("ALGOPERF_DATA_DIR") or DEFAULT_ROOT).expanduser()
+    """`data_dir`, else $ALGOPERF_DATA_DIR, else ~/data/algoperf.
+
+    Raises:
+      UsageError: if it is below the home folder of a user who has none.
+    """
+    given = data_dir or os.environ.get("ALGOPERF_DATA_DIR")
+    try:
+        return files.expanded(given or DEFAULT_ROOT)
+    except UsageError as error:
+        if given:
+            raise
+        raise UsageError(
+            f"No folder for data, as none was given with --data_dir (or $ALGOPERF_DATA_DIR): {error}"
+        ) from None
 
 
 def folder_name(spec: WorkloadSpec) -> str:
@@ -38,9 +50,9 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
       UsageError: if the data of a full-size workload are not there; names the folder and the next step.
     """
     module = registry.data_module(spec)
-    folder = folder_of(spec, data_dir)
     if not module.NEEDS_FILES:
-        return folder
+        return Path(data_dir or DEFAULT_ROOT) / folder_name(spec)  # As it is: nobody looks there.
+    folder = folder_of(spec, data_dir)
     files.check_can_be_folder("--data_dir", folder)
     if module.is_ready(spec, folder):
         check_content(spec, folder)
@@ -51,7 +63,7 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
             f"`python datasets/dataset_setup.py --dataset={folder_name(spec)} --data_dir={root(data_dir)}`, "
             "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder, "--data_dir (or $ALGOPERF_DATA_DIR)")
     with one_at_a_time(folder), registry.data_packages(spec):
         # Asked again under the lock: another process may have prepared the data while this one waited.
         if not module.is_ready(spec, folder):

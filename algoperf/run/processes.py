@@ -13,7 +13,8 @@ from types import FrameType
 from typing import TypeVar, cast
 
 from algoperf.backends.base import Backend, exchange_of
-from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
+from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.files import StorageError
 from algoperf.spec import Interrupted, UsageError
 
 T = TypeVar("T")
@@ -21,7 +22,12 @@ T = TypeVar("T")
 POLL_SEC = 0.5  # Each poll is a request to the store; a failure may be noticed half a second late.
 GRACE_PERIOD_SEC = 5.0
 """How long process 0 waits for the others to end first: they read the failure from a store in its process."""
-EXIT_CODES = {"": EXIT_FAILED, "wrong input": EXIT_USAGE, "stopped": EXIT_SIGNAL_BASE + signal.SIGINT}
+EXIT_CODES = {
+    "": EXIT_FAILED,
+    "wrong input": EXIT_USAGE,
+    "no storage": EXIT_STORAGE,
+    "stopped": EXIT_SIGNAL_BASE + signal.SIGINT,
+}
 """How a process ended -> exit code of all processes; '' stands for a failure, which alone is recorded."""
 ANNOUNCED = re.compile(r"process (\d+)(?: \(([a-z ]+)\))?: ")
 
@@ -128,8 +134,9 @@ class FailureWatcher:
 
 def leave(backend: Backend, exit_code: int) -> None:
     """Ends this process at once, without exit handlers, which would wait for stuck processes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # Nobody may be there to read it.
+            stream.flush()
     with contextlib.suppress(Exception):
         departed = exchange_of(backend).count_departed()
         end = time.monotonic() + GRACE_PERIOD_SEC
@@ -143,7 +150,7 @@ def leave(backend: Backend, exit_code: int) -> None:
 
 @contextlib.contextmanager
 def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
-    """Context around a trial: an error on one process ends all, with exit code 1, 2 (UsageError) or 130 (Ctrl-C)."""
+    """Around a trial; what leaves it on one process ends all, with its exit code: 1 or one of `EXIT_CODES`."""
     failures = FailureWatcher(backend)
     try:
         with _sigterm_grace_period(backend):
@@ -152,7 +159,11 @@ def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
         # All processes have agreed on an interruption, so nobody waits.
         if backend.num_processes == 1 or isinstance(error, Interrupted):
             raise
-        kinds: dict[type[BaseException], str] = {UsageError: "wrong input", KeyboardInterrupt: "stopped"}
+        kinds: dict[type[BaseException], str] = {
+            UsageError: "wrong input",
+            StorageError: "no storage",
+            KeyboardInterrupt: "stopped",
+        }
         how = next((name for kind, name in kinds.items() if isinstance(error, kind)), "")
         text = traceback.format_exc() if how == "" else str(error) or "stopped"
         first = failures.announce(text, how)

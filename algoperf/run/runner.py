@@ -1,5 +1,6 @@
 """Runs the trials that the settings ask for: one in this process, or each in a process of its own."""
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -10,11 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from algoperf import backends, records, typed_json
+from algoperf import backends, files, records, typed_json
 from algoperf import settings as settings_module
 from algoperf import submission as submissions
-from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_USAGE
-from algoperf.run import clock, exits, processes, summary, trial
+from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.run import claim, clock, exits, processes, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import SOURCE, Identity, difference, identity_of
 from algoperf.run.study import StudyPlan
@@ -31,11 +32,27 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
     Raises:
       UsageError: for mistakes of the user.
       Interrupted: after a signal; the same command continues.
+      StorageError: if records cannot be written; the same command continues.
     """
     plan = StudyPlan.of(settings) if settings.reproduce is None else reproduced(settings)
     if len(plan.trials) > 1:
         return _run_each(plan)
     number = plan.trials[0]
+    with _early_claim(plan, number):
+        return _run_one(plan, number, ledger)
+
+
+def _early_claim(plan: StudyPlan, number: int) -> contextlib.AbstractContextManager[None]:
+    """The claim on the trial's folder before anything expensive; of several processes, the first takes it later."""
+    is_alone = plan.hosts is None and not backends.launch(plan.framework).is_launched()
+    folder = plan.folder(number)
+    if not is_alone or (summary.read(folder) is not None and not plan.settings.overwrite):
+        return contextlib.nullcontext()  # What is finished needs none: `trial.run` finds out.
+    return claim.on(folder)
+
+
+def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger) -> int:
+    """Runs one trial in this process, which may be one of several; returns the exit code."""
     launch = backends.launch(plan.framework)
     launch.prepare()  # Before the submission is imported, which may create the devices.
     if plan.hosts is not None:
@@ -109,8 +126,7 @@ def _run_each(plan: StudyPlan) -> int:
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
         worst = max(worst, code)
-        # Wrong input is wrong for the other trials as well.
-        if code == EXIT_USAGE:
+        if code in (EXIT_USAGE, EXIT_STORAGE):  # Those after it would meet the same.
             return code
     return worst
 
@@ -143,11 +159,11 @@ def reproduced(settings: RunSettings) -> StudyPlan:
       UsageError: if the folder holds no trial, or submission, workload or suite have changed since.
     """
     assert settings.reproduce is not None
-    folder = Path(settings.reproduce).expanduser()
+    folder = files.expanded(settings.reproduce)
     stored, identity = _read_record(folder)
-    own_dir = Path(settings.experiment_dir).expanduser()
     # Never into the folder of the original, which would count as already finished.
-    if own_dir.resolve() == Path(stored["experiment_dir"]).expanduser().resolve():
+    own_dir = files.expanded(settings.experiment_dir)
+    if own_dir.resolve() == files.expanded(stored["experiment_dir"]).resolve():
         settings = dataclasses.replace(
             settings, experiment_dir=str(Path(settings.experiment_dir) / "reproduced")
         )

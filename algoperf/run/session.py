@@ -81,6 +81,8 @@ class Session:
             # Before the checkpoint: a resumed run drops rows after the checkpoint's step, but cannot add
             # missing ones.
             self.logger.flush()
+            counts = {records.GLOBAL_STEP: state.global_step, records.PREEMPTION_COUNT: self.preemption_count}
+            state.eval_rows.append({**row, **counts})
         value = metrics.get(f"validation/{self.config.workload.target_metric_name}", math.nan)
         self.progress.evaluation(state.global_step, submission_sec, value)
         self.checkpoints.save(state)
@@ -143,6 +145,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         last_step = state.global_step if preemption_count else -1
         meta_data = _meta_data(config, backend, seeds, batch_size)
         logger = _open_records(config, backend, meta_data, preemption_count, last_step)
+        logger.put_back(state.eval_rows)
         workload.attach_metrics_logger(logger)
     return Session(
         config=config,

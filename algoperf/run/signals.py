@@ -18,7 +18,8 @@ def stopping(loop: TrainingLoop) -> Iterator[None]:
         if loop.stop_signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         loop.stop_signal = number
-        with suppress(OSError):  # The terminal or pipe may be closed: that often causes the signal.
+        # Whoever read it may be gone, which is why we are asked; or the signal came in the middle of another print.
+        with suppress(OSError, RuntimeError):
             print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
 
     try:

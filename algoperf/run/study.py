@@ -81,7 +81,7 @@ class StudyPlan:
 
     def folder(self, number: int) -> Path:
         """The results folder of a trial, by its number."""
-        root = Path(self.settings.experiment_dir).expanduser()
+        root = files.expanded(self.settings.experiment_dir)
         return records.trial_folder(root, self.experiment_name, self.workload.name, self.framework, number)
 
     def settings_of(self, number: int) -> RunSettings:

@@ -32,6 +32,8 @@ class TrialState:
     eval_results: list[tuple[int, dict[str, float]]] = dataclasses.field(default_factory=list)
     eval_times_sec: list[float] = dataclasses.field(default_factory=list)
     """Submission time of each evaluation, in seconds."""
+    eval_rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    """What was logged of each evaluation, to be logged again where a crash loses it; on process 0."""
     training_complete: bool = False
     """Whether the submission declared itself done."""
     budget_spent: bool = False

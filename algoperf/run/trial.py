@@ -1,12 +1,14 @@
 """One trial from its folder to its summary: the order of events."""
 
+import contextlib
 import dataclasses
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
 from algoperf import backends, records
-from algoperf.run import clock, ending, exits, processes, signals, summary
+from algoperf.files import StorageError
+from algoperf.run import claim, clock, ending, exits, processes, signals, summary
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
 from algoperf.run.session import Session, build
@@ -25,21 +27,32 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
     Raises:
       UsageError: for mistakes of the user, before training starts.
       Interrupted: after SIGINT or SIGTERM; a checkpoint was written.
+      StorageError: if the records cannot be written any more; the last checkpoint is whole.
     """
     backend = backends.get_backend(config.framework)
-    with processes.watch_failures(backend) as failures:
+    with contextlib.ExitStack() as claims, processes.watch_failures(backend) as failures:
         processes.check_same_settings(backend, config.shared_settings())
         # Only process 0 reads and writes the folder, so hosts need no shared disk.
-        finished = processes.from_first(backend, lambda: _finished(config))
+        finished = processes.from_first(backend, lambda: _begin(config, claims))
         if finished is not None:
             return finished
         return train(set_up(config, ledger, failures), failures)
 
 
-def _finished(config: TrialConfig) -> Summary | None:
-    """The summary of a trial that has already finished, or None; clears the folder with --overwrite."""
+def _begin(config: TrialConfig, claims: contextlib.ExitStack) -> Summary | None:
+    """The summary of a trial that is done already; else claims its folder, and clears it where the user said so."""
+    if not config.settings.overwrite:
+        finished = _finished(config)
+        if finished is not None:
+            return finished  # Its folder may be an archive that nobody can write.
+    claims.enter_context(claim.on(config.folder))
     if config.settings.overwrite:
         records.clear(config.folder)
+    return _finished(config)  # Again: whoever had the claim before may have finished it.
+
+
+def _finished(config: TrialConfig) -> Summary | None:
+    """The summary of a trial that is done already."""
     found = summary.read(config.folder)
     if found is None:
         return None
@@ -94,6 +107,10 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
                 return _end(session, failures, "stopped", stop_reason=reason)
             session.checkpoints.save(session.state)
             session.close()
+            raise
+        except StorageError:  # No fault of the submission: the trial goes on from its last checkpoint.
+            with contextlib.suppress(Exception):
+                session.close()
             raise
         except UsageError as error:  # Includes SubmissionError. The message says enough without a traceback.
             status, error_text = "failed", str(error)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import frameworks
+from algoperf import files, frameworks
 from algoperf.commands import EXIT_FAILED
 from algoperf.run.progress import duration
 from algoperf.spec import UsageError
@@ -76,7 +76,7 @@ def start(common: Common, options: Options, how: Mapping[str, Any]) -> int:
     workload = settings.pop("workload")
     workloads = (*common.workloads, *([workload] if workload else ()))
     framework = (frameworks.get(common.framework) if common.framework else frameworks.preferred()).name
-    sweep_dir = Path(common.sweep_dir).expanduser().resolve() if common.sweep_dir else None
+    sweep_dir = files.expanded(common.sweep_dir).resolve() if common.sweep_dir else None
     if how["status"] and (workloads or sweep_dir):
         folder = sweep_dir or sweep_jobs.default_sweep_dir(workloads, framework).resolve()
         config = sweep_jobs.saved_config(folder)

@@ -1,5 +1,6 @@
 """Files are there whole or not at all, whatever happens while they are written; JSON is read as people save it."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from algoperf import files
+from algoperf import commands, files, registry
+from algoperf.data import locate
 from algoperf.spec import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,3 +192,81 @@ def test_a_folder_in_place_of_a_file_is_named(tmp_path):
     assert files.read_json_or_none(tmp_path) is None
     with pytest.raises(IsADirectoryError):
         files.read_json(tmp_path)
+
+
+# ---- what the system refuses -----------------------------------------------------------------------------------------
+
+
+def full(*args):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/somewhere/.temporary")
+
+
+def test_a_full_disk_is_told_from_all_other_errors_and_leaves_the_file_of_before(tmp_path, monkeypatch):
+    path = tmp_path / "results.json"
+    files.write_json(path, 1)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(
+        files.StorageError, match=rf"^Cannot write {path} \(No space left on device\): make room"
+    ):
+        files.write_json(path, 2, durable=True)
+    assert list(tmp_path.iterdir()) == [path]
+    assert files.read_json(path) == 1
+    with pytest.raises(FileNotFoundError), files.storage_errors(path):
+        (tmp_path / "not there").read_bytes()
+    assert commands.exit_code_of(lambda: files.write_json(path, 2, durable=True)) == commands.EXIT_STORAGE
+
+
+@pytest.mark.parametrize(
+    "place", ["a_file", "a_file/below", "dangling", "dangling/below", "loop", "loop/below"]
+)
+def test_what_is_no_folder_is_named_with_the_flag(tmp_path, place):
+    (tmp_path / "a_file").touch()
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    first = tmp_path / place.split("/")[0]
+    found = "is a file" if first.name == "a_file" else "is a link that leads nowhere"
+    with pytest.raises(UsageError, match=rf"{first} {found}\): give another --experiment_dir"):
+        files.make_folder(tmp_path / place, "--experiment_dir")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch, number):
+    def refuse(*args, **options):
+        raise OSError(number, os.strerror(number), "somewhere")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UsageError, match=rf"{os.strerror(number)}\): give another --data_dir"):
+        files.make_folder(tmp_path / "new", "--data_dir")
+
+
+def test_a_folder_on_a_full_disk_is_no_wrong_input(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(files.StorageError):
+        files.make_folder(tmp_path / "new", "--data_dir")
+
+
+def test_a_user_without_a_home_is_told_to_give_the_path_from_the_root(monkeypatch):
+    def no_home(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    with pytest.raises(
+        UsageError, match=r"^~/results starts with ~, and this user has no home folder: set \$HOME"
+    ):
+        files.expanded("~/results")
+    monkeypatch.delenv("ALGOPERF_DATA_DIR", raising=False)
+    with pytest.raises(UsageError, match=r"--data_dir \(or \$ALGOPERF_DATA_DIR\)"):
+        locate.root(None)
+    digits = registry.get("digits")
+    assert locate.ready_folder(digits), "which reads no files"
+
+
+def test_what_the_system_refuses_anywhere_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert commands.exit_code_of(lambda: os.listdir(tmp_path / "file")) == commands.EXIT_USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"error: Cannot use {tmp_path / 'file'} (Not a directory): give another path, or the right to use this one."
+    )
+    with pytest.raises(FileNotFoundError):  # May be a mistake of ours: its traceback is wanted.
+        commands.exit_code_of(lambda: os.listdir(tmp_path / "not there"))

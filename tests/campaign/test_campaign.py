@@ -17,6 +17,7 @@ import pytest
 from harness import ROOT
 
 from algoperf import records
+from algoperf.holders import STALE_AFTER_SEC, identity_of_process, is_alive
 from algoperf.run.progress import duration
 from algoperf.run.study import StudyPlan
 from algoperf.run.summary import Summary
@@ -24,15 +25,7 @@ from algoperf.settings import RunSettings, given
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, cores, execution, frugal, job_plan, process, status
 from campaign.local import LocalEngine, places
-from campaign.store import (
-    MAX_CRASHES,
-    STALE_AFTER_SEC,
-    Outcome,
-    State,
-    Store,
-    identity_of_process,
-    is_alive,
-)
+from campaign.store import MAX_CRASHES, Outcome, State, Store
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_trial.py"))
 QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]
@@ -205,7 +198,8 @@ def test_a_claim_ends_with_its_process(tmp_path):
     found = campaign(tmp_path)
     store, job = Store(found.experiment_dir), job_plan.make_jobs(found)[0]
     attempt = store.claim(job)
-    attempt.update(holders=[{"pid": os.getpid(), "created": 1.0}])  # An earlier process of that number.
+    earlier = {**identity_of_process(os.getpid()), "ticks": 1}  # A process of that number.
+    attempt.update(holders=[earlier])
     assert store.state(job) is State.WAITING
     assert store.claim(job).number == 2
 

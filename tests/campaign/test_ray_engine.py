@@ -1,5 +1,6 @@
 """The Ray engine on a real cluster of two nodes on this machine, with pretended trials."""
 
+import collections
 import contextlib
 import os
 import signal
@@ -12,9 +13,12 @@ import pytest
 import test_campaign as local
 from harness import ROOT
 
+from algoperf.commands import EXIT_STORAGE
+from algoperf.files import StorageError
+from algoperf.holders import STALE_AFTER_SEC
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, frugal, job_plan, ray_engine
-from campaign.store import STALE_AFTER_SEC, Outcome, State, Store
+from campaign.store import MAX_LOST, Outcome, State, Store
 
 # Ray's own processes outlive the objects that started them.
 # Ray leaves sockets and processes to the garbage collector, which may come in a later test.
@@ -198,3 +202,57 @@ def test_a_trial_for_which_no_node_has_room_is_refused(cpus, gpus, device):
 def test_settings_of_another_engine_are_refused(settings, words):
     with pytest.raises(UsageError, match=words):
         benchmark.Config(**settings)
+
+
+# ---- what is lost ------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_fails_gives_its_claim_up_as_its_process_lives_on(tmp_path, monkeypatch):
+    """Ray gives the process to the next task: a claim that it held would be held for ever."""
+    found = local.campaign(tmp_path)
+    store, job = Store(tmp_path), job_plan.make_jobs(found)[0]
+
+    def fail(*args, **options):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(ray_engine, "Run", fail)
+    with pytest.raises(BlockingIOError):
+        ray_engine._run_claimed(
+            store,
+            job,
+            store.claim(job),
+            None,
+            local.PRETENDED,
+            ray_engine.cores.Lease(()),
+            tmp_path / "request",
+        )
+    assert store.attempts(job)[0].outcome is Outcome.LOST
+    assert store.state(job) is State.WAITING
+
+
+def test_a_task_whose_trial_found_no_room_says_so(tmp_path):
+    local.scripts(tmp_path, [{"exit": EXIT_STORAGE}])
+    found = local.campaign(tmp_path)
+    store, job = Store(tmp_path), job_plan.make_jobs(found)[0]
+    place, lease = ray_engine.Place(), ray_engine.cores.Lease(())
+    with pytest.raises(StorageError, match="make room"):
+        ray_engine._run_claimed(
+            store, job, store.claim(job), place, local.PRETENDED, lease, tmp_path / "request"
+        )
+    assert store.attempts(job)[0].outcome is Outcome.INTERRUPTED
+
+
+def test_tasks_that_are_lost_before_their_trial_begins_have_a_limit(tmp_path):
+    own = ray_engine.RayEngine.__new__(ray_engine.RayEngine)
+    own._unclaimed = collections.Counter()
+
+    class Lost:
+        job, was_asked = job_plan.make_jobs(local.campaign(tmp_path))[0], False
+
+        def is_claimed(self):
+            return False
+
+    for _ in range(MAX_LOST - 1):
+        own._count_unclaimed(Lost())
+    with pytest.raises(UsageError, match=f"Ray has lost {MAX_LOST} tasks of nadamw/study_0"):
+        own._count_unclaimed(Lost())

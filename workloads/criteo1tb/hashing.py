@@ -4,8 +4,9 @@ Written from the published definition (https://github.com/google/farmhash, Finge
 All arithmetic is modulo 2**64; functions take the text as uint8 and positions in it.
 """
 
-import numba
 import numpy as np
+
+from algoperf.data.machine_code import compiled
 
 MAX_LENGTH = 64  # Longer texts need the definition's fourth case; no day file has them.
 
@@ -13,8 +14,7 @@ MAX_LENGTH = 64  # Longer texts need the definition's fourth case; no day file h
 _K0 = np.uint64(0xC3A5C85C97CB3127)
 _K1 = np.uint64(0xB492B66FBE98F273)
 _K2 = np.uint64(0x9AE16A3B2F90404F)
-
-_jit = numba.njit(nogil=True, cache=True, inline="never")
+_jit = compiled()
 
 
 @_jit

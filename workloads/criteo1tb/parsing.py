@@ -8,9 +8,9 @@ buckets, is its bucket.
 
 import dataclasses
 
-import numba
 import numpy as np
 
+from algoperf.data.machine_code import compiled
 from workloads.criteo1tb import hashing
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE, RowLayout, read_only
 
@@ -27,7 +27,7 @@ _MISSING = np.frombuffer(b"00000000", np.uint64)[0]
 _LOW_BITS, _HIGH_BITS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _TABS, _NEWLINES, _RETURNS = (_LOW_BITS * np.uint64(ord(c)) for c in "\t\n\r")
 _LARGEST = float(np.finfo(np.float32).max)
-_jit = numba.njit(nogil=True, cache=True)
+_jit = compiled()
 
 
 @dataclasses.dataclass(frozen=True)

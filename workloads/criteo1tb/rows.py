@@ -16,8 +16,9 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-import numba
 import numpy as np
+
+from algoperf.data.machine_code import compiled
 
 NUM_DENSE = 13
 NUM_CATEGORICAL = 26
@@ -100,7 +101,7 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _unpack(floats, words, halves, octets, columns_4, columns_2, columns_1, inputs, targets):
     first_2 = 2 * (NUM_DENSE + len(columns_4))
     first_1 = 2 * (first_2 + len(columns_2))

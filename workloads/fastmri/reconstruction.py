@@ -16,26 +16,14 @@ both axes, crops the centre to a square and takes the magnitude. Here
 # Shapes: R k-space rows (2 N), W k-space columns, N image size, K kept columns, H half of the image's columns
 
 import functools
-from collections.abc import Callable
 
-import numba
 import numpy as np
 import scipy.fft
 
+from algoperf.data.machine_code import compiled
+
 CLIP = 6.0
 """Normalised images are clipped to [-CLIP, CLIP]."""
-
-
-def _compiled(signature: str) -> Callable[[Callable], Callable]:
-    """Compiles a function without fast-math; the machine code is stored on disk if numba finds a writable folder."""
-
-    def decorate(function: Callable) -> Callable:
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:
-            return numba.njit(signature, nogil=True)(function)
-
-    return decorate
 
 
 @functools.lru_cache(maxsize=16)
@@ -54,7 +42,7 @@ def _crop_matrix(num_rows: int, num_columns: int, size: int) -> np.ndarray:
     return matrix
 
 
-@_compiled("void(float32[:, ::1], float32, float32)")
+@compiled("void(float32[:, ::1], float32, float32)")
 def _normalize(image: np.ndarray, mean: float, std: float) -> None:
     limit = np.float32(CLIP)
     for row in range(image.shape[0]):
@@ -63,7 +51,7 @@ def _normalize(image: np.ndarray, mean: float, std: float) -> None:
             image[row, column] = min(max(value, -limit), limit)
 
 
-@_compiled("Tuple((float32, float32))(float32[:, :, :, ::1], float32[:, ::1])")
+@compiled("Tuple((float32, float32))(float32[:, :, :, ::1], float32[:, ::1])")
 def _normalized_magnitude(sums: np.ndarray, image: np.ndarray) -> tuple[float, float]:
     """Fills `image` from (2, N, 2, H) sums: (real, imaginary) x row x (cosine, sine) x distance from the centre."""
     size = image.shape[0]

@@ -13,9 +13,9 @@ Source: D. H. Klatt 1980, Software for a cascade/parallel formant synthesizer, h
 import dataclasses
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 
+from algoperf.data.machine_code import compiled
 from workloads.librispeech.corpus import SAMPLE_RATE
 from workloads.librispeech.phonemes import PHONEMES, Segment
 
@@ -223,7 +223,7 @@ def _resonators(frequencies: np.ndarray, bandwidths: np.ndarray) -> np.ndarray:
     return np.stack([b, c], axis=-1)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _speak(
     tract, friction, amplitudes, pitch, tilt, breath, glottal_noise, friction_noise
 ):  # pragma: no cover
@@ -268,7 +268,7 @@ def _speak(
     return out
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _record(speech, delays, gains, noise, noise_level, noise_pole, level):  # pragma: no cover
     size = len(speech)
     out = speech.copy()

@@ -7,16 +7,15 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
+from algoperf.data.machine_code import compiled
 from algoperf.spec import UsageError
 from workloads.ogbg import preparation
 from workloads.ogbg.graphs import GraphsTuple
 from workloads.ogbg.settings import NUM_EDGE_FEATURES, NUM_NODE_FEATURES
 
-# nogil: batches are made in a background thread while the main thread dispatches steps.
-_jit = numba.njit(nogil=True, cache=True)
+_jit = compiled()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The compiled resampling against a plain NumPy one."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -70,12 +71,12 @@ def test_bytes_are_normalised_alike(image):
 
 
 def test_kernels_compile_where_no_cache_can_be_written(monkeypatch):
-    real = kernels.numba.njit
+    real = numba.njit
 
     def njit(**options):
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
         return real(**options)
 
-    monkeypatch.setattr(kernels.numba, "njit", njit)
+    monkeypatch.setattr(numba, "njit", njit)
     assert kernels.kernel(lambda x: x + 1)(2) == 3
