@@ -126,8 +126,7 @@ def num_cores() -> int:
 def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str | None:
     """A warning if other processes keep this machine's processors busy, else None; measures for `interval_sec`.
 
-    Threads that wait for each other suffer out of proportion: two busy neighbours on two cores make PyTorch's steps
-    of `digits` more than twenty times slower.
+    Threads that wait for each other suffer out of proportion where they spin; see `torch_launch.prepare`.
     """
     # 0.3 s is short beside set-up. On two cores, one busy neighbour shows as 50 %, more than the limit.
     busy = psutil.cpu_percent(interval=interval_sec)
@@ -135,7 +134,7 @@ def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str 
         return None
     return (
         f"Other processes use {busy:.0f} % of this machine's processors: times are not comparable with those of a free "
-        "machine. (For PyTorch on a busy CPU, OMP_NUM_THREADS=1 helps.)"
+        "machine."
     )
 
 

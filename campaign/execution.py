@@ -10,7 +10,7 @@ from campaign import status
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
-from campaign.process import TRIAL_COMMAND
+from campaign.process import TRIAL_COMMAND, threads_of_user
 from campaign.store import Retried, State, Store
 
 ENGINES = ("local", "ray")
@@ -108,6 +108,7 @@ def run_jobs(
 
         with ray_engine.connected(options.ray_address) as nodes:
             share = ray_engine.Share.choose(nodes, options.cpus_per_trial, options.gpus_per_trial, device)
+            share = dataclasses.replace(share, threads=threads_of_user(share.cpus))
             live = status.Live(jobs, store, options.workers or share.room(nodes), enabled=not options.quiet)
             states = ray_engine.RayEngine(
                 store, jobs, share, options.workers, limits, live, options.trial_command

@@ -10,7 +10,7 @@ from campaign import cores
 from campaign.engine import Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import Job
-from campaign.process import TRIAL_COMMAND, Place, Run
+from campaign.process import TRIAL_COMMAND, Place, Run, threads_of_user
 from campaign.store import State, Store
 
 
@@ -39,8 +39,9 @@ def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:
         )
     # Equal for all, or trials would not be comparable; a remainder stays idle.
     share = len(usable) // num_workers
+    threads = threads_of_user(share)
     return [
-        Place(tuple(usable[i * share : (i + 1) * share]), gpus[i] if gpus else None)
+        Place(tuple(usable[i * share : (i + 1) * share]), gpus[i] if gpus else None, threads)
         for i in range(num_workers)
     ]
 

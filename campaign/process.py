@@ -15,12 +15,15 @@ from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
 from algoperf.files import StorageError, storage_errors
 from algoperf.holders import HEARTBEAT_SEC, identity_of_process
 from algoperf.run import claim
+from algoperf.spec import UsageError
 from campaign.job_plan import ROOT, Job
 from campaign.store import Attempt, Outcome, Store
 
 # -I and -S leave out site-packages and user settings: the launcher needs the standard library only, and starts faster.
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
 TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
+THREADS = "OMP_NUM_THREADS"
+"""Variable with the number of threads that compute one operation of PyTorch on a CPU."""
 LOG_TAIL_CHARS = 4000
 # A trial that obeys exits with 128 + the signal; one that had not installed its handlers yet dies of the signal itself.
 STOPPED_CODES = {
@@ -38,16 +41,40 @@ class Place:
     """Numbers of the processors; empty leaves it to the system."""
     gpu: str | None = None
     """The one GPU it sees; '' for none; None leaves it to the system."""
+    threads: str | None = None
+    """What the user has set as OMP_NUM_THREADS, see `threads_of_user`; None: as many as cores."""
 
     def environment(self) -> dict[str, str]:
         """The environment of a process that keeps to its place."""
         found = dict(os.environ)
-        if self.cores:
+        if self.threads is not None:
+            found[THREADS] = self.threads
+        elif self.cores:
             # Not every library asks which cores it may use, and threads beyond their number wait for each other.
-            found["OMP_NUM_THREADS"] = str(len(self.cores))
+            found[THREADS] = str(len(self.cores))
         if self.gpu is not None:
             found["CUDA_VISIBLE_DEVICES"] = self.gpu
         return found
+
+
+def threads_of_user(num_cores: int) -> str | None:
+    """What the user has set as OMP_NUM_THREADS for trials that get `num_cores` each (0: not known); None if nothing.
+
+    Raises:
+      UsageError: if trials cannot run with it.
+    """
+    threads = os.environ.get(THREADS)
+    if not threads:
+        return None
+    levels = threads.split(",")  # One number for each level of parallel regions within each other.
+    if not all(level.strip().isdecimal() and int(level) for level in levels):
+        raise UsageError(f"{THREADS}={threads} must be a number from 1: set it so, or unset it.")
+    if num_cores and int(levels[0]) > num_cores:
+        raise UsageError(
+            f"{THREADS}={threads}, but each trial gets {num_cores} cores, and threads beyond their number wait for "
+            f"each other: set it to at most {num_cores}, unset it, or run fewer trials at a time."
+        )
+    return threads
 
 
 class Run:

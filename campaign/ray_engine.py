@@ -23,7 +23,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,8 @@ class Share:
 
     cpus: int
     gpus: int
+    threads: str | None = field(default=None, repr=False)
+    """See `Place.threads`; from where the command runs, as Ray sets the variable of its tasks itself."""
 
     @classmethod
     def choose(
@@ -166,7 +168,7 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
         if attempt is None:
             return None
         # Ray shows a trial the GPUs that it has been given, and all where it has been given none.
-        place = Place(lease.cores, None if share.gpus else "")
+        place = Place(lease.cores, None if share.gpus else "", share.threads)
         return _run_claimed(store, job, attempt, place, command, lease, request)
     finally:
         lease.close()

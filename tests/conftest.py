@@ -27,7 +27,8 @@ sys.path.append(str(ROOT / "tests" / "helpers"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Compiled functions are shared by all tests of a session and the processes that they start: compiling a training
-# step takes seconds, and the same ones come up again and again.
+# step takes seconds, and the same ones come up again and again. Trials would not use what others compiled.
+os.environ.setdefault("ALGOPERF_KEEP_COMPILE_CACHE", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="algoperf-tests-jax-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
@@ -55,7 +56,13 @@ def pytest_configure(config):
 
 @pytest.fixture(autouse=True)
 def _machine_counts_as_free(monkeypatch):
-    """Tests that run trials do not look whether the machine is busy: it may be, and looking takes 0.3 s each time."""
+    """Tests that run trials do not look whether the machine is busy: it may be, and looking takes 0.3 s each time.
+
+    Nor is each of their trials to tell that tests share what they compile.
+    """
     from algoperf import machine
+    from algoperf.backends import compile_caches
 
     monkeypatch.setattr(machine, "busy_warning", lambda: None)
+    if compile_caches.are_kept():
+        monkeypatch.setattr(compile_caches, "warnings", list)

@@ -43,7 +43,11 @@ class Launch(Protocol):
     """How processes of a framework start. A module implements it; it can be imported before the framework itself."""
 
     def prepare(self) -> None:
-        """Sets the options that must be set before the framework creates its devices; does not import the framework."""
+        """Sets what has to be set before the framework is imported and makes its devices; does not import it.
+
+        That is, in the environment of this process: caches of compiled code that are new (`compile_caches`), and how
+        threads wait. May be called again.
+        """
 
     def join_hosts(self, hosts: Hosts) -> None:
         """Connects to the other hosts of a run; must come before anything that uses a device.
@@ -75,6 +79,18 @@ class BoundModel(Protocol):
 
     def eval_to_device(self, batch: HostBatch) -> Batch:
         """The transfer for `eval_step`; differs from `to_device` only where submissions need a layout of their own."""
+
+    def place_state(
+        self,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        optimizer_state: OptimizerState,
+    ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
+        """The same where an update would return it, so that the second update is compiled like the first.
+
+        Values, types and whatever is no device array stay as they are, and so does what the submission has spread over
+        devices in its own way.
+        """
 
     def train_forward(
         self,
@@ -167,6 +183,15 @@ class Backend(Protocol):
 
     def check_optimizer_state(self, state: object) -> None:
         """Raises UsageError if `init_optimizer_state` did not return what its contract asks for."""
+
+    def count_compilations(self, record: Callable[[str], None]) -> None:
+        """Calls `record` with a name whenever this thread compiles something from now on; replaces an earlier one."""
+
+    def numerics(self) -> dict[str, str | int | float | bool | None]:
+        """What changes the numbers that this framework computes, as it is set now: precision, flags, 'threads'.
+
+        'threads' are those that compute one operation on a CPU.
+        """
 
     def platform(self) -> str:
         """'cpu', 'gpu' or what the framework calls it."""

@@ -5,23 +5,44 @@ import os
 import re
 
 from algoperf import machine
+from algoperf.backends import compile_caches
 from algoperf.hosts import Hosts
+
+THREADS = "PJRT_NPROC"
+"""Variable with the number of XLA's threads on a CPU; one a core without it."""
+_chosen: set[str] = set()
+"""Values of it that are not the user's."""
 
 
 def prepare() -> None:
-    """Silences JAX's log of platforms that it did not find, and sets the threads for several devices on one CPU.
+    """Takes JAX's caches on disk away, keeps it from reporting every platform that it looked for, and gives devices
+    made of one CPU their threads.
 
     If XLA makes several devices of one CPU, they share one pool with as many threads as there are cores, and each
     device holds a thread while it waits for the others. With two devices on two cores no thread may be left for the
     work that both wait for, and the run aborts after a minute.
     """
+    compile_caches.renew(
+        fixed={
+            "JAX_ENABLE_COMPILATION_CACHE": "false",
+            "JAX_COMPILATION_CACHE_DIR": None,
+            "XLA_FLAGS": compile_caches.without_autotune_caches(os.environ.get("XLA_FLAGS", "")),
+        }
+    )
     logging.getLogger("jax").setLevel(logging.WARNING)
     asked = re.findall(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
     num_devices = int(asked[-1] if asked else os.environ.get("JAX_NUM_CPU_DEVICES", 1))
-    if num_devices > 1:
+    if num_devices > 1 and THREADS not in os.environ:
         # Two waiting threads per device on top of one per core: `wmt_mini` on two devices and two cores hung
         # in 3 of 4 runs without this, and in none with it.
-        os.environ.setdefault("PJRT_NPROC", str(machine.num_cores() + 2 * num_devices))
+        os.environ[THREADS] = str(machine.num_cores() + 2 * num_devices)
+        _chosen.add(os.environ[THREADS])
+
+
+def num_threads() -> int:
+    """Threads of XLA on a CPU: as the user says, or one a core; those that wait between devices do not count."""
+    threads = os.environ.get(THREADS, "")
+    return int(threads) if threads.isdecimal() and threads not in _chosen else machine.num_cores()
 
 
 def join_hosts(hosts: Hosts) -> None:

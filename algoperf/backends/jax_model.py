@@ -1,7 +1,7 @@
 """A workload's Flax module as the functions of the API."""
 
 import functools
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,14 +19,23 @@ from algoperf.spec import (
     Batch,
     ModelAuxiliaryState,
     ModelInitState,
+    OptimizerState,
     ParameterContainer,
     ParameterShapeTree,
     ParameterTypeTree,
     RandomState,
 )
 
+Tree = TypeVar("Tree")
 Logits = jax.Array | tuple[jax.Array, ...]
 """A tuple where a workload's loss needs more than logits; speech models give (logits, paddings)."""
+
+
+def is_at_large(array: jax.Array) -> bool:
+    """Whether an array is on one device only because nobody has said where it belongs."""
+    is_on_one = isinstance(array.sharding, jax.sharding.SingleDeviceSharding)
+    # On the only device there is, a choice of it is none.
+    return is_on_one and (not array.committed or jax.device_count() == 1)
 
 
 class JaxModel:
@@ -80,6 +89,38 @@ class JaxModel:
     @functools.cached_property
     def param_types(self) -> ParameterTypeTree:
         return param_utils.jax_param_types(self.param_shapes)
+
+    def place_state(
+        self,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        optimizer_state: OptimizerState,
+    ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
+        # Item 1 of the optimizer state is the submission's own affair, and in no checkpoint either.
+        arrays, other = cast(tuple[Any, Any], optimizer_state)
+        params, model_state, arrays = self._placed((params, model_state, arrays))
+        # Of the submission's own kind, where that is a pair with names.
+        make = getattr(optimizer_state, "_make", tuple)
+        return params, model_state, make((arrays, other))
+
+    def _placed(self, tree: Tree) -> Tree:
+        placed: dict[int, tuple[jax.Array, jax.Array]] = {}  # Arrays that occur twice stay one array.
+
+        def place(leaf: object) -> object:
+            if not isinstance(leaf, jax.Array) or leaf.is_deleted():
+                return leaf
+            sharding = self._sharding_of_updates(leaf)
+            if sharding is None:
+                return leaf
+            if id(leaf) not in placed:
+                placed[id(leaf)] = leaf, jax.device_put(leaf, sharding)
+            return placed[id(leaf)][1]
+
+        return jax.tree.map(place, tree)
+
+    def _sharding_of_updates(self, array: jax.Array) -> jax.sharding.Sharding | None:
+        """Where an update will return this array of the training state; None where it is there already."""
+        return jax_sharding_utils.get_replicate_sharding() if is_at_large(array) else None
 
     def to_device(self, batch: HostBatch, is_local: bool = False) -> Batch:
         return self._to_device(batch, is_local)

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from algoperf.backends.jax_model import JaxModel
+from algoperf import jax_sharding_utils
+from algoperf.backends.jax_model import JaxModel, is_at_large
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.spec import Batch, ModelAuxiliaryState, ModelInitState, ParameterContainer, RandomState
@@ -42,6 +43,14 @@ class PerDeviceModel(JaxModel):
     def init(self, rng: RandomState) -> ModelInitState:
         params, model_state = super().init(rng)
         return _replicate(params), None if model_state is None else _replicate(model_state)
+
+    def _sharding_of_updates(self, array: jax.Array) -> jax.sharding.Sharding | None:
+        # pmap splits the first axis over a mesh whose axis is called as its own: 'batch' in all public submissions.
+        split = jax_sharding_utils.get_batch_dim_sharding()
+        has_copies = array.ndim > 0 and array.shape[0] == jax.local_device_count()
+        if has_copies and (is_at_large(array) or array.sharding.is_equivalent_to(split, array.ndim)):
+            return split
+        return None
 
     # Training batches alone: `eval_to_device` stays that of `JaxModel`, because the axis of devices is what a
     # submission's pmap wants, and evaluation is one function over all devices, the same for every submission.

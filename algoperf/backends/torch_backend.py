@@ -2,20 +2,26 @@
 
 import os
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict, cast
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
+from algoperf.backends import environment
 from algoperf.backends.base import BoundWorkload, GeneratorState, describe_cpus, rows_of_process
 from algoperf.backends.torch_model import Logits, TorchModel, unwrap
 from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, UsageError
+
+if TYPE_CHECKING:  # It takes seconds to import.
+    from torch._dynamo.callback import CallbackArgs
 
 # Types of optimizer-state entries that are plain values, so they can be saved and restored as they are.
 PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
@@ -54,6 +60,7 @@ class TorchBackend:
         self.num_processes = dist.get_world_size() if self.use_ddp else 1
         self.exchange = TorchExchange() if self.num_processes > 1 else None
         self.masks: MaskGenerator | None = None
+        self._record_compilation: Callable[[str], None] = lambda name: None
 
     def compiles_models(self, flag: bool | None) -> bool:
         # On a CPU, compiling takes longer than the whole budget of a mini workload.
@@ -70,6 +77,35 @@ class TorchBackend:
             raise UsageError(
                 f"init_optimizer_state of a PyTorch submission must return a dict, got {type(state).__name__}."
             )
+
+    def count_compilations(self, record: Callable[[str], None]) -> None:
+        self._record_compilation = record
+        # Any optimizer of torch.optim and any torch.compile brings it; without either it would take seconds to import.
+        if "torch._dynamo" in sys.modules:
+            from torch._dynamo.callback import callback_handler
+
+            # Asked anew by every trial, because torch.compiler.reset() drops who listens.
+            if self._heard_of_compilation not in callback_handler.start_callbacks:
+                callback_handler.register_start_callback(self._heard_of_compilation)
+
+    def _heard_of_compilation(self, event: "CallbackArgs") -> None:
+        # A frame's backward pass and its tuning are parts of one compilation.
+        if event.callback_trigger.name == "DYNAMO" and threading.current_thread() is threading.main_thread():
+            frame, _, _ = str(event.compile_id).partition("/")  # "0/1": frame 0, compiled the second time.
+            self._record_compilation(f"frame {frame}")
+
+    def numerics(self) -> dict[str, str | int | float | bool | None]:
+        cudnn = torch.backends.cudnn
+        return {
+            "dtype": str(torch.get_default_dtype()),
+            "matmul_precision": torch.get_float32_matmul_precision(),
+            "cudnn_tf32": cudnn.allow_tf32,
+            "cudnn_benchmark": cudnn.benchmark,
+            "deterministic": torch.are_deterministic_algorithms_enabled() or cudnn.deterministic,
+            "tf32_override": os.environ.get("NVIDIA_TF32_OVERRIDE"),
+            "cublas_workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+            environment.THREADS: torch.get_num_threads(),
+        }
 
     def platform(self) -> str:
         return "gpu" if self.device.type == "cuda" else self.device.type

@@ -15,7 +15,7 @@ from algoperf.families import TorchModelFile
 from algoperf.losses import torch_losses
 from algoperf.metrics import averages
 from algoperf.pytorch_utils import FrozenRunningStatistics, batch_norm_layers
-from algoperf.spec import Batch, ModelAuxiliaryState
+from algoperf.spec import Batch, ModelAuxiliaryState, OptimizerState
 
 Logits = torch.Tensor | tuple[torch.Tensor, ...]
 """A tuple where a workload's loss needs more than logits; speech models give (logits, paddings)."""
@@ -72,6 +72,12 @@ class TorchModel:
         if self._torch_compile:
             module = torch.compile(module)
         return module, None
+
+    def place_state(
+        self, params: torch.nn.Module, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
+    ) -> tuple[torch.nn.Module, ModelAuxiliaryState, OptimizerState]:
+        # Tensors stay where they are from one update to the next.
+        return params, model_state, optimizer_state
 
     @property
     def param_shapes(self) -> dict[str, Any]:

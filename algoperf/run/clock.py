@@ -14,6 +14,9 @@ BUCKETS = (*SUBMISSION_BUCKETS, *EVALUATION_BUCKETS, *OTHER_BUCKETS)
 DATA_SELECTION, UPDATE, PREPARE_FOR_EVAL = SUBMISSION_BUCKETS
 SET_UP, LOGGING, CHECKPOINT, OTHER = OTHER_BUCKETS
 
+COMPILED = "compiled"
+"""Head of the keys of a ledger's state that count compilations: compiled/<bucket>/<name>."""
+
 
 class Ledger:
     """Sums wall time by bucket. Entering a bucket closes the previous one, so no time is lost or counted twice.
@@ -34,6 +37,8 @@ class Ledger:
         self._wall_start_ns = _wall_ns() - (_now_ns() - self._since_ns)
         self._earlier_wall_ns = 0
         self._waited_ns = 0
+        self.compilations: dict[str, dict[str, int]] = {bucket: {} for bucket in SUBMISSION_BUCKETS}
+        """Bucket -> what was compiled in it -> how often, over all parts of a run: each part compiles anew."""
 
     def enter(self, bucket: str) -> int:
         """Charges the time since the last call to the open bucket and opens `bucket`; returns the reading in ns."""
@@ -81,6 +86,12 @@ class Ledger:
         self._earlier_wall_ns += behind - moved
         self._waited_ns = 0
 
+    def count_compilation(self, name: str) -> None:
+        """Counts one compilation for the open bucket, if that is one of the submission's."""
+        counts = self.compilations.get(self._bucket)
+        if counts is not None:
+            counts[name] = counts.get(name, 0) + 1
+
     def summary(self) -> dict[str, float | bool]:
         """Seconds per bucket, their sum, the wall time, and whether the two agree (1 % + 0.1 s)."""
         total, wall = self.total_sec(), self.wall_sec()
@@ -89,12 +100,23 @@ class Ledger:
         return {**result, "total": total, "wall": wall, "balanced": balanced}
 
     def state(self) -> dict[str, int]:
-        """What a checkpoint stores: nanoseconds per bucket and of wall time."""
+        """What a checkpoint keeps: nanoseconds by bucket and of wall time, and how often what was compiled."""
         self.enter(self._bucket)
-        return {**self._spent_ns, "wall": self._earlier_wall_ns + _wall_ns() - self._wall_start_ns}
+        compiled = {
+            f"{COMPILED}/{bucket}/{name}": count
+            for bucket, counts in self.compilations.items()
+            for name, count in counts.items()
+        }
+        wall_ns = self._earlier_wall_ns + _wall_ns() - self._wall_start_ns
+        return {**self._spent_ns, "wall": wall_ns, **compiled}
 
     def add_earlier(self, state: dict[str, int]) -> None:
         """Adds the state of an interrupted run. The time between interruption and restart is in no bucket (R6.15)."""
         for bucket in BUCKETS:
             self._spent_ns[bucket] += state[bucket]
         self._earlier_wall_ns += state["wall"]
+        for key, count in state.items():
+            if key.startswith(f"{COMPILED}/"):
+                _, bucket, name = key.split("/", 2)
+                counts = self.compilations[bucket]
+                counts[name] = counts.get(name, 0) + count

@@ -26,6 +26,8 @@ class TrialConfig:
     """The ruleset's factor on the workload's budget."""
     folder: Path
     torch_compile: bool = False
+    environment: dict[str, Any] | None = None
+    """See `identity.ENVIRONMENT`; as it was when the submission had been imported."""
 
     @property
     def framework(self) -> str:
@@ -45,7 +47,9 @@ class TrialConfig:
 
     def identity(self) -> Identity:
         """Everything that must be equal for one run to continue another (R6.16)."""
-        return identity_of(self.settings, self.workload, self.submission.source_hash, self.point)
+        return identity_of(
+            self.settings, self.workload, self.submission.source_hash, self.point, self.environment
+        )
 
     def shared_settings(self) -> dict[str, Any]:
         """Everything that must be equal on all processes of a run; else they wait for each other for ever."""

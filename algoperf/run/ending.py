@@ -89,6 +89,7 @@ def _found(session: Session, status: str, warnings: Sequence[str]) -> dict[str, 
         },
         "device": session.backend.describe_device(),
         "ledger": balance,
+        "compilations": session.ledger.compilations,
         "warnings": warnings,
     }
 

@@ -1,5 +1,6 @@
 """The identity of a trial: compared before a run is continued, counted as finished, or reproduced."""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,16 @@ Identity = dict[str, Any]
 
 SOURCE = "submission_source"
 """Hash of the submission's files."""
+ENVIRONMENT = "environment"
+"""What changes numbers beside the settings: precision, flags of the compiler, threads; see `Backend.numerics`."""
 
 
 def identity_of(
-    settings: RunSettings, workload: WorkloadSpec, submission_source: str, point: Mapping[str, object] | None
+    settings: RunSettings,
+    workload: WorkloadSpec,
+    submission_source: str,
+    point: Mapping[str, object] | None,
+    environment: Mapping[str, object] | None = None,
 ) -> Identity:
     """The identity of a trial.
 
@@ -26,8 +33,11 @@ def identity_of(
       workload: the workload, with the targets and the budget of its suite.
       submission_source: `Submission.source_hash`.
       point: hyperparameters; None in the self-tuning ruleset.
+      environment: of the process that runs it; None where that is not known, or not to be compared.
     """
+    known = {} if environment is None else {ENVIRONMENT: dict(environment)}
     return {
+        **known,
         **settings.values(IDENTITY),
         "workload": workload.name,
         "workload_config": workload.config_hash(),
@@ -46,11 +56,21 @@ class Difference:
 
 
 def difference(stored: Mapping[str, object], wanted: Identity) -> Difference | None:
-    """The first difference between two identities, or None. A key that is not stored counts as equal."""
+    """The first difference between two identities, or None. A key that is not stored counts as equal.
+
+    >>> difference({ENVIRONMENT: {"threads": 2}}, {ENVIRONMENT: {"threads": 1, "x64": False}})
+    Difference(key='environment.threads', stored=2, wanted=1)
+    """
     for key, value in wanted.items():
         # Older versions stored fewer keys, and their runs must still be continued.
-        if key in stored and stored[key] != value:
-            return Difference(key, stored[key], value)
+        if key not in stored or stored[key] == value:
+            continue
+        earlier = stored[key]
+        if key != ENVIRONMENT or not isinstance(earlier, Mapping):
+            return Difference(key, earlier, value)
+        found = difference(earlier, value)
+        if found is not None:
+            return dataclasses.replace(found, key=f"{key}.{found.key}")
     return None
 
 

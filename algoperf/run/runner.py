@@ -14,6 +14,7 @@ from typing import Any
 from algoperf import backends, files, records, typed_json
 from algoperf import settings as settings_module
 from algoperf import submission as submissions
+from algoperf.backends import compile_caches, environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
 from algoperf.run import claim, clock, exits, processes, summary, trial
 from algoperf.run.config import TrialConfig
@@ -94,6 +95,7 @@ def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Su
         budget_factor=plan.budget_factor,
         folder=plan.folder(number),
         torch_compile=backend.compiles_models(settings.torch_compile),
+        environment=environment.of_identity(backend),
     )
     return trial.run(config, ledger)
 
@@ -104,7 +106,8 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
     This must happen before the backend is made: a submission may set options of its framework at import.
     """
     try:
-        return submissions.load(plan.submission_file, plan.framework)
+        with compile_caches.new_for_numba():
+            return submissions.load(plan.submission_file, plan.framework)
     except Exception:
         # A single process: nobody to tell.
         if plan.hosts is None and not backends.launch(plan.framework).is_launched():

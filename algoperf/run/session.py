@@ -10,6 +10,7 @@ from typing import Any
 
 from algoperf import backends, machine, random_utils, records, tuning
 from algoperf import submission as submissions
+from algoperf.backends import compile_caches, environment
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
 from algoperf.data import locate, manifest
@@ -134,9 +135,11 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         # If the run cannot continue, its summary still reports the earlier part.
         state = resume.restored(saved, backend, state) if error is None else saved.state
     if error is None:
+        state = _placed(workload, state)
         queue = TrainingQueue(
             workload, seeds["data"], batch_size, state=None if saved is None else saved.queue
         )
+    backend.count_compilations(ledger.count_compilation)
     preemption_count = 0 if saved is None else saved.preemption_count + 1
     is_main = backend.process_index == 0
     logger = None
@@ -181,11 +184,11 @@ def check_batch_size(config: TrialConfig, batch_size: int) -> None:
 def _warnings(config: TrialConfig) -> tuple[str, ...]:
     """Warnings about the machine, also printed now."""
     busy = machine.busy_warning()
-    if busy is None:
-        return ()
+    found = (*(() if busy is None else (busy,)), *compile_caches.warnings())
     if not config.settings.quiet:
-        print(f"warning: {busy}", file=sys.stderr)
-    return (busy,)
+        for text in found:
+            print(f"warning: {text}", file=sys.stderr)
+    return found
 
 
 def _workload(config: TrialConfig, hyperparameters: Hyperparameters | None) -> Workload:
@@ -217,6 +220,14 @@ def _with_optimizer_state(
     )
     backend.check_optimizer_state(optimizer_state)
     return dataclasses.replace(state, optimizer_state=optimizer_state)
+
+
+def _placed(workload: Workload, state: TrialState) -> TrialState:
+    """`state` as updates return it: else the second update would be compiled anew, on the submission's clock."""
+    params, model_state, optimizer_state = workload.model.place_state(
+        state.params, state.model_state, state.optimizer_state
+    )
+    return dataclasses.replace(state, params=params, model_state=model_state, optimizer_state=optimizer_state)
 
 
 # ---- records -----------------------------------------------------------------------------------------------------
@@ -272,5 +283,7 @@ def _meta_data(
         "submission_hash": config.submission.source_hash,
         "workload_spec": facts,
         "identity": config.identity(),
+        "environment": environment.record(backend),
+        "compile_caches": compile_caches.record(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -78,6 +78,8 @@ class Summary:
     """Everything that must be equal for another run to continue this one."""
     ledger: dict[str, Any] | None = None
     """See `clock.Ledger.summary`."""
+    compilations: dict[str, dict[str, int]] | None = None
+    """Bucket of the submission's clock -> what was compiled there -> how often; see `clock.Ledger.compilations`."""
     error: str | None = None
     """The error of the submission or the input; None if nothing failed."""
     warnings: list[str] | None = None

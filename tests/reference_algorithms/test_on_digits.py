@@ -59,6 +59,10 @@ def test_a_self_tuning_run_that_was_stopped_ends_like_one_that_was_not(tmp_path,
     run = loaded(algorithm, framework)
     summary = trial(tmp_path / "whole", run)
     assert (summary["status"], summary["error"], summary["warnings"]) == ("max_steps", None, [])
+    # In PyTorch nothing is compiled here; in JAX the step, and what algorithms have beside it, once each.
+    compiled = summary["compilations"]["update"]
+    assert set(compiled.values()) <= {1}, compiled
+    assert ("_step" in compiled) == (framework == "jax")
     with pytest.raises(Interrupted):
         trial(tmp_path / "parts", stopping(run, STOPPED_IN))
     assert trial(tmp_path / "parts", run)["preemption_count"] == 1
