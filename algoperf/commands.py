@@ -62,7 +62,7 @@ def exit_code_of(function: Callable[[], int | None]) -> int:
         )
         return EXIT_USAGE
     except Interrupted as stop:
-        print("Stopped; the same command continues from here.", file=sys.stderr)
+        print(f"Stopped; the same command {stop.goes_on}.", file=sys.stderr)
         return EXIT_SIGNAL_BASE + stop.signal_number
     except KeyboardInterrupt:
         return EXIT_SIGNAL_BASE + signal.SIGINT

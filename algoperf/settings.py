@@ -211,7 +211,6 @@ class RunSettings:
     host_id: int | None = setting(
         None,
         help="With --coordinator=host:port: number of this host, from 0.",
-        at_least=0,
         is_reproduced=False,
     )
     hosts_timeout_sec: int = setting(

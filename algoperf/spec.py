@@ -43,11 +43,17 @@ def no_such(kind: str, name: object, choices: Collection[str], how_to_list: str 
 
 
 class Interrupted(Exception):  # noqa: N818 - no error
-    """A signal asked a run or a campaign to stop; its state was saved."""
+    """A signal asked a run or a campaign to stop; its state was saved, if it can be.
 
-    def __init__(self, signal_number: int):
+    Args:
+      signal_number: of the signal.
+      goes_on: what the same command will do, for people.
+    """
+
+    def __init__(self, signal_number: int, goes_on: str = "continues from here"):
         super().__init__(f"interrupted by signal {signal_number}")
         self.signal_number = signal_number
+        self.goes_on = goes_on
 
 
 class TrainingCompleteError(Exception):

@@ -188,21 +188,35 @@ def _add_import_roots(path: Path) -> None:
                 break
 
 
+PROJECT = Path(__file__).resolve().parents[1]
+
+
 def _module_name(path: Path) -> tuple[str, Path]:
-    """Dotted name under which the file is imported, and the folder that the name starts from."""
-    roots = [Path(entry or ".").resolve() for entry in sys.path]
-    for root in [Path.cwd(), *roots]:
-        if root in path.parents:
-            parts = path.relative_to(root).with_suffix("").parts
-            if all(part.isidentifier() for part in parts):
-                return ".".join(parts), root
-    parents = [path.parent.name, path.stem]
-    return ".".join(
-        part if part.isidentifier() else _identifier(part) for part in parents
-    ), path.parent.parent
+    """Dotted name under which the file is imported, and the folder that the name starts from.
+
+    Both follow from the place of the file alone: checkpoints hold the names of classes, and a run may be continued
+    from another working directory, or with another `sys.path`.
+    """
+    root = PROJECT
+    if root not in path.parents:
+        root = path.parents[min(max(1, _relative_level(path)), len(path.parents) - 1)]
+        while (root / "__init__.py").is_file():  # The name of a package begins with the outermost one.
+            root = root.parent
+    parts = path.relative_to(root).with_suffix("").parts
+    if all(part.isidentifier() for part in parts):
+        return ".".join(parts), root
+    return ".".join(_identifier(part) for part in (path.parent.name, path.stem)), path.parent.parent
+
+
+def _relative_level(path: Path) -> int:
+    """The most dots that a relative import of the file begins with."""
+    return max((node.level for node in ast.walk(_parse(path)) if isinstance(node, ast.ImportFrom)), default=0)
 
 
 def _identifier(text: str) -> str:
+    """The text, if it is a name; else one made of it."""
+    if text.isidentifier():
+        return text
     return "".join(c if c.isalnum() else "_" for c in text) or "_"
 
 

@@ -165,7 +165,7 @@ class Backend(Protocol):
     exchange: Exchange | None
     """None in a run of one process."""
     unsaved: Sequence[str]
-    """Keys of the optimizer state that the last `save` could not store."""
+    """Parts of the optimizer state that the last `save` had to leave out, with the reasons."""
 
     def compiles_models(self, flag: bool | None) -> bool:
         """Whether the harness compiles models: `flag`; if it is None, whether compiling saves time on this device."""
@@ -181,8 +181,8 @@ class Backend(Protocol):
           per_device: whether arrays have a leading device axis, the older JAX layout.
         """
 
-    def check_optimizer_state(self, state: object) -> None:
-        """Raises UsageError if `init_optimizer_state` did not return what its contract asks for."""
+    def check_optimizer_state(self, state: object, function: str = "init_optimizer_state") -> None:
+        """Raises UsageError if the function of the submission returned another kind of state than it has to."""
 
     def count_compilations(self, record: Callable[[str], None]) -> None:
         """Calls `record` with a name whenever this thread compiles something from now on; replaces an earlier one."""
@@ -192,6 +192,9 @@ class Backend(Protocol):
 
         'threads' are those that compute one operation on a CPU.
         """
+
+    def remember_initial(self, params: ParameterContainer, optimizer_state: OptimizerState) -> None:
+        """Looks at what `init_optimizer_state` has made, which a new process will have, too, when it restores."""
 
     def platform(self) -> str:
         """'cpu', 'gpu' or what the framework calls it."""

@@ -5,16 +5,16 @@ import functools
 import os
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from algoperf import jax_sharding_utils, machine, random_utils
-from algoperf.backends import environment, jax_launch
+from algoperf.backends import environment, jax_checkpoint, jax_launch
 from algoperf.backends.base import BoundWorkload, GeneratorState, HostCopy, describe_cpus, rows_of_process
+from algoperf.backends.jax_checkpoint import FunctionLeaf, SavedArray  # noqa: F401 - older checkpoints find them here
 from algoperf.backends.jax_model import JaxModel, Logits
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
@@ -41,51 +41,11 @@ def _transferred_batch(batch: Batch) -> Batch:
     return batch
 
 
-def _replicated_copy(array: jax.Array) -> jax.Array:
-    """A copy of the array on every device of all processes; all processes must call it together."""
-    return jax.jit(lambda array: array, out_shardings=jax_sharding_utils.get_replicate_sharding())(array)
-
-
-def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) -> None:
-    """Raises UsageError if saved parameters have a leading device axis and the number of devices has changed."""
-    for leaf, fresh in zip(jax.tree_util.tree_leaves(saved), jax.tree_util.tree_leaves(params), strict=False):
-        if isinstance(leaf, SavedArray) and leaf.array.shape != fresh.shape:
-            raise UsageError(
-                f"The checkpoint holds parameters of shape {leaf.array.shape}, and this run's have {fresh.shape}. A "
-                "submission for jax.pmap keeps a copy for each device: continue it with as many devices as before, or "
-                "start over with --overwrite."
-            )
-
-
-class FunctionLeaf:
-    """Replaces a function in a saved tree: functions do not pickle, so `restore` takes it from the fresh state."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-
-class SavedArray:
-    """A device array in a saved tree; the type tells `restore` which arrays go back to the device."""
-
-    def __init__(self, array: np.ndarray, key_impl: str | None, is_split: bool):
-        self.array, self.key_impl, self.is_split = array, key_impl, is_split
-
-    @classmethod
-    def of(cls, leaf: jax.Array) -> "SavedArray":
-        is_split = not leaf.is_fully_replicated  # A leading device axis, in submissions for `jax.pmap`.
-        # `np.asarray` reads only arrays whose shards are all on this host.
-        if is_split and not leaf.is_fully_addressable:
-            leaf = _replicated_copy(leaf)
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):  # A key made by `jax.random.key`.
-            return cls(np.asarray(jax.random.key_data(leaf)), str(jax.random.key_impl(leaf)), is_split)
-        return cls(np.asarray(leaf), None, is_split)
-
-
 class JaxBackend:
     """See `algoperf.backends.base.Backend`."""
 
     name = "jax"
-    unsaved = ()
+    unsaved: Sequence[str] = ()
 
     def __init__(self) -> None:
         if self.platform() == "cpu":
@@ -103,6 +63,7 @@ class JaxBackend:
                     f"Hosts must have equally many devices; they have {sorted(counts.values())}."
                 )
             self.exchange = JaxExchange()
+        self._initial_functions: set[str] | None = None
         self._record_compilation: Callable[[str], None] = lambda name: None
         jax.monitoring.register_event_duration_secs_listener(self._heard_of_event)
         self._batch_sharding = jax_sharding_utils.get_batch_dim_sharding()
@@ -135,11 +96,12 @@ class JaxBackend:
             return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
 
-    def check_optimizer_state(self, state: object) -> None:
+    def check_optimizer_state(self, state: object, function: str = "init_optimizer_state") -> None:
         if not (isinstance(state, tuple) and len(state) == 2):
+            where = "" if function == "init_optimizer_state" else " as its optimizer state"
             raise UsageError(
-                "init_optimizer_state of a JAX submission must return a pair (state, update function or None), "
-                f"got {type(state).__name__}."
+                f"{function} of a JAX submission must return a pair (state, update function or None){where}, got "
+                f"{type(state).__name__}."
             )
 
     def count_compilations(self, record: Callable[[str], None]) -> None:
@@ -216,20 +178,18 @@ class JaxBackend:
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
+    def remember_initial(self, params: ParameterContainer, optimizer_state: OptimizerState) -> None:
+        del params
+        self._initial_functions = set(jax_checkpoint.functions_in((None, None, optimizer_state[0])))
+
     def save(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
     ) -> HostCopy:
-        # The second entry, the update function, is code: `restore` takes it from the new optimizer state.
-        tree = (params, model_state, optimizer_state[0])
-
-        def to_host(path: jax.tree_util.KeyPath, leaf: object) -> object:
-            if isinstance(leaf, jax.Array):
-                return SavedArray.of(leaf)
-            if callable(leaf):
-                return FunctionLeaf(jax.tree_util.keystr(path))
-            return leaf
-
-        return jax.tree_util.tree_map_with_path(to_host, tree)
+        saved, functions = jax_checkpoint.to_host(params, model_state, optimizer_state[0])
+        initial = self._initial_functions
+        late = [] if initial is None else [path for path in functions if path not in initial]
+        self.unsaved = [f"optimizer_state{path[3:]} (a function that came during training)" for path in late]
+        return saved
 
     def restore(
         self,
@@ -238,21 +198,7 @@ class JaxBackend:
         model_state: ModelAuxiliaryState,
         optimizer_state: OptimizerState,
     ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
-        _check_same_shapes(saved[0], params)
-        fresh = jax.tree_util.tree_flatten_with_path((params, model_state, optimizer_state[0]))[0]
-        functions = {jax.tree_util.keystr(path): leaf for path, leaf in fresh if callable(leaf)}
-
-        def to_device(leaf: object) -> object:
-            if isinstance(leaf, SavedArray):
-                # A copy: on the CPU, JAX may otherwise share memory with the array that was read.
-                sharding = self._batch_sharding if leaf.is_split else self._replicated
-                array = jax.device_put(np.array(leaf.array), sharding)
-                return array if leaf.key_impl is None else jax.random.wrap_key_data(array, impl=leaf.key_impl)
-            if isinstance(leaf, FunctionLeaf):
-                return functions[leaf.path]
-            return leaf
-
-        params, model_state, state = jax.tree_util.tree_map(to_device, saved)
+        params, model_state, state = jax_checkpoint.to_device(saved, params, model_state, optimizer_state[0])
         return params, model_state, (state, optimizer_state[1])
 
     def random_state(self) -> GeneratorState:

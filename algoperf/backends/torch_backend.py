@@ -1,20 +1,23 @@
 """PyTorch behind the neutral interface: keys, transfers, waiting, checkpoints, processes."""
 
 import os
+import pickle
 import random
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
-from algoperf.backends import environment
+from algoperf.backends import environment, torch_checkpoint
 from algoperf.backends.base import BoundWorkload, GeneratorState, describe_cpus, rows_of_process
-from algoperf.backends.torch_model import Logits, TorchModel, unwrap
+from algoperf.backends.torch_checkpoint import OldSaved, Saved
+from algoperf.backends.torch_model import Logits, TorchModel
+from algoperf.backends.torch_places import Initial
 from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
@@ -22,27 +25,6 @@ from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, 
 
 if TYPE_CHECKING:  # It takes seconds to import.
     from torch._dynamo.callback import CallbackArgs
-
-# Types of optimizer-state entries that are plain values, so they can be saved and restored as they are.
-PLAIN = (bool, int, float, complex, str, bytes, type(None), np.ndarray, np.generic)
-
-
-def _is_plain(value: object) -> bool:
-    if isinstance(value, PLAIN):
-        return True
-    if isinstance(value, torch.Tensor):
-        return not isinstance(value, torch.nn.Parameter)  # Parameters are saved with the module.
-    if isinstance(value, dict):
-        return all(isinstance(key, PLAIN) and _is_plain(item) for key, item in value.items())
-    return isinstance(value, (tuple, list)) and all(_is_plain(item) for item in value)
-
-
-class Saved(TypedDict):
-    """What a checkpoint holds of the model and of the submission."""
-
-    module: dict[str, torch.Tensor]
-    optimizer: dict[str, tuple[str, Any]]
-    """Entry of the optimizer state -> 'state_dict', 'value' or 'skipped', and that."""
 
 
 class TorchBackend:
@@ -61,6 +43,7 @@ class TorchBackend:
         self.exchange = TorchExchange() if self.num_processes > 1 else None
         self.masks: MaskGenerator | None = None
         self._record_compilation: Callable[[str], None] = lambda name: None
+        self._initial: Initial | None = None
 
     def compiles_models(self, flag: bool | None) -> bool:
         # On a CPU, compiling takes longer than the whole budget of a mini workload.
@@ -72,10 +55,11 @@ class TorchBackend:
         assert not per_device  # Only JAX submissions have this layout.
         return TorchModel(workload, self, torch_compile)
 
-    def check_optimizer_state(self, state: object) -> None:
+    def check_optimizer_state(self, state: object, function: str = "init_optimizer_state") -> None:
         if not isinstance(state, dict):
+            what = "a dict" if function == "init_optimizer_state" else "a dict as its optimizer state"
             raise UsageError(
-                f"init_optimizer_state of a PyTorch submission must return a dict, got {type(state).__name__}."
+                f"{function} of a PyTorch submission must return {what}, got {type(state).__name__}."
             )
 
     def count_compilations(self, record: Callable[[str], None]) -> None:
@@ -153,36 +137,45 @@ class TorchBackend:
 
     # ---- checkpoints -------------------------------------------------------------------------------------------
 
+    def remember_initial(self, params: torch.nn.Module, optimizer_state: OptimizerState) -> None:
+        self._initial = torch_checkpoint.initial(params, optimizer_state)
+
     def save(
         self, params: torch.nn.Module, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
     ) -> Saved | None:
-        if self.process_index:
-            return None
-        entries: dict[str, tuple[str, Any]] = {}
-        for key, value in optimizer_state.items():
-            if hasattr(value, "state_dict"):
-                entries[key] = ("state_dict", _to_host(value.state_dict()))
-            elif _is_plain(value):
-                entries[key] = ("value", _to_host(value))
-            else:
-                entries[key] = ("skipped", None)  # Keeps its freshly initialised value on restore.
-        self.unsaved = [key for key, (kind, _) in entries.items() if kind == "skipped"]
-        del model_state  # Always None in PyTorch: running statistics are buffers of the module.
-        return {"module": _to_host(unwrap(params).state_dict()), "optimizer": entries}
+        del model_state  # Always None: running statistics are buffers of the module.
+        if self._initial is None:
+            self.remember_initial(params, optimizer_state)
+        assert self._initial is not None
+        written, problem = None, None
+        try:
+            written = torch_checkpoint.write(params, optimizer_state, self._initial)
+        except Exception as error:  # Code of the submission has a part in it.
+            problem = error
+        problems = [problem and str(problem)]
+        if self.exchange is not None:  # Where one cannot, the others must not wait for its share.
+            problems = self.exchange.gather(problems[0])
+        if any(text is not None for text in problems):
+            raise pickle.PicklingError(next(text for text in problems if text is not None)) from problem
+        assert written is not None
+        self.unsaved = written.unsaved
+        return torch_checkpoint.gathered(written, self.exchange)
 
     def restore(
         self,
-        saved: Saved,
+        saved: Saved | OldSaved,
         params: torch.nn.Module,
         model_state: ModelAuxiliaryState,
         optimizer_state: OptimizerState,
     ) -> tuple[torch.nn.Module, ModelAuxiliaryState, OptimizerState]:
-        unwrap(params).load_state_dict(saved["module"])
-        for key, (kind, value) in saved["optimizer"].items():
-            if kind == "state_dict":
-                optimizer_state[key].load_state_dict(value)
-            elif kind == "value":
-                optimizer_state[key] = _to_device(value, self.device)
+        torch_checkpoint.restore(
+            saved,
+            params,
+            optimizer_state,
+            device=self.device,
+            process_index=self.process_index,
+            num_processes=self.num_processes,
+        )
         return params, model_state, optimizer_state
 
     def random_state(self) -> GeneratorState:
@@ -224,27 +217,6 @@ class TorchBackend:
     def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
         del error, arguments
         return None  # PyTorch's own messages name what they are about.
-
-
-def _to_host(tree: object) -> Any:
-    if isinstance(tree, torch.Tensor):
-        return tree.detach().to("cpu", copy=True)
-    if isinstance(tree, dict):
-        return {key: _to_host(value) for key, value in tree.items()}
-    # A named tuple cannot be built from one iterable; `_fields` tells it from a tuple.
-    if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
-        return type(tree)(_to_host(value) for value in tree)
-    return tree
-
-
-def _to_device(tree: object, device: torch.device) -> Any:
-    if isinstance(tree, torch.Tensor):
-        return tree.to(device)
-    if isinstance(tree, dict):
-        return {key: _to_device(value, device) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)) and not hasattr(tree, "_fields"):
-        return type(tree)(_to_device(value, device) for value in tree)
-    return tree
 
 
 def make() -> TorchBackend:

@@ -33,6 +33,13 @@ class TorchExchange:
         dist.all_gather_object(values, value)
         return values
 
+    def gather_on_first(self, value: T) -> list[T] | None:
+        """As `gather`, for what is large: only process 0 gets the values, the others None."""
+        is_first = dist.get_rank() == 0
+        values: list[Any] | None = [None] * dist.get_world_size() if is_first else None
+        dist.gather_object(value, values, dst=0)
+        return values
+
     def announce_failure(self, reason: str) -> str:
         # The first failure wins: all processes report the same reason.
         return self._store.compare_set("failure", "", reason).decode()

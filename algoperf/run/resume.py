@@ -2,7 +2,9 @@
 
 import dataclasses
 import pickle
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from algoperf import tuning
@@ -13,7 +15,7 @@ from algoperf.run import checkpoint, clock
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
 from algoperf.run.training import TrialState
-from algoperf.spec import Hyperparameters
+from algoperf.spec import Hyperparameters, UsageError
 
 TREES = ("params", "model_state", "optimizer_state")
 """Fields of `TrialState` that only a backend can save."""
@@ -38,10 +40,16 @@ class SavedRun:
     """Number of restarts of the run that saved this."""
     identity: dict[str, Any]
     hyperparameters_read: tuple[str, ...]
-    """Names of hyperparameters that the submission has read."""
+    """Names that the submission has asked for."""
+    unsaved: tuple[str, ...] = ()
+    """Parts of the optimizer state that are not in `training`, with the reasons."""
+    path: Path | None = None
+    """Of the file that this was read from."""
+    damaged: tuple[str, ...] = ()
+    """Newer files, which could not be read, with the reasons."""
 
     def to_content(self) -> dict[str, Any]:
-        """The content of a checkpoint of version 1; plain types, except for `training` and the random states."""
+        """What a checkpoint holds, of plain types but for `training` and the random states."""
         fields = dataclasses.fields(TrialState)
         return {
             "training": self.training,
@@ -55,11 +63,12 @@ class SavedRun:
             "preemption_count": self.preemption_count,
             "identity": self.identity,
             "hyperparameters_read": list(self.hyperparameters_read),
+            "unsaved": list(self.unsaved),
         }
 
     @classmethod
     def from_content(cls, content: Mapping[str, Any]) -> "SavedRun":
-        """The inverse of `to_content`."""
+        """The inverse of `to_content`, and of what version 1 wrote."""
         return cls(
             training=content["training"],
             state=TrialState(**NO_TREES, **content["progress"]),
@@ -70,33 +79,66 @@ class SavedRun:
             preemption_count=content["preemption_count"],
             identity=content["identity"],
             hyperparameters_read=tuple(content["hyperparameters_read"]),
+            unsaved=tuple(content.get("unsaved", ())),
         )
+
+    def about(self) -> dict[str, Any]:
+        """What can be read of a checkpoint whatever has become of the submission."""
+        return {
+            "identity": self.identity,
+            "preemption_count": self.preemption_count,
+            "num_evaluations": len(self.state.eval_results),
+            "unsaved": list(self.unsaved),
+        }
+
+    def warnings(self) -> list[str]:
+        """What whoever goes on from this should know."""
+        found = []
+        if self.damaged:
+            found.append(
+                f"Continued from the older {self.path.name if self.path else 'checkpoint'}, as newer ones are damaged: "
+                f"{', '.join(self.damaged)}."
+            )
+        step = self.state.global_step
+        return [
+            *found,
+            *(f"Continued at step {step} without {part}: it starts afresh." for part in self.unsaved),
+        ]
 
 
 def load(config: TrialConfig) -> SavedRun | None:
-    """The content of the newest readable checkpoint of a trial; None if there is none.
+    """What the newest whole checkpoint of a trial holds; None where there are no checkpoints.
 
     Raises:
-      UsageError: if it belongs to another trial, or a later version wrote it.
+      UsageError: if it is of another trial, or of a later version, or there are checkpoints and none is whole.
     """
-    content = checkpoint.load(config.folder)
-    if content is None:
+    found = checkpoint.find(config.folder)
+    if found is None:
         return None
-    saved = SavedRun.from_content(content)
-    check_same(saved.identity, config.identity(), config.folder)
-    return saved
+    # First, as a changed submission may be why the rest cannot be read. Both in the form that JSON gives them.
+    check_same(found.about.get("identity") or {}, checkpoint.plain(config.identity()), config.folder)
+    saved = SavedRun.from_content(found.content())
+    return dataclasses.replace(saved, path=found.path, damaged=found.damaged)
 
 
 def restored(saved: SavedRun, backend: Backend, fresh: TrialState) -> TrialState:
     """The saved state, on the device; also sets the global random generators to their saved states.
 
     Args:
-      saved: the checkpoint, written by any number of processes.
-      backend: the backend of the run.
-      fresh: the newly initialised state. Its trees give the structure to fill; their arrays may be reused.
+      saved: of any number of processes.
+      backend: of the run.
+      fresh: the state as initialised, whose trees say what is to be filled; they may be used up.
+
+    Raises:
+      UsageError: if it cannot be restored by these processes, with these sources.
     """
-    trees = backend.restore(saved.training, fresh.params, fresh.model_state, fresh.optimizer_state)
-    # If the number of processes has changed, all get process 0's state: equal states, as at the start of a run.
+    try:
+        trees = backend.restore(saved.training, fresh.params, fresh.model_state, fresh.optimizer_state)
+    except UsageError:
+        raise
+    except Exception as error:  # The submission's own classes may have a part in it.
+        raise checkpoint.cannot_restore(saved.path or Path("The checkpoint"), error) from error
+    # Another number of processes than then: process 0's stands for all, as at the start of a run.
     has_own = len(saved.random_states) == backend.num_processes
     backend.set_random_state(saved.random_states[backend.process_index if has_own else 0])
     return dataclasses.replace(saved.state, **dict(zip(TREES, trees, strict=True)))
@@ -128,12 +170,38 @@ class Checkpoints:
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
         self._can_write = True
+        self._last_step = None if earlier is None else earlier.state.global_step
         self.warnings: list[str] = []
-        """Warnings about what could not be saved."""
+        """About what could not be saved, told at once as well."""
+
+    @property
+    def promise(self) -> str:
+        """What can be said before a checkpoint is tried, to somebody who stops the trial."""
+        if not self._wants_any:
+            return "no checkpoint was asked for"
+        if not self._can_write:
+            return "no checkpoint can be written"
+        if self._last_step is None:
+            return "a checkpoint will be written if the submission's state can be"
+        return "a checkpoint will be written"
+
+    def goes_on(self, global_step: int) -> str:
+        """What the same command will do after a stop at this step."""
+        if self._last_step is None:
+            return "starts over, as there is no checkpoint"
+        return (
+            "continues from here"
+            if self._last_step == global_step
+            else f"continues from step {self._last_step}"
+        )
+
+    @property
+    def _wants_any(self) -> bool:
+        return self._config.settings.save_checkpoints and self._queue is not None
 
     def save(self, state: TrialState) -> None:
-        """Writes a checkpoint unless checkpoints are off. All processes must call it together; off the clock."""
-        if not self._config.settings.save_checkpoints or self._queue is None:
+        """Writes a checkpoint, unless the trial wants none; called by all processes at once, off the clock."""
+        if not self._wants_any:
             return
         self._ledger.enter(clock.CHECKPOINT)
         # On all processes: gathering sharded arrays needs every one of them.
@@ -141,36 +209,60 @@ class Checkpoints:
         random_states = [self._backend.random_state()]
         if self._backend.exchange is not None:
             random_states = self._backend.exchange.gather(random_states[0])
-        # Only process 0 writes, but all processes have reached this point: the gathers above are collective.
-        if self._backend.process_index == 0 and self._can_write:
-            saved = SavedRun(
-                training=training,
-                state=dataclasses.replace(state, **NO_TREES),
-                queue=self._queue.state(),
-                random_states=tuple(random_states),
-                ledger=self._ledger.state(),
-                preemption_count=self._preemption_count,
-                identity=self._config.identity(),
-                hyperparameters_read=tuple(
-                    sorted({*tuning.names_read(self._hyperparameters), *self._read_earlier})
-                ),
-            )
-            self._write(state.global_step, saved)
+        if self._can_write:
+            self._write(state, training, tuple(random_states))
         self._ledger.enter(clock.OTHER)
 
-    def _write(self, global_step: int, saved: SavedRun) -> None:
+    def _write(self, state: TrialState, training: Any, random_states: tuple[Any, ...]) -> None:
+        """Writes what was gathered; process 0 alone has a folder."""
+        before, self._last_step = self._last_step, state.global_step
+        if self._backend.process_index != 0:
+            return
+        assert self._queue is not None
+        saved = SavedRun(
+            training=training,
+            state=dataclasses.replace(state, **NO_TREES),
+            queue=self._queue.state(),
+            random_states=random_states,
+            ledger=self._ledger.state(),
+            preemption_count=self._preemption_count,
+            identity=self._config.identity(),
+            hyperparameters_read=tuple(
+                sorted({*tuning.names_read(self._hyperparameters), *self._read_earlier})
+            ),
+            unsaved=tuple(self._backend.unsaved),
+        )
         keep_older = self._config.settings.save_intermediate_checkpoints
         try:
-            checkpoint.save(self._config.folder, global_step, saved.to_content(), keep_older)
-        # Raised for objects that do not pickle.
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            self._can_write = False
-            self.warnings.append(f"No checkpoints: the submission's state cannot be written ({error}).")
+            checkpoint.save(
+                self._config.folder, state.global_step, saved.to_content(), keep_older, saved.about()
+            )
+        except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
+            self._last_step = before
+            self._give_up(error)
 
     def _saved_training(self, state: TrialState) -> Any:
-        saved = self._backend.save(state.params, state.model_state, state.optimizer_state)
-        for entry in self._backend.unsaved:
-            text = f"optimizer_state[{entry!r}] has no state_dict and is no plain data: resuming starts it afresh."
-            if text not in self.warnings:
-                self.warnings.append(text)
+        """What the backend makes of the trees; None where it cannot."""
+        if not self._can_write and self._backend.num_processes == 1:
+            return None
+        try:
+            saved = self._backend.save(state.params, state.model_state, state.optimizer_state)
+        except UsageError:
+            raise
+        except Exception as error:  # Code of the submission has a part in it.
+            self._give_up(error)
+            return None
+        for part in self._backend.unsaved:
+            self._warn(f"Checkpoints are without {part}: a continued run starts it afresh.")
         return saved
+
+    def _give_up(self, error: Exception) -> None:
+        self._can_write = False
+        self._warn(f"No checkpoints: the submission's state cannot be written ({error}).")
+
+    def _warn(self, text: str) -> None:
+        if text in self.warnings:
+            return
+        self.warnings.append(text)
+        if self._backend.process_index == 0 and not self._config.settings.quiet:
+            print(f"warning: {text}", file=sys.stderr)

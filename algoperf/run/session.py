@@ -53,7 +53,7 @@ class Session:
     set_up_error: str | None
     """Traceback of the submission's part of set-up; None if it succeeded."""
     warnings: tuple[str, ...]
-    """Warnings about the machine."""
+    """About the machine, and what the run goes on from."""
 
     @property
     def is_main(self) -> bool:
@@ -108,8 +108,8 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     """
     backend = backends.get_backend(config.framework)
     backends.check_device(backend.platform(), config.settings.device, config.framework)
-    warnings = _warnings(config)
-    # Before the model: for some submissions the harness sets the dropout rate from the hyperparameters.
+    warnings = _told(config, machine.busy_warning(), *compile_caches.warnings())
+    # Before the model: the submission may leave a dropout rate to the harness.
     hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
     workload = _workload(config, hyperparameters)
     batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
@@ -134,6 +134,7 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         ledger.add_earlier(saved.ledger)
         # If the run cannot continue, its summary still reports the earlier part.
         state = resume.restored(saved, backend, state) if error is None else saved.state
+        warnings += _told(config, *(saved.warnings() if backend.process_index == 0 else ()))
     if error is None:
         state = _placed(workload, state)
         queue = TrainingQueue(
@@ -181,12 +182,11 @@ def check_batch_size(config: TrialConfig, batch_size: int) -> None:
         )
 
 
-def _warnings(config: TrialConfig) -> tuple[str, ...]:
-    """Warnings about the machine, also printed now."""
-    busy = machine.busy_warning()
-    found = (*(() if busy is None else (busy,)), *compile_caches.warnings())
-    if not config.settings.quiet:
-        for text in found:
+def _told(config: TrialConfig, *warnings: str | None) -> tuple[str, ...]:
+    """Those that are warnings, which are told at once as well."""
+    found = tuple(text for text in warnings if text is not None)
+    for text in found:
+        if not config.settings.quiet:
             print(f"warning: {text}", file=sys.stderr)
     return found
 
@@ -219,6 +219,7 @@ def _with_optimizer_state(
         workload, state.params, state.model_state, hyperparameters, backend.root_key(seeds["submission"])
     )
     backend.check_optimizer_state(optimizer_state)
+    backend.remember_initial(state.params, optimizer_state)
     return dataclasses.replace(state, optimizer_state=optimizer_state)
 
 

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -10,8 +10,13 @@ from algoperf.run.training import TrainingLoop
 
 
 @contextmanager
-def stopping(loop: TrainingLoop) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the loop to stop at the next step; a second SIGINT stops at once."""
+def stopping(loop: TrainingLoop, promise: Callable[[], str]) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the loop to stop at the next step; a second SIGINT stops at once.
+
+    Args:
+      loop: that runs.
+      promise: what will become of the trial's state, for people.
+    """
 
     def ask(number: int, frame: FrameType | None) -> None:
         del frame
@@ -20,7 +25,7 @@ def stopping(loop: TrainingLoop) -> Iterator[None]:
         loop.stop_signal = number
         # Whoever read it may be gone, which is why we are asked; or the signal came in the middle of another print.
         with suppress(OSError, RuntimeError):
-            print("\nStopping after this step; a checkpoint will be written.", file=sys.stderr)
+            print(f"\nStopping after this step; {promise()}.", file=sys.stderr)
 
     try:
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}

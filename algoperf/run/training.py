@@ -225,6 +225,7 @@ class TrainingLoop:
                 train_state["last_step_end_time"] = now * 1e-9 + wall_offset_sec
                 if step == 1:
                     self._model.check_update(params, model_state)
+                    self._backend.check_optimizer_state(optimizer_state, "update_params")
                 if agreement is None:
                     is_due = now >= check_ns or self.stop_signal
                 else:
@@ -358,6 +359,7 @@ class TrainingLoop:
         # Work that it queued is charged to it, not to the evaluation (R6.4).
         self._wait(clock.PREPARE_FOR_EVAL)
         self._model.check_update(state.params, state.model_state)
+        self._backend.check_optimizer_state(state.optimizer_state, "prepare_for_eval")
 
 
 def _no_triple(function: str, returned: object) -> SubmissionError:

@@ -26,7 +26,7 @@ def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
 
     Raises:
       UsageError: for mistakes of the user, before training starts.
-      Interrupted: after SIGINT or SIGTERM; a checkpoint was written.
+      Interrupted: after SIGINT or SIGTERM; a checkpoint was written, if the state can be.
       StorageError: if the records cannot be written any more; the last checkpoint is whole.
     """
     backend = backends.get_backend(config.framework)
@@ -98,15 +98,17 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
         return _end(session, failures, "failed", error=failures.announce(session.set_up_error))
     loop = _loop(session)
     error_text, warnings = None, []
-    with signals.stopping(loop):  # Also around the checkpoint, which a second signal must not interrupt.
+    # Also around the checkpoint, which a second signal must not interrupt.
+    with signals.stopping(loop, lambda: session.checkpoints.promise):
         try:
             status = loop.run()
-        except Interrupted:
+        except Interrupted as stop:
             reason = processes.from_first(session.backend, lambda: _stop_reason(session.config.folder))
             if reason is not None:
                 return _end(session, failures, "stopped", stop_reason=reason)
             session.checkpoints.save(session.state)
             session.close()
+            stop.goes_on = session.checkpoints.goes_on(session.state.global_step)
             raise
         except StorageError:  # No fault of the submission: the trial goes on from its last checkpoint.
             with contextlib.suppress(Exception):

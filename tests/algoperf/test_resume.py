@@ -1,9 +1,12 @@
 """An interrupted trial that goes on equals one that was never interrupted, in everything but time."""
 
+import dataclasses
+import importlib
 import os
 import pickle
 import random
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -20,7 +23,8 @@ from harness import (
 )
 
 from algoperf import records, registry
-from algoperf.run import checkpoint, resume
+from algoperf import submission as submissions
+from algoperf.run import checkpoint, identity, resume
 from algoperf.spec import Interrupted, UsageError
 
 STEPS = 20
@@ -484,6 +488,74 @@ def test_a_state_that_cannot_be_written_costs_checkpoints_not_the_run(tmp_path, 
     assert not list((tmp_path / "trial_1").glob("*checkpoint_*"))
 
 
+def test_what_cannot_be_saved_is_named_at_the_first_checkpoint_and_when_the_run_goes_on(tmp_path, capsys):
+    def init_optimizer_state(*arguments):
+        return {**sgd("pytorch").init_optimizer_state(*arguments), "batches": (n for n in range(3))}
+
+    run = submission("pytorch", init_optimizer_state=init_optimizer_state)
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 1:  # After the evaluation of step 1.
+            assert "Checkpoints are without optimizer_state['batches']" in capsys.readouterr().err
+        return sgd("pytorch").update_params(**arguments)
+
+    first = submission("pytorch", init_optimizer_state=init_optimizer_state, update_params=update_params)
+    summary = run_trial(tmp_path, "pytorch", first, max_steps=5, quiet=False)
+    assert summary["error"] is None
+    assert sum("without optimizer_state['batches']" in text for text in summary["warnings"]) == 1
+    again = run_trial(tmp_path, "pytorch", run, max_steps=10)
+    assert any(
+        text.startswith("Continued at step 5 without optimizer_state['batches']")
+        for text in again["warnings"]
+    )
+
+
+def test_a_signal_promises_no_checkpoint_that_cannot_be_written(tmp_path, framework, capsys):
+    class Unwritable:
+        def __reduce__(self):
+            raise TypeError("not to be pickled")
+
+        def state_dict(self):
+            return {"self": self}
+
+    def init_optimizer_state(*arguments):
+        state = sgd(framework).init_optimizer_state(*arguments)
+        if framework == "jax":
+            return {"momentum": state[0], "odd": Unwritable()}, None
+        return {**state, "odd": Unwritable()}
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if framework == "pytorch":
+            return sgd(framework).update_params(**arguments)
+        state, _ = arguments["optimizer_state"]
+        arguments["optimizer_state"] = (state["momentum"], None)
+        (momentum, _), params, model_state = sgd("jax").update_params(**arguments)
+        return ({**state, "momentum": momentum}, None), params, model_state
+
+    run = submission(framework, init_optimizer_state=init_optimizer_state, update_params=update_params)
+    with pytest.raises(Interrupted) as interrupted:
+        run_trial(tmp_path, framework, run)
+    assert "no checkpoint can be written" in capsys.readouterr().err
+    assert interrupted.value.goes_on == "starts over, as there is no checkpoint"
+
+
+@pytest.mark.parametrize("returned", [(1, 2, 3), {"momentum": 1}], ids=["triple", "dict"])
+def test_a_jax_update_whose_state_is_no_pair_gets_one_line(tmp_path, returned):
+    def update_params(**arguments):
+        _, params, model_state = sgd("jax").update_params(**arguments)
+        return returned, params, model_state
+
+    summary = run_trial(tmp_path, "jax", submission("jax", update_params=update_params))
+    assert (summary["status"], summary["global_step"]) == ("failed", 1)
+    kind = type(returned).__name__
+    assert summary["error"] == (
+        "update_params of a JAX submission must return a pair (state, update function or None) as its optimizer "
+        f"state, got {kind}."
+    )
+
+
 # ---- damage ----------------------------------------------------------------------------------------------------------
 
 
@@ -525,7 +597,7 @@ def test_a_checkpoint_of_a_later_version_is_refused_in_one_line(tmp_path):
     run_trial(tmp_path, "pytorch", max_steps=5, save_intermediate_checkpoints=True)
     (tmp_path / "trial_1" / "checkpoint_6").write_bytes(pickle.dumps({"version": checkpoint.VERSION + 1}))
     with pytest.raises(
-        UsageError, match=r"checkpoint_6 has version 2, and this program reads version 1: [^\n]*$"
+        UsageError, match=r"checkpoint_6 has version 3, and this program reads up to version 2: [^\n]*$"
     ):
         run_trial(tmp_path, "pytorch", max_steps=10)
 
@@ -560,11 +632,113 @@ def test_the_first_checkpoints_are_read(tmp_path):
     assert resume.SavedRun.from_content(written) == saved
 
 
-def test_without_a_readable_checkpoint_a_trial_starts_over(tmp_path, uninterrupted, framework):
+@pytest.mark.parametrize(
+    "content", [b"\x80\x05nonsense", b"", b"algoperf checkpoint 2", b"text\n" * 100], ids=str
+)
+def test_where_no_checkpoint_can_be_read_the_trial_is_refused_and_nothing_is_lost(
+    tmp_path, framework, content
+):
     run_trial(tmp_path, framework, max_steps=10)
-    (tmp_path / "trial_1" / "checkpoint_10").write_bytes(b"\x80\x05nonsense")
-    run_trial(tmp_path, framework, max_steps=STEPS)
-    assert_same_run(tmp_path, uninterrupted(framework))
+    folder = tmp_path / "trial_1"
+    (folder / "checkpoint_10").write_bytes(content)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UsageError, match=r"none can be read: checkpoint_10 \([^)]+\).*--overwrite"):
+        run_trial(tmp_path, framework, max_steps=STEPS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert run_trial(tmp_path, framework, max_steps=11, overwrite=True)["preemption_count"] == 0
+
+
+def test_identity_and_progress_are_read_without_what_the_submission_has_put_in(
+    tmp_path, framework, monkeypatch
+):
+    run_trial(tmp_path, framework, max_steps=5)
+
+    def refuse(*_):
+        raise AssertionError("must not be unpickled")
+
+    monkeypatch.setattr(pickle, "load", refuse)
+    found = checkpoint.find(tmp_path / "trial_1")
+    assert found.about["identity"]["rng_seed"] == 0
+    assert (found.about["global_step"], found.about["num_evaluations"]) == (5, 2)
+
+
+def test_one_flipped_bit_is_noticed(tmp_path):
+    run_trial(tmp_path, "pytorch", max_steps=5)
+    path = tmp_path / "trial_1" / "checkpoint_5"
+    whole = path.read_bytes()
+    for place in (checkpoint.FIRST_LINE_BYTES + 20, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UsageError, match="its checksum is wrong"):
+            checkpoint.find(tmp_path / "trial_1")
+
+
+def test_an_older_checkpoint_is_gone_on_from_with_a_warning(tmp_path, capsys):
+    run_trial(tmp_path, "pytorch", max_steps=10, save_intermediate_checkpoints=True)
+    (tmp_path / "trial_1" / "checkpoint_10").write_bytes(b"")
+    summary = run_trial(tmp_path, "pytorch", max_steps=STEPS, quiet=False)
+    [warning] = [text for text in summary["warnings"] if "checkpoint" in text]
+    assert warning.startswith(
+        "Continued from the older checkpoint_5, as newer ones are damaged: checkpoint_10 (empty)"
+    )
+    assert f"warning: {warning}" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_cannot_be_opened_is_no_reason_to_start_over(tmp_path, monkeypatch):
+    run_trial(tmp_path, "pytorch", max_steps=5)
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint, "_read", refuse)
+    with pytest.raises(UsageError, match=r"Cannot read .*checkpoint_5 \(Permission denied\): .*--overwrite"):
+        run_trial(tmp_path, "pytorch", max_steps=10)
+
+
+SUBMISSION_WITH_A_CLASS = """
+from dataclasses import dataclass
+from typing import Any
+
+from sgd_jax import *
+from sgd_jax import init_optimizer_state as sgd_state, update_params as sgd_update
+
+
+@dataclass
+class Own:
+    momentum: Any
+
+
+def init_optimizer_state(*arguments):
+    return Own(sgd_state(*arguments)[0]), None
+
+
+def update_params(**arguments):
+    arguments["optimizer_state"] = (arguments["optimizer_state"][0].momentum, None)
+    (momentum, _), params, model_state = sgd_update(**arguments)
+    return (Own(momentum), None), params, model_state
+"""
+
+
+def test_a_class_that_was_renamed_is_a_changed_submission_and_nothing_is_lost(tmp_path):
+    file = tmp_path / "with_own_class" / "submission_jax.py"
+    file.parent.mkdir()
+    file.write_text(SUBMISSION_WITH_A_CLASS)
+    run_trial(tmp_path, "jax", submissions.load(file, "jax"), max_steps=5)
+    file.write_text(SUBMISSION_WITH_A_CLASS.replace("Own", "Mine"))
+    for name in [name for name in sys.modules if name.startswith("with_own_class")]:
+        del sys.modules[name]  # As in another process.
+    importlib.invalidate_caches()
+    with pytest.raises(UsageError, match="another submission_source"):
+        run_trial(tmp_path, "jax", submissions.load(file, "jax"), max_steps=10)
+    # Where the identity does not tell, the file is whole all the same.
+    changed = dataclasses.replace(
+        submissions.load(file, "jax"),
+        source_hash=checkpoint.find(tmp_path / "trial_1").about["identity"][identity.SOURCE],
+    )
+    with pytest.raises(
+        UsageError, match=r"checkpoint_5 is whole but cannot be restored here \(AttributeError: .*Own"
+    ):
+        run_trial(tmp_path, "jax", changed, max_steps=10)
+    assert (tmp_path / "trial_1" / "checkpoint_5").exists()
 
 
 def test_a_checkpoint_is_never_half_written(tmp_path, monkeypatch):

@@ -116,6 +116,26 @@ def test_folders_with_and_without_init_work(tmp_path, with_init):
     assert load(path, "jax").module.VALUE == 5
 
 
+@pytest.mark.parametrize("with_init", [False, True], ids=["namespace", "package"])
+def test_a_module_is_called_the_same_from_every_working_directory(tmp_path, monkeypatch, with_init):
+    """Checkpoints hold the names of its classes."""
+    path = write(tmp_path / "above" / "entries" / "named" / "submission.py", f"class State: pass\n{STUB}")
+    if with_init:
+        write(path.with_name("__init__.py"), "")
+    names, given = set(), list(sys.path)
+    for folder in (tmp_path, tmp_path / "above", path.parent.parent, path.parent):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "path", ["", str(folder), *given])
+        names.add(load(path, "pytorch").module.State.__module__)
+    assert names == {"named.submission"}
+
+
+def test_a_relative_import_reaches_beyond_the_folder(tmp_path):
+    write(tmp_path / "outer_parts" / "common.py", "VALUE = 6")
+    text = f"from ..common import VALUE\n{STUB}"
+    assert load(write(tmp_path / "outer_parts" / "mine" / "submission.py", text), "jax").module.VALUE == 6
+
+
 def test_a_folder_whose_name_is_no_identifier_works(tmp_path):
     write(tmp_path / "my-best try.2" / "utils.py", "VALUE = 6")
     path = write(tmp_path / "my-best try.2" / "submission.py", f"from .utils import VALUE\n{STUB}")
