@@ -97,16 +97,21 @@ class Evaluator:
         model_state: ModelAuxiliaryState,
         batch_size: int | None = None,
     ) -> dict[str, float]:
-        """Metric name -> value on the split 'eval_train', 'validation' or 'test'."""
-        model = self._workload.model
+        """Metric name -> value on 'eval_train', 'validation' or 'test'; global random generators are as before."""
+        model, backend = self._workload.model, self._workload.backend
         batch_size = batch_size or self._spec.eval_batch_size
-        devices = self._workload.backend.num_devices()
+        devices = backend.num_devices()
         batch_size = -(-batch_size // devices) * devices  # Every device gets equally many rows.
-        metrics = self._make_metrics(self._spec, self._folder)
-        for batch in self._batches(split, batch_size):
-            outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
-            metrics.update(batch, outputs)
-        return numbers_of(self._spec, metrics.result())
+        # Draws of a workload's data or metrics would be those that the submission's next update has not got.
+        random_state = backend.random_state()
+        try:
+            metrics = self._make_metrics(self._spec, self._folder)
+            for batch in self._batches(split, batch_size):
+                outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
+                metrics.update(batch, outputs)
+            return numbers_of(self._spec, metrics.result())
+        finally:
+            backend.set_random_state(random_state)
 
     def evaluate(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, batch_size: int | None = None

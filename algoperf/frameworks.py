@@ -24,6 +24,8 @@ class Framework:
     """Module whose `make()` returns the `algoperf.backends.base.Backend` of this process."""
     launch: str
     """Module that implements `algoperf.backends.base.Launch`."""
+    older_names: str | None = None
+    """Module with `put_back()`, which gives the framework names that it has dropped and submissions use."""
     packages: tuple[str, ...]
     """Packages it needs, by import name. A submission that imports one of them is written for this framework."""
     recorded: tuple[str, ...]
@@ -33,7 +35,7 @@ class Framework:
     submission_files: tuple[str, ...]
     """File names of submissions for this framework alone, the preferred one first."""
     per_device_names: frozenset[str] = frozenset()
-    """A submission that uses one of these names is written for the older layout with a leading device axis."""
+    """A source that uses one of these names, of its packages, is written for the older layout with a device axis."""
 
     def missing_packages(self) -> list[str]:
         """Needed packages that are not installed; imports nothing."""
@@ -58,6 +60,7 @@ FRAMEWORKS: tuple[Framework, ...] = (
         suffix="jax",
         backend="algoperf.backends.jax_backend",
         launch="algoperf.backends.jax_launch",
+        older_names="algoperf.backends.jax_names",
         packages=("jax", "flax", "optax"),
         recorded=("jax", "jaxlib", "flax", "optax"),
         extra="jax",

@@ -3,25 +3,23 @@
 import ast
 import contextlib
 import dataclasses
-import hashlib
 import importlib
-import importlib.util
+import importlib.metadata
 import inspect
 import operator
-import sys
+import re
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from algoperf import files, frameworks, tuning
+from algoperf import files, frameworks, submission_import, submission_source, tuning
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
 ANY_FRAMEWORK = "submission.py"
 SEARCH_SPACE = "tuning_search_space.json"
-SEARCH_SPACES = "tuning_search_space*.json"
 
 KEYWORDS = (
     "workload",
@@ -59,12 +57,13 @@ class Submission:
     framework: str
     module: ModuleType
     source_hash: str
-    """Hash of all .py and .json files of its folder, or of its file alone; see `source_hash`."""
+    """Over its Python and JSON files and the data that they name (the file alone, if its folder holds other things)."""
     wants_train_state: bool
     uses_pmap: bool
     """Whether the source is written for arrays with a leading device axis."""
     leaves_dropout_to_harness: bool
-    """Whether it was written for AlgoPerf 0.5, whose runner built the model with the hyperparameters' dropout rate."""
+    """Whether it hands no dropout rate to the model: until mid-2025 the harness built the model with the rates of the
+    hyperparameters, whatever the package was called that a submission imports."""
 
     def function(self, name: str) -> Callable[..., Any] | None:
         return getattr(self.module, name, None)
@@ -131,8 +130,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
 
 def _parse(path: Path) -> ast.Module:
     try:
-        # Bytes, not text: Python finds out by itself about byte order marks and lines that name a coding.
-        return ast.parse(files.read_regular(path), filename=str(path))
+        return submission_import.parse(path)
     except OSError as error:
         raise UsageError(f"Cannot read the submission {path} ({error.strerror}): make it readable.") from None
     except (SyntaxError, ValueError) as error:  # UnicodeDecodeError among them.
@@ -142,13 +140,8 @@ def _parse(path: Path) -> ast.Module:
 
 def _imported_names(path: Path) -> set[str]:
     """Top-level packages that a file imports by absolute name."""
-    names: set[str] = set()
-    for node in ast.walk(_parse(path)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
-    return names
+    found = submission_import.absolute_imports(_parse(path))
+    return {name.split(".")[0] for name, _, _ in found}
 
 
 def frameworks_of(path: Path) -> list[str]:
@@ -161,129 +154,70 @@ def frameworks_of(path: Path) -> list[str]:
 # ---- importing ---------------------------------------------------------------------------------------------------
 
 
-def _add_import_roots(path: Path) -> None:
-    """Makes importable what the submission's files import from folders around them.
-
-    Public submissions import their siblings by absolute names such as `submissions.self_tuning.<folder>.muon`,
-    whatever folder they were copied to: the ancestor that holds the first component joins `sys.path`.
-    """
-    # As with `python -m`: public submissions take for granted that they are started from the folder above them.
-    cwd = str(Path.cwd())
-    if cwd not in sys.path and "" not in sys.path:
-        sys.path.insert(0, cwd)
-    wanted: set[str] = set()
-    for file in [path, *path.parent.glob("*.py")]:
-        try:
-            wanted |= _imported_names(file)
-        except UsageError:  # A sibling that is never imported may be broken.
-            if file == path:
-                raise
-    for name in sorted(wanted):
-        # What can be imported already must not be hidden by a folder of the same name.
-        if name in sys.modules or importlib.util.find_spec(name) is not None:
-            continue
-        for ancestor in path.parents:
-            if (ancestor / name).is_dir() or (ancestor / f"{name}.py").is_file():
-                sys.path.append(str(ancestor))  # At the end, for the same reason.
-                break
-
-
-PROJECT = Path(__file__).resolve().parents[1]
-
-
-def _module_name(path: Path) -> tuple[str, Path]:
-    """Dotted name under which the file is imported, and the folder that the name starts from.
-
-    Both follow from the place of the file alone: checkpoints hold the names of classes, and a run may be continued
-    from another working directory, or with another `sys.path`.
-    """
-    root = PROJECT
-    if root not in path.parents:
-        root = path.parents[min(max(1, _relative_level(path)), len(path.parents) - 1)]
-        while (root / "__init__.py").is_file():  # The name of a package begins with the outermost one.
-            root = root.parent
-    parts = path.relative_to(root).with_suffix("").parts
-    if all(part.isidentifier() for part in parts):
-        return ".".join(parts), root
-    return ".".join(_identifier(part) for part in (path.parent.name, path.stem)), path.parent.parent
-
-
-def _relative_level(path: Path) -> int:
-    """The most dots that a relative import of the file begins with."""
-    return max((node.level for node in ast.walk(_parse(path)) if isinstance(node, ast.ImportFrom)), default=0)
-
-
-def _identifier(text: str) -> str:
-    """The text, if it is a name; else one made of it."""
-    if text.isidentifier():
-        return text
-    return "".join(c if c.isalnum() else "_" for c in text) or "_"
-
-
 def import_file(path: Path) -> ModuleType:
     """Imports a submission's file so that absolute and relative imports of its siblings work.
 
     Raises:
       UsageError: if the import fails; names the exception and the line.
     """
-    _add_import_roots(path)
-    name, root = _module_name(path)
     try:
-        if all(part.isidentifier() for part in path.relative_to(root).with_suffix("").parts):
-            if str(root) not in sys.path:
-                sys.path.append(str(root))
-            if _is_found_as(name, path):
-                return importlib.import_module(name)
-        return _import_as(path, name)
+        return submission_import.import_submission(path)
     except (UsageError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # Also SystemExit: a submission must not end the command in silence.
+    except BaseException as error:  # A submission must not end the command in silence either.
         # Frames of the import system say nothing about the submission.
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)
         where = f" (line {line})" if line else ""
         raise UsageError(
-            f"Importing submission {path}{where} failed: {type(error).__name__}: {error}"
+            f"Importing submission {path}{where} failed: {type(error).__name__}: {error}{version_hint(error, path)}"
         ) from error
 
 
-def _is_found_as(name: str, path: Path) -> bool:
-    """Whether importing `name` would run this file and not another file that comes earlier in sys.path."""
+def version_hint(error: BaseException, file: Path) -> str:
+    """What to add to an error about a name that a package does not have: its version, and the one that is asked for.
+
+    Args:
+      error: of an import or of an attribute.
+      file: of the submission, whose requirements.txt is beside it or a folder above.
+    """
+    if isinstance(error, ImportError):
+        module = error.name or ""
+    elif isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        module = error.obj.__name__
+    else:
+        return ""
+    package = module.split(".")[0]
+    asked = [
+        line for line in _requirements(file) if re.match(rf"{re.escape(package)}\b", line, re.IGNORECASE)
+    ]
+    wanted = f"; its requirements.txt asks for {asked[0]}" if asked else ""
     try:
-        found = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # The parent is no package, or `_import_as` has made it.
-        return False
-    return found is not None and found.origin is not None and Path(found.origin).resolve() == path
+        installed = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return wanted
+    return f" ({package} {installed} is installed{wanted or ', and it was written for another version'})"
 
 
-def _import_as(path: Path, name: str) -> ModuleType:
-    """Imports a file under a new name, with its folder as the package."""
-    package, _, stem = name.rpartition(".")
-    if package:
-        if _is_taken(package):  # For example a folder called jax.
-            package = f"submission_in_{_identifier(package)}"
-            name = f"{package}.{stem}"
-        for other in [other for other in sys.modules if other == package or other.startswith(f"{package}.")]:
-            del sys.modules[other]  # Siblings of an earlier submission from another folder of this name.
-        parent = ModuleType(package)
-        parent.__path__ = [str(path.parent)]
-        sys.modules[package] = parent
-    module_spec = importlib.util.spec_from_file_location(name, path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[name] = module  # Before it runs: dataclasses and pickle look their module up by name.
-    module_spec.loader.exec_module(module)
-    return module
+def _requirements(file: Path) -> list[str]:
+    for folder in list(file.parents)[:2]:
+        with contextlib.suppress(OSError, ValueError):
+            return [line.strip() for line in (folder / "requirements.txt").read_text().splitlines()]
+    return []
 
 
-def _is_taken(package: str) -> bool:
-    """Whether a regular package or module of that name can be imported (a bare folder is not one)."""
-    try:
-        found = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return False
-    return found is not None and found.origin is not None
+def check_imports(file: Path) -> None:
+    """Raises UsageError for a package that a submission imports at its start and that is nowhere to be found."""
+    top_level = [node for node in _parse(file).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    siblings = submission_import.Siblings(file.parent)
+    for name, imported, line in submission_import.absolute_imports(ast.Module(list(top_level), [])):
+        package = name.split(".")[0]
+        if siblings.place_of(name, imported) is None and not submission_import.can_be_found(package, file):
+            missing = ModuleNotFoundError(f"No module named {package!r}", name=package)
+            hint = version_hint(missing, file)
+            raise UsageError(
+                f"Submission {file} (line {line}) imports {name!r}, which is not installed{hint}."
+            )
 
 
 def load(path: Path | str, framework: str | None = None) -> Submission:
@@ -295,7 +229,10 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
     file, framework = find(path, framework)
     record = frameworks.get(framework)
     record.check_installed()  # Else the import below would fail with a message about the submission.
-    uses_pmap = _uses_any(file, record.per_device_names)
+    _parse(file)  # Says what is wrong with a file that is no Python.
+    source = submission_source.Source(file)
+    if record.older_names is not None:
+        importlib.import_module(record.older_names).put_back()  # Before anything is imported from it by name.
     module = import_file(file)
     for name, (num_positional, keywords) in {**REQUIRED, **OPTIONAL}.items():
         function = getattr(module, name, None)
@@ -310,9 +247,8 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
         module=module,
         source_hash=source_hash(file),
         wants_train_state="train_state" in parameters,
-        uses_pmap=uses_pmap,
-        leaves_dropout_to_harness="algorithmic_efficiency" in _imported_names(file)
-        and not _passes_dropout(file),
+        uses_pmap=source.uses(record.packages, record.per_device_names),
+        leaves_dropout_to_harness=not source.passes_dropout(),
     )
 
 
@@ -340,36 +276,9 @@ def _check_function(
         ) from None
 
 
-def _uses_any(file: Path, names: frozenset[str]) -> bool:
-    """Whether the source uses one of these names, by itself or as an attribute."""
-    return any(
-        (isinstance(node, ast.Attribute) and node.attr in names)
-        or (isinstance(node, ast.Name) and node.id in names)
-        for node in ast.walk(_parse(file))
-    )
-
-
-def _passes_dropout(file: Path) -> bool:
-    """Whether any call in the source names `dropout_rate=`."""
-    calls = (node for node in ast.walk(_parse(file)) if isinstance(node, ast.Call))
-    return any(keyword.arg == "dropout_rate" for call in calls for keyword in call.keywords)
-
-
 def source_hash(file: Path) -> str:
-    """Short hash of the names and contents of a submission's Python and JSON files, without search spaces.
-
-    A search space only determines the points drawn from it, and the point of a trial is compared itself.
-
-    Args:
-      file: the submission's file; if it has a folder of its own, all files in it count.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(file.parent.rglob("*")) if has_own_folder(file) else [file]:
-        # Checkpoints, logs and caches that lie in the folder change nothing about the method.
-        is_source = path.suffix == ".py" or (path.suffix == ".json" and not path.match(SEARCH_SPACES))
-        if is_source and path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+    """Short hash over a submission's files: see `submission_source.source_hash`."""
+    return submission_source.source_hash(file, has_own_folder(file))
 
 
 def has_own_folder(file: Path) -> bool:

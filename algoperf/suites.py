@@ -123,7 +123,9 @@ class WorkloadTargets:
         >>> load("algoperf_v05").targets("wmt").is_met_by(30.8491)
         True
         """
-        return direction.at_least_as_good(validation_metric, self.validation_target, self.higher_is_better)
+        return direction.meets_target(
+            validation_metric, self.validation_target, self.metric_name, self.higher_is_better
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -133,7 +133,7 @@ class WorkloadSpec:
 
     def meets(self, value: float, target: float) -> bool:
         """Whether a metric value is at least as good as a target; NaN never is."""
-        return direction.at_least_as_good(value, target, self.higher_is_better)
+        return direction.meets_target(value, target, self.target_metric_name, self.higher_is_better)
 
     def to_dict(self) -> dict[str, Any]:
         """The spec as plain JSON types."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, frameworks, records, registry, typed_json
+from algoperf import files, frameworks, records, registry, submission, typed_json
 from algoperf.commands import EXIT_FAILED
 from algoperf.data import locate
 from algoperf.data.prepared import setup_command
@@ -44,6 +44,10 @@ def run(campaign: Campaign, config: Config) -> int:
     """
     store = Store(campaign.experiment_dir)
     jobs = make_jobs(campaign)
+    if not config.status:
+        # Read, not imported: that may take a minute, and the framework's memory in this process.
+        for file in dict.fromkeys(str(job.settings.submission) for job in jobs):
+            submission.check_imports(Path(file))
     if not (config.plan or config.status):
         files.make_folder(store.root, "--experiment_dir")
     if config.plan or config.status:

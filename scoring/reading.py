@@ -9,10 +9,10 @@ out or odd becomes a `Finding`; only a folder that cannot be scored at all is an
 import math
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from algoperf import direction, files, frameworks, records
+from algoperf import direction, files, frameworks, records, submission_info
 from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
@@ -88,6 +88,19 @@ def submission_folders(root: Path) -> list[str]:
         for name, path in subfolders(str(root)).items()
         if any(STUDY.fullmatch(study) for study in subfolders(path))
     ]
+
+
+def info_notes(root: Path, submissions: Sequence[str]) -> list[str]:
+    """What submissions say of themselves: in a submission_info.yml of their results, or recorded by their runs."""
+    notes = []
+    for name in submissions:
+        info, problem = submission_info.read(root / name)
+        if info is None:
+            trials = sorted((root / name).glob("study_*/*/trial_*"))
+            recorded = records.newest_meta_data(trials[0]).get("submission_info") if trials else None
+            info = submission_info.from_mapping(recorded) if isinstance(recorded, dict) else None
+        notes += [note for note in (f"{name} is {info.text()}" if info else "", problem) if note]
+    return notes
 
 
 def read_submission(

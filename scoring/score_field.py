@@ -117,6 +117,11 @@ def run(config: Config) -> Scored:
     )
     differences = None if config.official else compare_with_official(field, settings)
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
+    if config.submissions_dir is not None:
+        named = reading.submission_folders(config.submissions_dir)
+        notes += reading.info_notes(
+            config.submissions_dir, [name for name in board.submissions if name in named]
+        )
     if entries:
         notes.append(score_report.published_note(entries, factors))
     if factors and (cut := carry_over.cut_short(own, board)):

@@ -48,8 +48,8 @@ class Metric:
 
     def meets(self, values: np.ndarray | float, target: float) -> np.ndarray:
         """Whether values are at least as good as the target; NaN is not."""
-        return np.isfinite(values) & direction.at_least_as_good(
-            np.asarray(values), target, self.higher_is_better
+        return np.isfinite(values) & direction.meets_target(
+            np.asarray(values), target, self.name, self.higher_is_better
         )
 
 

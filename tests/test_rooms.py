@@ -14,7 +14,8 @@ GROUPS = {
     ),
     "algoperf/facts": (
         *("frameworks", "workload", "suites", "tuning", "settings", "hosts", "machine", "records"),
-        *("submission", "commands", "output", "holders"),
+        *("submission", "submission_import", "submission_source", "submission_info"),
+        *("commands", "output", "holders"),
     ),
     "algoperf/machinery": ("backends", "data", "losses", "metrics", "layers", "families", "registry"),
     "algoperf/bound": ("bound_workload", "evaluation"),

@@ -92,7 +92,6 @@ class JaxBackend:
                 raise UsageError(
                     "Submissions for jax.pmap run in one process: start them on one host, without --coordinator."
                 )
-            jax_per_device.prepare_jax()
             return jax_per_device.PerDeviceModel(workload)
         return JaxModel(workload)
 

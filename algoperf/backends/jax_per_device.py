@@ -21,12 +21,6 @@ from algoperf.spec import Batch, ModelAuxiliaryState, ModelInitState, ParameterC
 Tree = TypeVar("Tree")
 
 
-def prepare_jax() -> None:
-    """Puts back the name `jax.tree_map`, which JAX 0.6 removed and submissions of that time call."""
-    if "tree_map" not in vars(jax):
-        vars(jax)["tree_map"] = jax.tree.map
-
-
 def _replicate(tree: Tree) -> Tree:
     copies = jax.local_device_count()
     # By way of the host: an array that is tied to all devices would not be spread over them again.

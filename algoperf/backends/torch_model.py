@@ -9,6 +9,7 @@ import torch.distributed as dist
 
 from algoperf import param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
+from algoperf.backends.torch_evaluation import EvaluationTwin, evaluation_mode, undisturbed
 from algoperf.backends.torch_processes import MaskGenerator
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.families import TorchModelFile
@@ -54,6 +55,7 @@ class TorchModel:
         self.loss = family.loss or torch_losses.LOSSES[self.spec.loss_type]
         self._shapes: dict[str, Any] | None = None
         self._types: dict[str, Any] | None = None
+        self._twin: EvaluationTwin | None = None
 
     # ---- parameters --------------------------------------------------------------------------------------------
 
@@ -62,6 +64,7 @@ class TorchModel:
         module = self._family.make_model(self.spec).to(self._backend.device)
         # Before the wrappers, which put prefixes before the parameters' names.
         self._shapes = param_utils.pytorch_param_shapes(module)
+        self._twin = EvaluationTwin(module, self._torch_compile)
         if self._backend.num_processes > 1:
             on_gpu = self._backend.device.type == "cuda"
             device_ids = [self._backend.rank] if on_gpu else None
@@ -125,8 +128,8 @@ class TorchModel:
 
     def eval_forward(self, params: torch.nn.Module, batch: Batch, model_state: ModelAuxiliaryState) -> Logits:
         del model_state
-        params.eval()
-        with torch.no_grad():
+        # Afterwards every layer is in its mode again: a submission may have frozen some.
+        with evaluation_mode(params), torch.no_grad():
             return params(**self._call_args(batch, train=False), dropout_rate=0.0)
 
     def running_average_forward(
@@ -137,10 +140,13 @@ class TorchModel:
         )
 
     def _eval_outputs(self, params: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        if self._twin is None:
+            raise ValueError("The model has no parameters yet: call workload.init_model_fn first.")
+        called, module = self._twin.around(unwrap(params))
         if self._family.eval_outputs is not None:
-            return self._family.eval_outputs(unwrap(params), batch, self.spec)
+            return self._family.eval_outputs(module, batch, self.spec)
         # Tuples go to `eval_outputs` of the family.
-        logits = cast(torch.Tensor, self.eval_forward(params, batch, None))
+        logits: torch.Tensor = called(**self._call_args(batch, train=False), dropout_rate=0.0)
         outputs = {"loss": self.loss(batch["targets"], logits, None, 0.0)["per_example"]}
         if averages.wants_correct(self.spec):
             outputs["correct"] = logits.argmax(dim=-1) == batch["targets"]
@@ -150,14 +156,8 @@ class TorchModel:
         self, params: torch.nn.Module, model_state: ModelAuxiliaryState, batch: Batch
     ) -> dict[str, np.ndarray]:
         del model_state
-        was_training = params.training
-        params.eval()
-        try:
-            # The default outputs and those of a family alike: evaluation needs no gradients.
-            with torch.inference_mode():
-                outputs = self._eval_outputs(params, batch)
-        finally:
-            params.train(was_training)
+        with undisturbed(self._backend.device):
+            outputs = self._eval_outputs(params, batch)
         host = {key: value.cpu().numpy() for key, value in outputs.items()}
         if self._backend.num_processes == 1:
             return host

@@ -59,13 +59,14 @@ class AverageMetrics:
 
     def result(self) -> dict[str, float]:
         """Metric name -> average."""
-        averages = {
-            name: total / self._count if self._count else math.nan for name, total in self._sums.items()
-        }
-        if "correct" in averages:
-            correct = averages.pop("correct")
-            averages[self._accuracy_name] = 1 - correct if self._accuracy_name == "error_rate" else correct
-        return averages
+        sums = dict(self._sums)
+        if "correct" in sums:
+            correct = sums.pop("correct")
+            # Counts are subtracted, not shares: 1 - 244/250 is not 6/250.
+            sums[self._accuracy_name] = (
+                self._count - correct if self._accuracy_name == "error_rate" else correct
+            )
+        return {name: total / self._count if self._count else math.nan for name, total in sums.items()}
 
 
 def make_metrics(spec: WorkloadSpec, folder: Path) -> AverageMetrics:

@@ -8,7 +8,9 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from algoperf import backends, machine, random_utils, records, tuning
+import ml_collections
+
+from algoperf import backends, machine, random_utils, records, submission_info, tuning
 from algoperf import submission as submissions
 from algoperf.backends import compile_caches, environment
 from algoperf.backends.base import Backend
@@ -109,6 +111,10 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     backend = backends.get_backend(config.framework)
     backends.check_device(backend.platform(), config.settings.device, config.framework)
     warnings = _told(config, machine.busy_warning(), *compile_caches.warnings())
+    if config.submission.uses_pmap and not config.settings.quiet and backend.process_index == 0:
+        # It changes the shapes of everything that a submission sees, so nobody should have to find out.
+        name = config.submission.name
+        print(f"note: {name} calls jax.pmap, so its arrays have a leading axis of devices", file=sys.stderr)
     # Before the model: the submission may leave a dropout rate to the harness.
     hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
     workload = _workload(config, hyperparameters)
@@ -191,18 +197,34 @@ def _told(config: TrialConfig, *warnings: str | None) -> tuple[str, ...]:
     return found
 
 
+AUX_DROPOUT_RATE = 0.1
+"""What an absent `aux_dropout_rate` meant beside a `dropout_rate`, while the harness built models with both."""
+
+
 def _workload(config: TrialConfig, hyperparameters: Hyperparameters | None) -> Workload:
-    """The bound workload, its model not yet initialised."""
+    """The bound workload, its model not yet initialised.
+
+    A submission that hands no dropout rate to `model_fn` gets a model with the rates of its hyperparameters, as it was
+    until mid-2025: `dropout_rate`, and `aux_dropout_rate` where models have a second one (the attention of `wmt`, the
+    inputs of both speech models).
+    """
+    spec = config.workload
+    default = spec.default_dropout_rate
+    rates = hyperparameters if config.submission.leaves_dropout_to_harness else None
+    if hasattr(rates, "dropout_rate") or hasattr(rates, "aux_dropout_rate"):
+        default = getattr(rates, "dropout_rate", default)
+        aux = getattr(rates, "aux_dropout_rate", None)
+        # Of the bound workload alone: records and identities know the points, which say the same.
+        model = {**spec.model, "aux_dropout_rate": AUX_DROPOUT_RATE if aux is None else aux}
+        spec = dataclasses.replace(spec, model=ml_collections.ConfigDict(model))
     workload = Workload(
-        config.workload,
+        spec,
         config.framework,
         config.settings.data_dir,
         torch_compile=config.torch_compile,
         per_device=config.submission.uses_pmap,
     )
-    if config.submission.leaves_dropout_to_harness:
-        default = workload.default_dropout_rate
-        workload.default_dropout_rate = getattr(hyperparameters, "dropout_rate", default)
+    workload.default_dropout_rate = default
     return workload
 
 
@@ -267,6 +289,9 @@ def _meta_data(
 ) -> dict[str, Any]:
     """Everything that a person or a later version needs to run the trial again (R12.2)."""
     facts = config.workload.to_dict()
+    info, note = submission_info.read(config.submission.path.parent)
+    if note and not config.settings.quiet:
+        print(f"note: {note}", file=sys.stderr)
     # AlgoPerf's records have flat keys, so plain facts are stored under `workload.<name>` as well.
     primitive = {
         f"workload.{key}": value for key, value in facts.items() if not isinstance(value, (dict, list))
@@ -282,6 +307,9 @@ def _meta_data(
         "data_manifest": manifest.hash_of(locate.folder_of(config.workload, config.settings.data_dir)),
         "submission_path": str(config.submission.path),
         "submission_hash": config.submission.source_hash,
+        "submission_info": dataclasses.asdict(info) if info else None,
+        "per_device_layout": config.submission.uses_pmap,
+        "dropout_of_point": config.submission.leaves_dropout_to_harness,
         "workload_spec": facts,
         "identity": config.identity(),
         "environment": environment.record(backend),

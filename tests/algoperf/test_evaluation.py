@@ -10,7 +10,7 @@ from harness import digits, run_trial, shared_workload
 from algoperf import evaluation, registry
 from algoperf.evaluation import Evaluator
 from algoperf.metrics.averages import AverageMetrics
-from algoperf.spec import UsageError
+from algoperf.spec import ForwardPassMode, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def trained():
 def assert_same_metrics(found, wanted):
     assert found.keys() == wanted.keys()
     for name in wanted:
-        # Error rates are exact; losses are float32 per example, whose last bits depend on the shape of the batch.
+        # Accuracies are exact; losses are float32 per example, whose last bits depend on the shape of the batch.
         exact = "loss" not in name
         np.testing.assert_allclose(found[name], wanted[name], rtol=0 if exact else 2e-6, err_msg=name)
 
@@ -53,7 +53,7 @@ def test_metrics_are_those_of_a_plain_loop_in_numpy(trained, framework):
     )
     log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     targets = batch["targets"]
-    assert found["validation/error_rate"] == pytest.approx((logits.argmax(1) != targets).mean(), abs=1e-12)
+    assert found["validation/accuracy"] == pytest.approx((logits.argmax(1) == targets).mean(), abs=1e-12)
     assert found["validation/loss"] == pytest.approx(-log_probs[np.arange(250), targets].mean(), rel=1e-5)
     assert found["validation/num_examples"] == 250
     assert found["test/num_examples"] == 250
@@ -71,9 +71,9 @@ def test_keys_of_an_evaluation_are_algoperfs(trained, framework):
     workload, params, model_state = trained(framework)
     found = workload.eval_model(250, params, model_state, None, None, None, 0)
     assert list(found) == [
-        *("train/loss", "train/error_rate"),
-        *("validation/loss", "validation/error_rate", "validation/num_examples"),
-        *("test/loss", "test/error_rate", "test/num_examples"),
+        *("train/loss", "train/accuracy"),
+        *("validation/loss", "validation/accuracy", "validation/num_examples"),
+        *("test/loss", "test/accuracy", "test/num_examples"),
     ]
     assert all(type(value) in (float, int) for value in found.values())
 
@@ -139,6 +139,82 @@ def test_evaluation_does_not_change_what_it_evaluates(framework):
         assert params.training, "training goes on in the mode it was in"
 
 
+@pytest.fixture
+def batch_norm_in_torch():
+    """(workload, module) of `digits_batch_norm`."""
+    workload = shared_workload(registry.get("digits_batch_norm"), "pytorch")
+    return workload, workload.init_model_fn(workload.backend.root_key(0))[0]
+
+
+def test_layers_that_a_submission_froze_stay_frozen_when_it_is_evaluated(batch_norm_in_torch):
+    workload, module = batch_norm_in_torch
+    for layer in module.bns:
+        layer.eval()
+    [batch] = workload.data_module.eval_batches(workload.spec, None, "validation", 250)
+    batch = workload.model.to_device(batch)
+    workload.eval_model(250, module, None)
+    workload.model_fn(module, batch, None, ForwardPassMode.EVAL, None, update_batch_norm=False)
+    workload.model_fn(module, batch, None, ForwardPassMode.TRAIN, None, update_batch_norm=True)
+    assert module.training
+    assert not any(layer.training for layer in module.bns)
+
+
+def test_hooks_and_replaced_methods_of_a_submission_see_no_evaluation_data(batch_norm_in_torch):
+    import torch
+
+    workload, module = batch_norm_in_torch
+    wanted = workload.eval_model(250, module, None)
+    seen = []
+    handles = [
+        module.hidden.register_forward_hook(lambda *_: seen.append("hook")),
+        module.register_forward_pre_hook(lambda *_: seen.append("pre-hook")),
+        torch.nn.modules.module.register_module_forward_hook(lambda *_: seen.append("global hook")),
+    ]
+    module.output.forward = lambda x: seen.append("method")
+    try:
+        assert workload.eval_model(250, module, None) == wanted
+        assert seen == []
+        del module.output.forward
+        module(torch.zeros(1, 8, 8, 1), dropout_rate=0.0)
+        assert {"hook", "pre-hook", "global hook"} == set(seen), "in training they are run"
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_mixed_precision_that_a_submission_left_on_does_not_change_metrics(batch_norm_in_torch):
+    import torch
+
+    workload, module = batch_norm_in_torch
+    wanted = workload.eval_model(250, module, None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert workload.eval_model(250, module, None) == wanted
+
+
+def test_new_tensors_that_a_submission_put_into_the_module_are_evaluated(batch_norm_in_torch):
+    import torch
+
+    workload, module = batch_norm_in_torch
+    before = workload.eval_model(250, module, None)
+    module.output.weight = torch.nn.Parameter(torch.zeros_like(module.output.weight))
+    module.bns[0].running_mean = torch.ones_like(module.bns[0].running_mean)
+    after = workload.eval_model(250, module, None)
+    assert after["validation/loss"] == pytest.approx(np.log(10), rel=1e-4)
+    assert after != before
+
+
+def test_draws_of_an_evaluation_are_not_missing_in_training(framework, monkeypatch):
+    workload = shared_workload(digits(), framework)
+    params, model_state = workload.init_model_fn(workload.backend.root_key(0))
+    metrics = AverageMetrics.result
+    monkeypatch.setattr(AverageMetrics, "result", lambda self: (np.random.rand(), metrics(self))[1])
+    np.random.seed(5)
+    workload.eval_model(250, params, model_state)
+    found = np.random.rand()
+    np.random.seed(5)
+    assert found == np.random.rand()
+
+
 def test_dropout_is_off_in_evaluation(framework):
     workload = shared_workload(dataclasses.replace(digits(), default_dropout_rate=0.9), framework)
     params, model_state = workload.init_model_fn(workload.backend.root_key(0))
@@ -179,16 +255,16 @@ def test_a_nan_metric_is_recorded_and_training_goes_on_while_the_parameters_are_
     [
         (
             {"loss": 1.0, "wer": 0.5},
-            r"workload 'digits' lack its target metric, 'error_rate': .* give 'loss', 'wer'\.",
+            r"workload 'digits' lack its target metric, 'accuracy': .* give 'loss', 'wer'\.",
         ),
-        ({}, r"lack its target metric, 'error_rate': .* give nothing\."),
+        ({}, r"lack its target metric, 'accuracy': .* give nothing\."),
         (
-            {"error_rate": "high"},
-            r"'error_rate' of workload 'digits' must be a number, got 'high' of type str",
+            {"accuracy": "high"},
+            r"'accuracy' of workload 'digits' must be a number, got 'high' of type str",
         ),
-        ({"error_rate": "0.5"}, "must be a number, got '0.5' of type str"),
-        ({"error_rate": 0.5, "loss": None}, "Metric 'loss' .* must be a number, got None of type NoneType"),
-        ({"error_rate": np.ones(2)}, r"must be a number, got array\(\[1., 1.\]\) of type ndarray"),
+        ({"accuracy": "0.5"}, "must be a number, got '0.5' of type str"),
+        ({"accuracy": 0.5, "loss": None}, "Metric 'loss' .* must be a number, got None of type NoneType"),
+        ({"accuracy": np.ones(2)}, r"must be a number, got array\(\[1., 1.\]\) of type ndarray"),
     ],
 )
 def test_a_missing_target_metric_and_a_metric_that_is_no_number_end_the_first_evaluation(
@@ -201,10 +277,10 @@ def test_a_missing_target_metric_and_a_metric_that_is_no_number_end_the_first_ev
 
 
 def test_numbers_of_any_type_are_metrics():
-    values = {"error_rate": np.float32(0.5), "loss": np.array(0.25), "count": 3, "worst": math.nan}
+    values = {"accuracy": np.float32(0.5), "loss": np.array(0.25), "count": 3, "worst": math.nan}
     found = evaluation.numbers_of(digits(), values)
     assert [type(value) for value in found.values()] == [float] * 4
-    assert (found["error_rate"], found["loss"], found["count"]) == (0.5, 0.25, 3.0)
+    assert (found["accuracy"], found["loss"], found["count"]) == (0.5, 0.25, 3.0)
 
 
 def test_a_run_with_a_target_metric_that_nobody_computes_ends_at_its_first_evaluation(
@@ -213,7 +289,7 @@ def test_a_run_with_a_target_metric_that_nobody_computes_ends_at_its_first_evalu
     monkeypatch.setattr(AverageMetrics, "result", lambda self: {"loss": 1.0})
     summary = run_trial(tmp_path, framework)
     assert summary["status"] == "failed"
-    assert "The metrics of workload 'digits' lack its target metric, 'error_rate'" in summary["error"]
+    assert "The metrics of workload 'digits' lack its target metric, 'accuracy'" in summary["error"]
     assert summary["num_evaluations"] == 0
 
 

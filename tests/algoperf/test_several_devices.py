@@ -40,7 +40,7 @@ def stopped(*arguments, **keywords):
 
 def finds_other_metrics(loss):
     is_last = backend.process_index == backend.num_processes - 1
-    metrics = {{"loss": loss, "error_rate": 0.0 if is_last and backend.num_processes > 1 else 0.9}}
+    metrics = {{"loss": loss, "accuracy": 1.0 if is_last and backend.num_processes > 1 else 0.1}}
     return mock.patch.object(evaluation.Evaluator, "evaluate_split", lambda *arguments: metrics)
 
 
@@ -172,7 +172,7 @@ def test_processes_that_are_told_to_stop_for_good_need_to_share_no_disk(processe
 
 def test_metrics_that_the_first_process_finds_count_for_all(processes):
     for process in processes:
-        assert (process[7]["status"], process[7]["last"]["test/error_rate"]) == ("max_steps", 0.9)
+        assert (process[7]["status"], process[7]["last"]["test/accuracy"]) == ("max_steps", 0.1)
         assert process[7]["global_step"] == 10
 
 

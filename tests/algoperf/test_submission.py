@@ -2,15 +2,18 @@
 
 import dataclasses
 import importlib
+import importlib.metadata
 import json
+import re
 import sys
 
 import pytest
-from harness import SGD_FILES, submission
+from harness import ROOT, SGD_FILES, submission
 
-from algoperf import registry
+from algoperf import registry, submission_import
 from algoperf.spec import UsageError
-from algoperf.submission import batch_size, find, load, search_space, source_hash
+from algoperf.submission import batch_size, check_imports, find, load, search_space, source_hash
+from algoperf.submission_source import Source
 
 STUB = """
 def get_batch_size(workload_name): return 8
@@ -164,6 +167,97 @@ def test_two_submissions_of_the_same_name_are_kept_apart(tmp_path):
         assert value == load(path, "jax").module.VALUE
 
 
+def test_siblings_by_the_path_of_another_repository_are_found_there_and_not_in_our_submissions(tmp_path):
+    """As two Muon entries do; our own `submissions/` counted as found."""
+    import submissions  # noqa: F401 - ours, a folder in the working directory
+
+    folder = tmp_path / "repository" / "submissions" / "self_tuning" / "muon_like"
+    write(folder / "muon.py", "VALUE = 10\nclass Muon: pass")
+    write(folder.parent / "common.py", "VALUE = 11")
+    text = """
+from submissions.self_tuning.muon_like.muon import VALUE, Muon
+import submissions.self_tuning.muon_like.muon
+import submissions.self_tuning.common as common
+from submissions.self_tuning import common as again
+from .muon import Muon as relative
+from muon import Muon as bare
+assert submissions.self_tuning.muon_like.muon.Muon is Muon is relative is bare
+assert common is again
+"""
+    module = load(write(folder / "submission.py", text + STUB), "pytorch").module
+    assert (module.VALUE, module.common.VALUE) == (10, 11)
+
+
+@pytest.mark.parametrize("name", ["muon_like", "renamed"])
+def test_a_submission_that_was_copied_into_our_submissions_finds_its_siblings(tmp_path, monkeypatch, name):
+    folder = tmp_path / "submissions" / name
+    write(folder / "muon.py", "VALUE = 12")
+    write(folder / "parts" / "deep.py", "from submissions.self_tuning.muon_like.muon import VALUE")
+    text = """
+from submissions.self_tuning.muon_like.muon import VALUE
+from submissions.self_tuning.muon_like import muon
+from submissions.self_tuning.muon_like.parts import deep
+"""
+    path = write(folder / "submission.py", text + STUB)
+    monkeypatch.chdir(tmp_path)
+    module = load(path, "pytorch").module
+    assert (module.VALUE, module.muon.VALUE, module.deep.VALUE) == (12, 12, 12)
+
+
+def test_a_submission_inside_this_project_finds_its_siblings_by_a_far_path(monkeypatch, tmp_path):
+    monkeypatch.setattr(submission_import, "PROJECT", tmp_path)
+    folder = tmp_path / "submissions" / "inside"
+    write(folder / "muon.py", "VALUE = 16")
+    path = write(folder / "submission.py", f"from submissions.self_tuning.inside.muon import VALUE\n{STUB}")
+    assert load(path, "pytorch").module.VALUE == 16
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        "submissions.submissions_algorithms_v0_5.AlgoPerf_Team_7.external_tuning.caspr_like",
+        "submissions_algorithms.leaderboard.external_tuning.caspr_like",
+    ],
+)
+def test_siblings_are_imported_by_the_mount_path_of_a_competition(tmp_path, mount):
+    folder = tmp_path / "v05" / "external_tuning" / "caspr_like"
+    write(folder / "optimizers" / "caspr.py", "VALUE = 13")
+    text = f"from {mount}.optimizers.caspr import VALUE\nfrom {mount}.optimizers import caspr\n"
+    module = load(write(folder / "submission.py", text + STUB), "pytorch").module
+    assert module.VALUE == module.caspr.VALUE == 13
+
+
+@pytest.mark.parametrize("name", ["scoring", "workloads", "target_setting"])
+def test_a_sibling_called_like_a_package_of_ours_is_the_submissions_own(tmp_path, name):
+    ours = importlib.import_module(name)
+    write(tmp_path / "own" / f"{name}.py", "VALUE = 14")
+    text = (
+        f"import {name}\nfrom {name} import VALUE\ndef late():\n    import {name}\n    return {name}.VALUE\n"
+    )
+    module = load(write(tmp_path / "own" / "submission.py", text + STUB), "pytorch").module
+    assert (getattr(module, name).VALUE, module.VALUE, module.late()) == (14, 14, 14)
+    assert sys.modules[name] is ours
+
+
+def test_names_of_modules_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
+    """They are in the checkpoints that hold a class of the submission."""
+    write(tmp_path / "place" / "stateful" / "states.py", "class State: pass")
+    text = f"from states import State\nclass Own: pass\n{STUB}"
+    path = write(tmp_path / "place" / "stateful" / "submission.py", text)
+    names = set()
+    for folder in (tmp_path, tmp_path / "place", tmp_path / "place" / "stateful"):
+        monkeypatch.chdir(folder)
+        module = load(path, "pytorch").module
+        names.add((module.Own.__module__, module.State.__module__))
+    assert names == {("submission_in_stateful.submission", "submission_in_stateful.states")}
+
+
+def test_relative_imports_reach_the_folders_above(tmp_path):
+    write(tmp_path / "up" / "common.py", "VALUE = 15")
+    path = write(tmp_path / "up" / "lower" / "submission.py", f"from ..common import VALUE\n{STUB}")
+    assert load(path, "pytorch").module.VALUE == 15
+
+
 def test_the_older_package_name_gives_the_same_module_objects(tmp_path):
     text = """
     from algorithmic_efficiency import spec as old
@@ -239,6 +333,24 @@ def test_the_source_hash_follows_every_python_and_json_file_of_the_folder(tmp_pa
     assert len(set(hashes)) == 5
 
 
+def test_the_source_hash_follows_data_that_the_source_names(tmp_path):
+    """Learned optimizers read their weights from a file beside them."""
+    text = f"from pathlib import Path\nTHETA = Path(__file__).parent / 'theta.state'\nMORE = '*.npz'\n{STUB}"
+    path = write(tmp_path / "learned" / "submission.py", text)
+    hashes = []
+    for name, content in (
+        ("theta.state", "1"),
+        ("theta.state", "2"),
+        ("parts/a.npz", "1"),
+        ("parts/a.npz", "2"),
+    ):
+        write(tmp_path / "learned" / name, content)
+        hashes.append(load(path, "jax").source_hash)
+    assert len(set(hashes)) == 4
+    write(tmp_path / "learned" / "results.csv", "made by a run")
+    assert load(path, "jax").source_hash == hashes[-1]
+
+
 def test_the_source_hash_does_not_depend_on_the_place(tmp_path):
     files = [write(tmp_path / place / "submission.py") for place in "ab"]
     assert source_hash(files[0]) == source_hash(files[1])
@@ -246,6 +358,114 @@ def test_the_source_hash_does_not_depend_on_the_place(tmp_path):
 
 def test_a_file_of_a_shared_folder_is_called_by_its_own_name():
     assert load(SGD_FILES["jax"], "jax").name == "sgd_jax"
+
+
+# ---- packages and their versions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from jax import tree_map\nassert tree_map(abs, [-1]) == [1]",
+        "import jax\nassert jax.tree_leaves({'a': 1}) == [1]",
+        "import jax.numpy as jnp\nassert jnp.clip(3.0, a_min=1.0, a_max=2.0) == 2.0",
+        "import jax.numpy as jnp\nassert jnp.clip(a=3.0, a_min=4.0) == jnp.clip(3.0, 4.0) == 4.0",
+        "import jax\ndef f(key: jax.random.KeyArray): pass",
+    ],
+)
+def test_names_that_jax_has_dropped_are_there_for_submissions(tmp_path, line):
+    load(write(tmp_path / "older" / "submission.py", f"{line}\n{STUB}"), "jax")
+
+
+def test_a_name_that_a_package_has_not_is_named_with_both_versions(tmp_path):
+    path = write(tmp_path / "newer" / "submission.py", f"from optax.contrib import no_such\n{STUB}")
+    version = re.escape(importlib.metadata.version("optax"))
+    with pytest.raises(
+        UsageError, match=rf"'no_such'.*optax {version} is installed, and it was written for another"
+    ):
+        load(path, "jax")
+    write(path.parent / "requirements.txt", "chex\noptax==0.1.7\n")
+    with pytest.raises(
+        UsageError, match=rf"optax {version} is installed; its requirements.txt asks for optax==0\.1\.7"
+    ):
+        load(path, "jax")
+
+
+def test_imports_are_checked_without_importing_anything(tmp_path):
+    text = "import flax\nfrom submissions.far.away.needy import parts\nimport parts as again\n"
+    text += "try:\n    import never_heard_of\nexcept ImportError: pass\nraise SystemExit\n"
+    path = write(tmp_path / "needy" / "submission.py", text)
+    write(path.parent / "parts.py", "")
+    check_imports(path)
+    write(path, "import os\nimport haiku_of_nobody.nets\n")
+    with pytest.raises(
+        UsageError, match=r"\(line 2\) imports .haiku_of_nobody\.nets., which is not installed"
+    ):
+        check_imports(path)
+    write(path.parent / "requirements.txt", "haiku_of_nobody==1.2")
+    with pytest.raises(UsageError, match="asks for haiku_of_nobody==1"):
+        check_imports(path)
+
+
+# ---- how it was written ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("import jax\nstep = jax.pmap(len)", True),
+        ("import jax as j\n@j.pmap\ndef step(x): return x", True),
+        (
+            "import jax, functools\n@functools.partial(jax.pmap, axis_name='batch')\ndef step(x): return x",
+            True,
+        ),
+        ("from jax import pmap\nstep = pmap(len)", True),
+        ("from jax import pmap as mapped\nstep = mapped(len)", True),
+        ("from jax import pmap", False),
+        ("import jax\npmap = {'a': 1}\nx = pmap['a']", False),
+        ("import jax\nclass Plan: pmap = 1\nx = Plan.pmap", False),
+        ("import jax\ndef f(pool, pmap): return pool.pmap(pmap)", False),
+        ("import jax  # jax.pmap is used nowhere\nx = 'jax.pmap'", False),
+    ],
+)
+def test_only_a_pmap_of_jax_that_is_used_switches_the_layout(tmp_path, text, wanted):
+    """A variable called pmap did."""
+    assert load(write(tmp_path / "mapped" / "submission.py", f"{text}\n{STUB}"), "jax").uses_pmap is wanted
+
+
+def test_a_sibling_that_is_used_decides_too(tmp_path):
+    write(tmp_path / "split" / "steps.py", "import jax\nstep = jax.pmap(len)")
+    write(tmp_path / "split" / "unused.py", "import jax\nstep = jax.pmap(len)")
+    path = write(tmp_path / "split" / "submission.py", f"from .steps import step\n{STUB}")
+    assert load(path, "jax").uses_pmap
+    write(path, STUB)
+    assert not load(path, "jax").uses_pmap
+
+
+CALL = "def update(workload, p, b, s, m, r, rate, more):\n    return "
+
+
+@pytest.mark.parametrize("package", ["algoperf", "algorithmic_efficiency"])
+@pytest.mark.parametrize(
+    ("text", "leaves"),
+    [
+        (CALL + "workload.model_fn(p, b, s, m, r, update_batch_norm=True)", True),
+        (CALL + "workload.model_fn(p, b, s, m, r, True)", True),
+        (CALL + "workload.model_fn(p, b, s, m, r, update_batch_norm=True, dropout_rate=rate)", False),
+        (CALL + "workload.model_fn(p, b, s, m, r, True, rate)", False),
+        (CALL + "workload.model_fn(p, b, s, m, r, True, **{'dropout_rate': rate})", False),
+        ("HPARAMS = {'dropout_rate': 0.1}\n" + CALL + "workload.model_fn(p, b, s, m, r, True)", True),
+    ],
+)
+def test_dropout_is_left_to_the_harness_by_what_a_submission_does(tmp_path, package, text, leaves):
+    """And not by the package that it imports: submissions of early 2025 import algoperf and leave it."""
+    path = write(tmp_path / "dropping" / "submission.py", f"from {package} import spec\n{text}\n{STUB}")
+    assert load(path, "jax").leaves_dropout_to_harness is leaves
+
+
+def test_reference_algorithms_hand_their_dropout_over():
+    for file in sorted((ROOT / "reference_algorithms").glob("*/submission_*.py")):
+        assert Source(file).passes_dropout(), file
 
 
 # ---- batch sizes -----------------------------------------------------------------------------------------------------

@@ -234,14 +234,14 @@ def test_the_best_evaluation_is_the_best_in_the_direction_of_the_metric(
     errors = [0.5, math.nan, 0.2, 0.6, 0.4]
     found = iter(value for value in errors for _ in range(3))  # A split at a time.
     monkeypatch.setattr(
-        evaluation.Evaluator, "evaluate_split", lambda *rest: {"loss": 1.0, "error_rate": next(found)}
+        evaluation.Evaluator, "evaluate_split", lambda *rest: {"loss": 1.0, "accuracy": next(found)}
     )
     worst = {"validation_target_value": float(higher_is_better), "test_target_value": float(higher_is_better)}
     workload = digits(higher_is_better=higher_is_better, **worst)
     summary = run_trial(tmp_path, "pytorch", workload=workload, eval_every_steps=1, max_steps=5)
     assert summary["best"]["global_step"] == best_step
-    assert summary["best"]["validation/error_rate"] == errors[best_step - 1]
-    assert summary["last"]["validation/error_rate"] == 0.4
+    assert summary["best"]["validation/accuracy"] == errors[best_step - 1]
+    assert summary["last"]["validation/accuracy"] == 0.4
 
 
 # ---- what the contract refuses ---------------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ def test_a_submission_sees_the_arguments_of_the_contract(tmp_path, framework):
         assert "train_state" not in arguments
         for step, metrics in arguments["eval_results"]:
             assert isinstance(step, int)
-            assert "validation/error_rate" in metrics
+            assert "validation/accuracy" in metrics
         return sgd(framework).update_params(**arguments)
 
     summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
@@ -555,14 +555,14 @@ def test_evaluation_rows_have_algoperfs_columns_in_alphabetical_order(finished, 
     assert set(header) == {
         *("accumulated_eval_time", "accumulated_logging_time", "accumulated_submission_time"),
         *("global_step", "preemption_count", "score", "total_duration"),
-        *("train/loss", "train/error_rate", "validation/loss", "validation/error_rate"),
-        *("test/loss", "test/error_rate", "validation/num_examples", "test/num_examples"),
+        *("train/loss", "train/accuracy", "validation/loss", "validation/accuracy"),
+        *("test/loss", "test/accuracy", "validation/num_examples", "test/num_examples"),
     }
     rows = records.read_csv(folder / records.EVAL_MEASUREMENTS)
     assert rows["global_step"] == [1, 5, 10]
     assert rows["score"] == rows["accumulated_submission_time"] == sorted(rows["score"])
     assert rows["score"][-1] == pytest.approx(summary["submission_time_sec"])
-    assert rows["validation/error_rate"][-1] == summary["last"]["validation/error_rate"]
+    assert rows["validation/accuracy"][-1] == summary["last"]["validation/accuracy"]
     assert set(rows["preemption_count"]) == {0}
     assert all(total > score for total, score in zip(rows["total_duration"], rows["score"], strict=True))
 
@@ -621,7 +621,7 @@ def test_logging_something_that_is_no_number_fails_the_trial_with_a_summary(tmp_
 def test_meta_data_says_what_is_needed_to_run_the_trial_again(finished, framework):
     folder, _ = finished(framework)
     meta = records.read_json(folder / "meta_data_0.json")
-    assert meta["workload.target_metric_name"] == "error_rate"
+    assert meta["workload.target_metric_name"] == "accuracy"
     assert meta["rng_seed"] == 0
     assert meta["seeds"].keys() == {"data", "init", "submission", "evaluation"}
     assert meta["package_versions"].keys() >= {"numpy", {"jax": "jax", "pytorch": "torch"}[framework]}

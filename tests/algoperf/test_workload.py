@@ -157,7 +157,7 @@ def test_names_are_listed_and_unknown_ones_refused_with_the_nearest():
 def test_facts_and_model_settings_are_attributes(framework):
     workload = shared_workload(registry.get("digits"), framework)
     assert workload.step_hint == 2000
-    assert workload.target_metric_name == "error_rate"
+    assert workload.target_metric_name == "accuracy"
     assert workload.hidden == 64
     assert workload.metrics_logger is None
     assert (workload.train_mean, workload.train_stddev) == (0.0, 16.0)
@@ -203,11 +203,11 @@ def test_the_output_layer_is_known_by_its_keys(framework):
 
 def test_targets_are_read_from_an_evaluation(framework):
     workload = shared_workload(registry.get("digits"), framework)
-    assert workload.has_reached_validation_target({"validation/error_rate": workload.validation_target_value})
-    assert not workload.has_reached_validation_target({"validation/error_rate": 0.5})
+    assert workload.has_reached_validation_target({"validation/accuracy": workload.validation_target_value})
+    assert not workload.has_reached_validation_target({"validation/accuracy": 0.5})
     assert not workload.has_reached_validation_target({})
-    assert workload.has_reached_test_target({"test/error_rate": 0.0})
-    assert not workload.has_reached_test_target({"validation/error_rate": 0.0})
+    assert workload.has_reached_test_target({"test/accuracy": 1.0})
+    assert not workload.has_reached_test_target({"validation/accuracy": 1.0})
 
 
 def test_a_missing_package_for_data_is_one_line_with_the_command():

@@ -157,6 +157,67 @@ def another_process_makes_the_same_batches(found, data, place):
     assert found_there == digest_of_batches(found.name, place), f"{found.name}: are all draws seeded?"
 
 
+# ---- what an evaluation must leave alone -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def disturbed(module):
+    """A PyTorch module, and a process, in a state that no evaluation would choose."""
+    import torch
+
+    def see(*_):
+        raise AssertionError("a hook of the submission was run on evaluation data")
+
+    layers = list(module.modules())
+    modes = [layer.training for layer in layers]
+    handles = [layers[-1].register_forward_hook(see), layers[0].register_forward_pre_hook(see)]
+    handles.append(torch.nn.modules.module.register_module_forward_hook(see))
+    frozen = next(module.parameters())
+    frozen.requires_grad_(False)
+    for index, layer in enumerate(layers):
+        layer.training = index % 2 == 0
+    for index, parameter in enumerate(module.parameters()):
+        parameter.grad = None if index % 2 else torch.full_like(parameter, index)
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        frozen.requires_grad_(True)
+        for layer, mode in zip(layers, modes):
+            layer.training = mode
+        module.zero_grad()
+
+
+def everything(run):
+    """Name -> value of all that a submission could see of an evaluation."""
+    found = {"numpy errors": sorted(np.geterr().items())}
+    for name, state in run.workload.backend.random_state().items():
+        for index, part in enumerate(state if isinstance(state, tuple) else [state]):
+            found[f"{name} generator {index}"] = np.array(part)
+    if run.framework == "jax":
+        import jax
+
+        for path, leaf in jax.tree_util.tree_leaves_with_path((run.params, run.model_state)):
+            found[jax.tree_util.keystr(path)] = np.array(leaf)  # Raises where it was donated.
+        return found
+    import torch
+
+    found["gradients are on"] = torch.is_grad_enabled()
+    found["autocast"] = (torch.is_autocast_enabled("cpu"), str(torch.get_autocast_dtype("cpu")))
+    for name, layer in run.params.named_modules():
+        found[f"{name} mode"] = layer.training
+        found[f"{name} hooks"] = [*layer._forward_hooks, *layer._forward_pre_hooks]
+    for name, parameter in run.params.named_parameters():
+        found[f"{name} flags"] = (id(parameter), parameter.data_ptr(), parameter.requires_grad)
+        found[f"{name} gradient"] = np.array(-1 if parameter.grad is None else parameter.grad.numpy().copy())
+        found[name] = parameter.detach().numpy().copy()
+    for name, buffer in run.params.named_buffers():
+        found[name] = buffer.numpy().copy()
+    return found
+
+
 # ---- models ----------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +282,18 @@ def update_batch_norm_without_training_is_an_error(run):
         run.workload.model_fn(
             run.params, run.batch, run.model_state, spec.ForwardPassMode.EVAL, None, update_batch_norm=True
         )
+
+
+@one_of(MODEL_CHECKS)
+def evaluation_changes_nothing(run):
+    """Weights, running statistics, modes, hooks, gradients, random generators, precision: all are as before."""
+    with disturbed(run.params) if run.framework == "pytorch" else contextlib.nullcontext():
+        before = everything(run)
+        run.workload.evaluator.evaluate_split("validation", run.params, run.model_state, batch_size=32)
+        after = everything(run)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
 
 
 @one_of(MODEL_CHECKS)

@@ -36,13 +36,15 @@ write("hparams.json", point)
 write("meta_data_0.json", {"rng_seed": rng_seed, "seeds": {"init": 1000 * rng_seed + 100 * study + trial}})
 if (sweep_dir / "slow.txt").exists():
     time.sleep(float((sweep_dir / "slow.txt").read_text()))
-error = 0.1 + 0.1 * abs(math.log10(point["learning_rate"] / 0.003)) + 0.001 * study
+accuracy = 0.9 - 0.1 * abs(math.log10(point["learning_rate"] / 0.003)) - 0.001 * study
 if (sweep_dir / "nan.txt").exists() and flags["workload"] == (sweep_dir / "nan.txt").read_text():
-    error = math.nan
+    accuracy = math.nan
 steps = int(flags["max_global_steps"])
-header = "global_step,accumulated_submission_time,validation/error_rate,test/error_rate,train/error_rate"
-start, end = (error, error) if math.isnan(error) else (1.0, 0.9)
-rows = [f"1,0.1,{start},{start},1.0\n{steps // 2},10,{error},{error + 0.01},0.5\n{steps},20,{end},{end},0.5"]
+header = "global_step,accumulated_submission_time,validation/accuracy,test/accuracy,train/accuracy"
+start, end = (accuracy, accuracy) if math.isnan(accuracy) else (0.0, 0.1)
+rows = [
+    f"1,0.1,{start},{start},1.0\n{steps // 2},10,{accuracy},{accuracy - 0.01},0.5\n{steps},20,{end},{end},0.5"
+]
 write("eval_measurements.csv", "\n".join([header, *rows]) + "\n")
 summary = {
     "status": "max_steps",

@@ -48,9 +48,14 @@ def test_ten_percent_rule_where_higher_is_better(tmp_path, best, trainable):
 
 @pytest.mark.parametrize(("best", "trainable"), [(0.109, True), (0.111, False), (0.05, True)])
 def test_ten_percent_rule_where_lower_is_better(tmp_path, best, trainable):
-    sweep_folders.write_sweep(tmp_path, "nadamw", {"digits": [0.1, 0.5], "digits_batch_norm": [0.9, best]})
+    sweep_folders.write_sweep(
+        tmp_path, "nadamw", {"criteo1tb_mini": [0.1, 0.5], "criteo1tb_layernorm_mini": [0.9, best]}
+    )
     trials = read_sweep(tmp_path).trials
-    assert compare_variant(trials, "nadamw", "digits", "digits_batch_norm").is_trainable == trainable
+    assert (
+        compare_variant(trials, "nadamw", "criteo1tb_mini", "criteo1tb_layernorm_mini").is_trainable
+        == trainable
+    )
 
 
 def test_of_several_best_points_the_one_that_transfers_best_is_taken(tmp_path):
@@ -65,9 +70,9 @@ def test_a_point_without_result_ranks_last(tmp_path):
 
 
 def test_workloads_with_other_metrics_are_no_variants(tmp_path):
-    sweep_folders.write_sweep(tmp_path, "nadamw", {"digits": [0.1], "wmt_mini": [3.0]})
-    with pytest.raises(UsageError, match="wmt_mini is no variant of digits: bleu against error_rate"):
-        compare_variant(read_sweep(tmp_path).trials, "nadamw", "digits", "wmt_mini")
+    sweep_folders.write_sweep(tmp_path, "nadamw", {"criteo1tb_mini": [0.1], "wmt_mini": [3.0]})
+    with pytest.raises(UsageError, match="wmt_mini is no variant of criteo1tb_mini: bleu against loss"):
+        compare_variant(read_sweep(tmp_path).trials, "nadamw", "criteo1tb_mini", "wmt_mini")
 
 
 # ---- narrowing ---------------------------------------------------------------------------------------------------
@@ -292,9 +297,9 @@ def test_failed_trials_count_as_the_worst_result_in_means_only():
 
 
 def test_a_table_keeps_the_order_of_the_workloads(tmp_path):
-    sweep_folders.write_sweep(tmp_path, "adam", {"wmt_mini": [9.0, 8.0], "digits": [0.2, 0.1]})
-    table = make_table(read_sweep(tmp_path).trials, "adam", ("wmt_mini", "digits"))
-    assert make_optlist(table, 2).chosen_for == ("wmt_mini", "digits")
+    sweep_folders.write_sweep(tmp_path, "adam", {"wmt_mini": [9.0, 8.0], "criteo1tb_mini": [0.2, 0.1]})
+    table = make_table(read_sweep(tmp_path).trials, "adam", ("wmt_mini", "criteo1tb_mini"))
+    assert make_optlist(table, 2).chosen_for == ("wmt_mini", "criteo1tb_mini")
 
 
 # ---- numbers that cannot be meant ------------------------------------------------------------------------------------

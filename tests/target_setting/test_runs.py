@@ -321,7 +321,7 @@ def test_a_sweep_killed_in_both_phases_ends_with_every_trial_exactly_once(tmp_pa
 def test_points_that_crash_have_no_result_and_say_why_even_if_all_do(tmp_path, capsys):
     config = sweep(tmp_path, algorithms=("nadamw",), trials=2)
     crashing = dataclasses.replace(QUIET, trial_command=(sys.executable, "-c", "raise ValueError('boom')"))
-    with pytest.raises(UsageError, match="None of the 2 trials on digits has a finite error_rate"):
+    with pytest.raises(UsageError, match="None of the 2 trials on digits has a finite accuracy"):
         run.run(config, crashing)
     assert capsys.readouterr().out.count("ValueError: boom") == 2
     summary = read(tmp_path / "nadamw" / "study_0" / "digits_jax" / "trial_1" / records.SUMMARY)

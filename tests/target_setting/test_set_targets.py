@@ -28,16 +28,21 @@ FILES = {
 
 @pytest.fixture
 def sweep_dir(tmp_path):
-    """Six points of NadamW on three workloads, one a variant, and five reruns of the best on digits."""
+    """Six points of NadamW on three workloads, one a variant, and five reruns of the best on criteo1tb_mini."""
     results = {
-        "digits": [0.3, 0.1, 0.2, 0.5, 0.4, float("nan")],
+        "criteo1tb_mini": [0.3, 0.1, 0.2, 0.5, 0.4, float("nan")],
         "wmt_mini": [10.0, 20.0, 30.0, 12.0, 5.0, 1.0],
         "wmt_post_ln_mini": [28.0, 20.0, 15.0, 12.0, 5.0, 1.0],
     }
     points = [{"learning_rate": 0.001 * 2**k, "weight_decay": 0.1 / 2**k} for k in range(6)]
     sweep_folders.write_sweep(tmp_path, "nadamw", results, points)
     sweep_folders.write_reruns(
-        tmp_path, "nadamw", "digits", [0.1, 0.12, 0.09, 0.2, 0.11], [0.1, 0.1, 0.2, 0.1, 0.3], point=points[1]
+        tmp_path,
+        "nadamw",
+        "criteo1tb_mini",
+        [0.1, 0.12, 0.09, 0.2, 0.11],
+        [0.1, 0.1, 0.2, 0.1, 0.3],
+        point=points[1],
     )
     return tmp_path
 
@@ -48,7 +53,7 @@ def test_every_procedure_prints_a_table_and_writes_its_files(procedure, sweep_di
     outcome = analysis.run(
         Config(procedure=procedure, sweep_dir=sweep_dir, output_dir=sweep_dir / "out" / "deep")
     )
-    assert "digits" in outcome.text() or procedure == "variants"
+    assert "criteo1tb_mini" in outcome.text() or procedure == "variants"
     written = sorted(path.name for path in (sweep_dir / "out" / "deep").iterdir())
     assert written == sorted([f"{procedure}.json", f"{procedure}.html", *FILES[procedure]])
     json.loads((sweep_dir / "out" / "deep" / f"{procedure}.json").read_text())
@@ -65,9 +70,9 @@ def test_targets_by_default_go_into_the_sweep_folder_and_do_not_disturb_the_next
     for _ in range(2):
         outcome, content = run("targets", sweep_dir)
     # Median of five 0.11; those that reach it have tests 0.1, 0.2, 0.3.
-    assert content["targets"]["digits"]["validation_target"] == 0.11
-    assert content["targets"]["digits"]["test_target"] == 0.3
-    assert list(content["targets"]) == ["digits"]
+    assert content["targets"]["criteo1tb_mini"]["validation_target"] == 0.11
+    assert content["targets"]["criteo1tb_mini"]["test_target"] == 0.3
+    assert list(content["targets"]) == ["criteo1tb_mini"]
     assert "wmt_mini: no reruns, so no targets." in outcome.notes
     assert not any("stray" in note or "best point" in note for note in outcome.notes)
     assert "Best points of the sweep" in outcome.table
@@ -85,13 +90,15 @@ def test_a_workload_without_a_finite_metric_is_left_out_with_a_note(sweep_dir):
     sweep_folders.write_sweep(sweep_dir, "nesterov", {"ogbg_mini": [nan, nan], "fastmri_mini": [0.7, 0.8]})
     sweep_folders.write_reruns(sweep_dir, "nesterov", "fastmri_mini", [0.7] * 5, [0.7] * 5, status="failed")
     for procedure in ("targets", "calibration"):
-        outcome, content = run(procedure, sweep_dir, workloads=("ogbg_mini", "digits", "fastmri_mini"))
+        outcome, content = run(
+            procedure, sweep_dir, workloads=("ogbg_mini", "criteo1tb_mini", "fastmri_mini")
+        )
         found = list(content["targets"]) if procedure == "targets" else [row["workload"] for row in content]
-        assert found == ["digits"]
+        assert found == ["criteo1tb_mini"]
         notes = " ".join(outcome.notes)
         assert "ogbg_mini: left out. None of the 2 trials on ogbg_mini has a finite" in notes
         assert "fastmri_mini: left out. No target for fastmri_mini from these reruns: 5 of 5" in notes
-    assert list(run("targets", sweep_dir)[1]["targets"]) == ["digits"]
+    assert list(run("targets", sweep_dir)[1]["targets"]) == ["criteo1tb_mini"]
     with pytest.raises(UsageError, match="None of the 2 trials on ogbg_mini"):
         run("targets", sweep_dir, workloads=("ogbg_mini",))
 
@@ -103,45 +110,49 @@ def test_the_variant_is_found_beside_its_base(sweep_dir):
     # Best of the base is point 3, which two beat on the variant; best of the variant is point 1, which three beat.
     assert (test["base_to_variant"]["rank"], test["variant_to_base"]["rank"]) == (2, 3)
     assert (test["distinctness"], test["is_trainable"]) == (2, True)
-    with pytest.raises(UsageError, match="No variant beside its base in the sweep is called 'digits'"):
-        run("variants", sweep_dir, workloads=("digits",))
+    with pytest.raises(
+        UsageError, match="No variant beside its base in the sweep is called 'criteo1tb_mini'"
+    ):
+        run("variants", sweep_dir, workloads=("criteo1tb_mini",))
 
 
 def test_the_variant_test_wants_one_algorithm_and_a_variant(sweep_dir):
-    sweep_folders.write_sweep(sweep_dir, "adamw", {"digits": [0.1, 0.2]})
+    sweep_folders.write_sweep(sweep_dir, "adamw", {"criteo1tb_mini": [0.1, 0.2]})
     with pytest.raises(UsageError, match="choose with --algorithms=adamw"):
         run("variants", sweep_dir)
     for workloads in ((), ("wmt_mini",)):
-        with pytest.raises(UsageError, match="The sweep has no variant beside its base; it has digits"):
+        with pytest.raises(
+            UsageError, match="The sweep has no variant beside its base; it has criteo1tb_mini"
+        ):
             run("variants", sweep_dir, algorithms=("adamw",), workloads=workloads)
 
 
 def test_search_space_and_optlist_are_read_by_the_runner(sweep_dir):
-    run("narrow", sweep_dir, workloads=("digits", "wmt_mini"), widen=2.0)
+    run("narrow", sweep_dir, workloads=("criteo1tb_mini", "wmt_mini"), widen=2.0)
     space = tuning.load_search_space(sweep_dir / analysis.ANALYSIS / "nadamw_search_space.json")
     assert space["learning_rate"] == {"min": 0.001, "max": 0.008, "scaling": "log"}
-    run("optlist", sweep_dir, workloads=("wmt_mini", "digits"), size=3)
+    run("optlist", sweep_dir, workloads=("wmt_mini", "criteo1tb_mini"), size=3)
     points = tuning.load_search_space(sweep_dir / analysis.ANALYSIS / "nadamw_optlist.json")
-    # wmt: 3; digits: 2; wmt again: 4, as 2 and 3 are taken.
+    # wmt: 3; criteo1tb_mini: 2; wmt again: 4, as 2 and 3 are taken.
     assert [point["learning_rate"] for point in points] == [0.004, 0.002, 0.008]
 
 
 def test_budgets_and_expected_best_count_the_failed_trial(sweep_dir):
-    _, content = run("budgets", sweep_dir, workloads=("digits",), budgets=(1, 2), num_samples=100)
+    _, content = run("budgets", sweep_dir, workloads=("criteo1tb_mini",), budgets=(1, 2), num_samples=100)
     (row,) = content
     assert row["num_results"] == 6
     assert [one["trials"] for one in row["budgets"]] == [1, 2]
     # One draw of six: the median is the third best, the 95 % quantile the failed one.
     assert row["budgets"][0]["exact"] == [0.1, 0.2, 0.3, 0.5, None]
-    outcome, content = run("expected_best", sweep_dir, workloads=("digits",), max_trials=3)
+    outcome, content = run("expected_best", sweep_dir, workloads=("criteo1tb_mini",), max_trials=3)
     assert content[0]["num_failed"] == 1
     assert content[0]["expected"][0] == pytest.approx((0.1 + 0.2 + 0.3 + 0.4 + 2 * 0.5) / 6)
     assert any("1 of 6 trials have no result" in note for note in outcome.notes)
 
 
 def test_degradation_is_over_the_workloads_named(sweep_dir):
-    _, content = run("degradation", sweep_dir, workloads=("digits", "wmt_mini"))
-    # Point 2 is best on digits and 1/3 below on wmt; point 3 twice as bad on digits.
+    _, content = run("degradation", sweep_dir, workloads=("criteo1tb_mini", "wmt_mini"))
+    # Point 2 is best on criteo1tb_mini and 1/3 below on wmt; point 3 twice as bad on criteo1tb_mini.
     assert content[0]["worst_case_degradation"] == pytest.approx(1 / 3)
     assert content[0]["trial"] == 2
     assert content[0]["per_point"]["6"] is None
@@ -181,7 +192,11 @@ def run_script(*arguments):
 
 def test_the_command_prints_the_table(sweep_dir):
     done = run_script(
-        "budgets", f"--sweep_dir={sweep_dir}", "--budgets=1,3", "--workloads=digits", "--num_samples=50"
+        "budgets",
+        f"--sweep_dir={sweep_dir}",
+        "--budgets=1,3",
+        "--workloads=criteo1tb_mini",
+        "--num_samples=50",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Best of k trials" in done.stdout

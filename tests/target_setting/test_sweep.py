@@ -87,13 +87,13 @@ def test_the_best_metric_is_that_of_any_evaluation_and_a_diverged_run_keeps_it(t
 
 
 def test_a_table_holds_points_that_ran_everywhere_and_counts_the_others(tmp_path):
-    sweep_folders.write_sweep(tmp_path, "adam", {"digits": [0.3, 0.1, 0.2], "wmt_mini": [10.0, 20.0]})
+    sweep_folders.write_sweep(tmp_path, "adam", {"criteo1tb_mini": [0.3, 0.1, 0.2], "wmt_mini": [10.0, 20.0]})
     trials = read_sweep(tmp_path).trials
-    table = make_table(trials, "adam", ("wmt_mini", "digits"))
+    table = make_table(trials, "adam", ("wmt_mini", "criteo1tb_mini"))
     assert (table.trials, table.num_left_out) == ((1, 2), 1)
     np.testing.assert_array_equal(table.values, [[10, 20], [0.3, 0.1]])
     np.testing.assert_array_equal(ranks(table.costs), [[1, 0], [1, 0]])
-    everything = make_table(trials, "adam", ("wmt_mini", "digits"), complete=False)
+    everything = make_table(trials, "adam", ("wmt_mini", "criteo1tb_mini"), complete=False)
     np.testing.assert_array_equal(everything.values, [[10, 20, np.nan], [0.3, 0.1, 0.2]])
 
 

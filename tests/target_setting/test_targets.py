@@ -19,30 +19,30 @@ LOSS, ACCURACY = Metric("loss", False), Metric("accuracy", True)
 NAN = float("nan")
 
 
-def reruns(tmp_path, validation, test, workload="digits", **options):
+def reruns(tmp_path, validation, test, workload="criteo1tb_mini", **options):
     sweep_folders.write_reruns(tmp_path, "adam", workload, validation, test, **options)
     return read_sweep(tmp_path).reruns
 
 
 def test_the_best_point_is_that_of_any_algorithm_at_any_evaluation(tmp_path):
-    sweep_folders.write_trial(tmp_path, "adam", "digits", 1, [0.5, 0.2, 0.2])
-    sweep_folders.write_trial(tmp_path, "adam", "digits", 2, [0.5, 0.01], status="failed")
-    sweep_folders.write_trial(tmp_path, "sgd", "digits", 7, [0.1, 0.9, NAN], status="diverged")
+    sweep_folders.write_trial(tmp_path, "adam", "criteo1tb_mini", 1, [0.5, 0.2, 0.2])
+    sweep_folders.write_trial(tmp_path, "adam", "criteo1tb_mini", 2, [0.5, 0.01], status="failed")
+    sweep_folders.write_trial(tmp_path, "sgd", "criteo1tb_mini", 7, [0.1, 0.9, NAN], status="diverged")
     found = best(read_sweep(tmp_path).trials)
     assert (found.algorithm, found.trial) == ("sgd", 7)
 
 
 def test_equal_bests_go_to_fewer_updates_then_to_name_and_number(tmp_path):
-    sweep_folders.write_trial(tmp_path, "adam", "digits", 1, [0.5, 0.1, 0.3])
-    sweep_folders.write_trial(tmp_path, "sgd", "digits", 5, [0.1, 0.3])
-    sweep_folders.write_trial(tmp_path, "sgd", "digits", 4, [0.1, 0.2])
+    sweep_folders.write_trial(tmp_path, "adam", "criteo1tb_mini", 1, [0.5, 0.1, 0.3])
+    sweep_folders.write_trial(tmp_path, "sgd", "criteo1tb_mini", 5, [0.1, 0.3])
+    sweep_folders.write_trial(tmp_path, "sgd", "criteo1tb_mini", 4, [0.1, 0.2])
     trials = read_sweep(tmp_path).trials
     assert best(trials).trial == best(trials[::-1]).trial == 4
 
 
 def test_without_a_finite_metric_there_is_no_best_point(tmp_path):
-    sweep_folders.write_trial(tmp_path, "adam", "digits", 1, [NAN], status="diverged")
-    with pytest.raises(UsageError, match="None of the 1 trials on digits has a finite error_rate"):
+    sweep_folders.write_trial(tmp_path, "adam", "criteo1tb_mini", 1, [NAN], status="diverged")
+    with pytest.raises(UsageError, match="None of the 1 trials on criteo1tb_mini has a finite loss"):
         best(read_sweep(tmp_path).trials)
 
 
@@ -119,7 +119,14 @@ def test_both_targets_may_be_met_at_different_evaluations(tmp_path):
         start=1,
     ):
         sweep_folders.write_trial(
-            tmp_path / "reruns", "adam", "digits", 1, validation, test=test, study=study, point={"x": 1}
+            tmp_path / "reruns",
+            "adam",
+            "criteo1tb_mini",
+            1,
+            validation,
+            test=test,
+            study=study,
+            point={"x": 1},
         )
     found = set_targets(read_sweep(tmp_path).reruns, min_reruns=3)
     assert (found.validation_target, found.test_target) == (0.2, 0.1)
@@ -132,7 +139,7 @@ def test_a_crashed_rerun_counts_as_a_miss(tmp_path):
     sweep_folders.write_trial(
         tmp_path / "reruns",
         "adam",
-        "digits",
+        "criteo1tb_mini",
         1,
         [0.01],
         study=5,
@@ -147,7 +154,7 @@ def test_a_crashed_rerun_counts_as_a_miss(tmp_path):
 
 def test_reruns_that_are_no_repetitions_are_refused(tmp_path):
     runs = list(reruns(tmp_path, [0.1, 0.2, 0.3, 0.4], [0.1] * 4))
-    with pytest.raises(UsageError, match="Too few reruns of digits: 4 finished, at least 5 wanted"):
+    with pytest.raises(UsageError, match="Too few reruns of criteo1tb_mini: 4 finished, at least 5 wanted"):
         set_targets(runs)
     other_point = dataclasses.replace(runs[0], study=5, point={"learning_rate": 7.0})
     with pytest.raises(UsageError, match="are not of one point"):
@@ -156,7 +163,7 @@ def test_reruns_that_are_no_repetitions_are_refused(tmp_path):
         set_targets([*runs, dataclasses.replace(runs[0], study=5)])
     failed = [dataclasses.replace(run, status="failed") for run in runs[:2]]
     with pytest.raises(
-        UsageError, match=r"No target for digits.*2 of 4 have no finite validation error_rate"
+        UsageError, match=r"No target for criteo1tb_mini.*2 of 4 have no finite validation loss"
     ):
         set_targets([*failed, *runs[2:]], min_reruns=4)
     no_test = [dataclasses.replace(run, test=run.test * np.nan) for run in runs]
@@ -172,32 +179,32 @@ def test_reruns_that_are_not_of_the_best_point_or_differ_in_version_are_noted(tm
     assert "not of the sweep's best point, sgd trial 9" in notes_on(found, other)[0]
     changed = dataclasses.replace(runs[0], facts={**runs[0].facts, "device": "gpu"})
     assert notes_on(set_targets([changed, *runs[1:]], min_reruns=3), None) == [
-        "digits: reruns differ in device."
+        "criteo1tb_mini: reruns differ in device."
     ]
 
 
 def test_targets_that_separate_nothing_are_noted(tmp_path):
     (perfect,) = notes_on(set_targets(reruns(tmp_path, [0.0, 0.0, 0.1], [0.1, 0.2, 0.3]), min_reruns=3), None)
-    assert "the validation target is 0, the best error_rate there can be" in perfect
+    assert "the validation target is 0, the best loss there can be" in perfect
     equal = reruns(tmp_path / "equal", [0.2, 0.2, 0.2], [0.1, 0.2, 0.3])
     (same,) = notes_on(set_targets(equal, min_reruns=3), None)
-    assert "all 3 reruns have the same best error_rate, 0.2" in same
+    assert "all 3 reruns have the same best loss, 0.2" in same
 
 
 def test_a_suite_reads_the_target_file(tmp_path):
-    sweep_folders.write_sweep(tmp_path, "adam", {"digits": [0.1, 0.05]})
+    sweep_folders.write_sweep(tmp_path, "adam", {"criteo1tb_mini": [0.1, 0.05]})
     runs = reruns(tmp_path, [0.1, 0.2, 0.3, 0.4, 0.5], [0.5, 0.4, 0.6, 0.9, 0.1])
     content = target_file.content([set_targets(runs)], read_sweep(tmp_path).trials)
     path = tmp_path / "targets.json"
     path.write_text(json.dumps(content))
     written, suite = json.loads(path.read_text()), suites.load(str(path))
-    assert (suite.name, suite.scored_names()) == (str(path), ("digits",))
+    assert (suite.name, suite.scored_names()) == (str(path), ("criteo1tb_mini",))
     assert suite.rulesets == suites.load("mini").rulesets
-    targets, spec = suite.targets("digits"), registry.get("digits")
+    targets, spec = suite.targets("criteo1tb_mini"), registry.get("criteo1tb_mini")
     assert (targets.validation_target, targets.test_target) == (0.3, 0.6)
-    assert (targets.metric_name, targets.higher_is_better) == ("error_rate", False)
+    assert (targets.metric_name, targets.higher_is_better) == ("loss", False)
     assert (targets.runtime_budget_sec, targets.step_hint) == (spec.max_allowed_runtime_sec, spec.step_hint)
-    provenance = written["provenance"]["digits"]
+    provenance = written["provenance"]["criteo1tb_mini"]
     assert provenance["sweep"]["num_points"] == {"adam": 2}
     assert provenance["sweep"]["points"]["adam"][1]["best_validation"] == 0.05
     assert [run["best_validation"] for run in provenance["reruns"]] == [0.1, 0.2, 0.3, 0.4, 0.5]

@@ -17,10 +17,10 @@ NOISE = np.std(RERUNS, ddof=1)
 
 
 def calibration(folder, points, weak=(), algorithm="nadamw", reruns=RERUNS):
-    sweep_folders.write_sweep(folder, algorithm, {"digits": points})
-    sweep_folders.write_reruns(folder, algorithm, "digits", reruns, [0.1, 0.1, 0.2, 0.1, 0.3])
+    sweep_folders.write_sweep(folder, algorithm, {"criteo1tb_mini": points})
+    sweep_folders.write_reruns(folder, algorithm, "criteo1tb_mini", reruns, [0.1, 0.1, 0.2, 0.1, 0.3])
     if weak:
-        sweep_folders.write_reruns(folder, algorithm, "digits", weak, weak, part="weak")
+        sweep_folders.write_reruns(folder, algorithm, "criteo1tb_mini", weak, weak, part="weak")
     sweep = read_sweep(folder)
     return calibrate(set_targets(sweep.reruns), sweep.trials, sweep.weak)
 

@@ -95,6 +95,7 @@ test_shapes_and_types_line_up_with_the_parameters = stepped(
 test_update_batch_norm_without_training_is_an_error = stepped(
     conformance.update_batch_norm_without_training_is_an_error
 )
+test_evaluation_changes_nothing = stepped(conformance.evaluation_changes_nothing)
 test_the_same_key_gives_the_same_initial_weights_and_another_key_others = stepped(
     conformance.the_same_key_gives_the_same_initial_weights_and_another_key_others
 )

@@ -166,7 +166,8 @@ class Conformer(nn.Module):
         x_BTD, paddings_BT = subsample(x, paddings_BT)
         # The same encoding for all inputs, padded frames included: attention masks them anyway.
         x_BTD += position_table(*x_BTD.shape[1:])
-        x_BTD = Dropout()(x_BTD, dropout_rate, train=train)
+        # Older submissions have a rate of its own for this one: see `algoperf.run.session`.
+        x_BTD = Dropout()(x_BTD, config.get("aux_dropout_rate", dropout_rate), train=train)
         for index in range(config.num_encoder_layers):
             block = ConformerBlock(config, name=f"ConformerBlock_{index}")
             x_BTD = block(x_BTD, paddings_BT, train, dropout_rate)

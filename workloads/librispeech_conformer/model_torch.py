@@ -156,6 +156,7 @@ class Conformer(nn.Module):
     def __init__(self, config: ml_collections.FrozenConfigDict, max_audio_samples: int):
         super().__init__()
         width = config.encoder_dim
+        self.aux_dropout_rate: float | None = config.get("aux_dropout_rate")
         self.front_end = SpeechFrontEnd(
             config.use_specaug,
             config.freq_mask_count,
@@ -175,7 +176,9 @@ class Conformer(nn.Module):
         """Audio (B, L) and its paddings (B, L) -> logits (B, T, V) and their paddings (B, T)."""
         x, paddings_BT = self.front_end(audio, paddings)
         x_BTD, paddings_BT = self.subsample(x, paddings_BT)
-        x_BTD = dropout(x_BTD + self.positions_TD[: x_BTD.shape[1]], dropout_rate, self.training)
+        # Older submissions have a rate of its own for this one: see `algoperf.run.session`.
+        rate = dropout_rate if self.aux_dropout_rate is None else self.aux_dropout_rate
+        x_BTD = dropout(x_BTD + self.positions_TD[: x_BTD.shape[1]], rate, self.training)
         for block in self.conformers:
             x_BTD = block(x_BTD, paddings_BT, dropout_rate)
         return self.lin(self.ln(x_BTD)), paddings_BT

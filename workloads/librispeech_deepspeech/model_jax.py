@@ -88,7 +88,8 @@ class DeepSpeech(nn.Module):
         features, frame_paddings = front_end(audio, paddings, train=train)
         subsample = Subsample(config.encoder_dim, config.subsampling_channels, activation(config))
         x_BTD, paddings_BT = subsample(features, frame_paddings)
-        x_BTD = Dropout()(x_BTD, dropout_rate, train=train)
+        # Older submissions have a rate of its own for this one: see `algoperf.run.session`.
+        x_BTD = Dropout()(x_BTD, config.get("aux_dropout_rate", dropout_rate), train=train)
         for _ in range(config.num_lstm_layers):
             # No dropout after LSTMs, as in AlgoPerf: only after the subsampling and in the dense layers.
             y_BTD = BatchRNN(config)(x_BTD, paddings_BT, train)

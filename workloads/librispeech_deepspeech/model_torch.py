@@ -73,6 +73,7 @@ class DeepSpeech(nn.Module):
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
         self.enable_residual_connections = config.enable_residual_connections
+        self.aux_dropout_rate: float | None = config.get("aux_dropout_rate")
         self.front_end = SpeechFrontEnd(
             config.use_specaug,
             config.freq_mask_count,
@@ -99,7 +100,9 @@ class DeepSpeech(nn.Module):
         """
         features, frame_paddings = self.front_end(audio, paddings)
         x_BTD, paddings_BT = self.subsample(features, frame_paddings)
-        x_BTD = dropout(x_BTD, dropout_rate, self.training)
+        # Older submissions have a rate of its own for this one: see `algoperf.run.session`.
+        rate = dropout_rate if self.aux_dropout_rate is None else self.aux_dropout_rate
+        x_BTD = dropout(x_BTD, rate, self.training)
         for rnn in self.lstms:
             # No dropout after LSTMs, as in AlgoPerf: only after the subsampling and in the dense layers.
             y_BTD = rnn(x_BTD, paddings_BT)

@@ -35,7 +35,11 @@ def layer_norm() -> nn.LayerNorm:
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases."""
+    """Multi-head attention without biases.
+
+    An `aux_dropout_rate` in its settings is that of the attention weights, whatever the rate of the call is; older
+    submissions are given it (`algoperf.run.session`).
+    """
 
     config: ml_collections.FrozenConfigDict
 
@@ -65,7 +69,8 @@ class Attention(nn.Module):
         logits_BHQM = jnp.einsum("bqhk,bhmk->bhqm", q_BQHK, k_BHMK)
         # The lowest float instead of -inf: softmax of a row of -inf is NaN.
         logits_BHQM = jnp.where(mask_B1QM, logits_BHQM, jnp.finfo(logits_BHQM.dtype).min)
-        probs_BHQM = self.dropout(jax.nn.softmax(logits_BHQM), dropout_rate, train=train)
+        rate = self.config.get("aux_dropout_rate", dropout_rate)
+        probs_BHQM = self.dropout(jax.nn.softmax(logits_BHQM), rate, train=train)
         return self.out(jnp.einsum("bhqm,bhmk->bqhk", probs_BHQM, v_BHMK))
 
 

@@ -39,12 +39,17 @@ def layer_norm(width: int) -> nn.LayerNorm:
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases."""
+    """Multi-head attention without biases.
+
+    An `aux_dropout_rate` in its settings is that of the attention weights, whatever the rate of the call is; older
+    submissions are given it (`algoperf.run.session`).
+    """
 
     def __init__(self, config: ml_collections.FrozenConfigDict):
         super().__init__()
         width = config.emb_dim
         self.num_heads = config.num_heads
+        self.aux_dropout_rate: float | None = config.get("aux_dropout_rate")
         self.scale = config.attention_temp * (width // config.num_heads) ** -0.5
         # Three separate matrices: a fused one would get another initial range from Xavier, and rules that
         # treat a matrix as a whole (Muon, Shampoo) would make another update than in JAX.
@@ -63,6 +68,8 @@ class Attention(nn.Module):
         self, x_BQD: Tensor, keys_values: KeysValues, mask_B1QM: Tensor, dropout_rate: float
     ) -> Tensor:
         """Attention with `mask_B1QM` added to the logits; see `additive_mask`."""
+        if self.aux_dropout_rate is not None:
+            dropout_rate = self.aux_dropout_rate
         k_BHMK, v_BHMK = keys_values
         q_BHQK = self._split_heads(self.q_proj(x_BQD))
         if self.training and x_BQD.device.type == "cpu":

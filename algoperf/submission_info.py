@@ -1,0 +1,60 @@
+"""`submission_info.yml`: what a published submission says of itself, for people."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FILE = "submission_info.yml"
+
+
+@dataclasses.dataclass(frozen=True)
+class SubmissionInfo:
+    """Who made a submission, and what it is called; empty where the file does not say."""
+
+    name: str = ""
+    authors: str = ""
+    description: str = ""
+
+    def text(self) -> str:
+        """One sentence for a report.
+
+        >>> SubmissionInfo("Prize Shampoo", "A. One, B. Two", "Blocked, in float32.").text()
+        'Prize Shampoo, by A. One, B. Two: Blocked, in float32.'
+        """
+        named = ", by ".join(part for part in (self.name, self.authors) if part)
+        return f"{named}: {self.description}" if self.description else named
+
+
+def read(folder: Path) -> tuple[SubmissionInfo | None, str]:
+    """(what the file in a folder says, or None; a note where there is a file that cannot be used, or '')."""
+    path = folder / FILE
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+    except OSError:
+        return None, ""
+    except UnicodeDecodeError:
+        return None, f"{path} is not UTF-8 and was ignored."
+    try:
+        yaml = importlib.import_module("yaml")
+    except ModuleNotFoundError:
+        return None, f"{path} was ignored: reading it needs the package PyYAML."
+    try:
+        found = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return None, f"{path} is not well formed and was ignored ({' '.join(str(error).split())[:120]})."
+    if not isinstance(found, dict) or not isinstance(found.get("submission_name"), (str, int, float)):
+        return None, f"{path} has another form, without a submission_name, and was ignored."
+    return from_mapping({"name": found["submission_name"], **found}), ""
+
+
+def from_mapping(found: Mapping[str, Any]) -> SubmissionInfo:
+    """From a mapping with `name`, `authors` and `description`, each text, or a list of texts."""
+    return SubmissionInfo(*(_line(found.get(name)) for name in ("name", "authors", "description")))
+
+
+def _line(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_line(item) for item in value)
+    return "" if value is None or isinstance(value, dict) else " ".join(str(value).split())

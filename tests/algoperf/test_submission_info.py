@@ -1,0 +1,63 @@
+"""`submission_info.yml`: read where it has the published form, ignored with a note where it has another."""
+
+import pytest
+
+from algoperf import records
+from algoperf.submission_info import FILE, SubmissionInfo, read
+from scoring.reading import info_notes
+
+TEXT = """# As published
+submission_name: Schedule-Free "v2"
+submission_folder: external_tuning/baseline
+authors: [A. One, B. Two]
+affiliations: Nowhere
+version: 1.0
+description: >
+  No schedule,
+  no warm-up.
+"""
+
+
+def test_name_authors_and_description_are_read(tmp_path):
+    (tmp_path / FILE).write_text(TEXT)
+    info = SubmissionInfo('Schedule-Free "v2"', "A. One, B. Two", "No schedule, no warm-up.")
+    assert read(tmp_path) == (info, "")
+
+
+def test_a_folder_without_one_needs_none(tmp_path):
+    assert read(tmp_path) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"absl-py==2.1\njax==0.4\n", "has another form, without a submission_name"),
+        (b"name: env\ndependencies: [jax]\n", "has another form"),
+        (b"- a\n- b\n", "has another form"),
+        (b"submission_name: {broken\n", "is not well formed"),
+        (b"submission_name: \xff\xfe\n", "is not UTF-8"),
+        (b"", "has another form"),
+    ],
+)
+def test_a_file_of_another_form_is_ignored_with_a_note(tmp_path, content, why):
+    (tmp_path / FILE).write_bytes(content)
+    info, note = read(tmp_path)
+    assert info is None
+    assert why in note
+    assert str(tmp_path / FILE) in note
+    assert "ignored" in note
+    assert "\n" not in note
+
+
+def test_reports_tell_folders_of_one_name_apart(tmp_path):
+    (tmp_path / "baseline").mkdir()
+    (tmp_path / "baseline" / FILE).write_text(TEXT)
+    trial = tmp_path / "other" / "study_0" / "digits_jax" / "trial_1"
+    trial.mkdir(parents=True)
+    info = {"name": "Other", "authors": "C. Three", "description": ""}
+    records.write_json(trial / records.meta_data_file(0), {"submission_info": info})
+    (tmp_path / "plain" / "study_0" / "digits_jax" / "trial_1").mkdir(parents=True)
+    assert info_notes(tmp_path, ["baseline", "other", "plain"]) == [
+        'baseline is Schedule-Free "v2", by A. One, B. Two: No schedule, no warm-up.',
+        "other is Other, by C. Three",
+    ]
