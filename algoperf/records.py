@@ -172,6 +172,8 @@ class CsvLog:
             if rows[1:]:  # A header alone is of a run that came to nothing.
                 self._header = rows[0]
                 self._rewrite([row for row in rows[1:] if self._step_of(row) <= last_step])
+            else:
+                path.unlink()  # With what is left of a row that was cut.
         self._open()
 
     def _open(self) -> None:

@@ -164,7 +164,8 @@ def import_file(path: Path) -> ModuleType:
         return submission_import.import_submission(path)
     except (UsageError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # A submission must not end the command in silence either.
+    # Not BaseException alone: a submission must not end the command in silence, and whoever runs tests may.
+    except (Exception, SystemExit, GeneratorExit) as error:
         # Frames of the import system say nothing about the submission.
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
         line = next((f.lineno for f in reversed(frames) if Path(f.filename) == path), None)

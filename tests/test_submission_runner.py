@@ -152,14 +152,14 @@ def test_a_wrong_flag_is_one_clear_line(tmp_path, capsys, changes, words):
 def test_a_run_stops_at_the_targets_of_a_file_and_its_records_name_the_file(tmp_path, capsys):
     path = tmp_path / "targets.json"
     entry = dataclasses.asdict(suites.targets_from_registry("digits"))
-    entry.update(validation_target=0.999, test_target=0.998, runtime_budget_sec=HOURS_SEC)
+    entry.update(validation_target=0.001, test_target=0.002, runtime_budget_sec=HOURS_SEC)
     path.write_text(json.dumps({"targets": {"digits": entry}}))
     given = {**GOOD, "max_global_steps": 3, "eval_every_steps": 1}
     assert command(tmp_path, **given, suite=str(path)) == 0
     folder = tmp_path / "experiments" / "sgd_jax" / "study_0" / "digits_jax" / "trial_1"
     summary = records.read_json(folder / records.SUMMARY)
     assert (summary["status"], summary["global_step"]) == ("target_reached", 1)
-    assert (summary["validation_target"], summary["test_target"]) == (0.999, 0.998)
+    assert (summary["validation_target"], summary["test_target"]) == (0.001, 0.002)
     assert summary["suite"] == str(path) == records.read_json(folder / records.flags_file(0))["suite"]
     capsys.readouterr()
     # The same folder under the workload's own targets is another run.
@@ -313,7 +313,7 @@ def test_a_batch_size_that_does_not_divide_over_the_devices_is_one_line(
         ),
         ({"lr": {"min": "a", "max": 1}}, ["'lr'", "finite numbers, got 'a'"]),
         ({"lr": {"min": 0, "max": 1e999}}, ["'lr'", "finite numbers, got inf"]),
-        ({"lr": {"min": True, "max": 2}}, ["'lr'", "finite numbers, got True"]),
+        ({"lr": {"min": True, "max": 2}}, ["'lr'", "finite numbers, got true"]),
         ({"lr": {"min": 0, "max": 10**400}}, ["'lr'", "finite numbers, got 1000"]),
         ({"lr": {"min": 0, "max": 1}}, ["'lr' lacks \"scaling\"", "linear"]),
         ({"lr": {"min": -1e308, "max": 1e308, "scaling": "linear"}}, ["'lr'", "wider than floating-point"]),

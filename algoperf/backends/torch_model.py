@@ -140,8 +140,8 @@ class TorchModel:
         )
 
     def _eval_outputs(self, params: torch.nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        if self._twin is None:
-            raise ValueError("The model has no parameters yet: call workload.init_model_fn first.")
+        if self._twin is None:  # A module that somebody else made: evaluated through a copy of itself.
+            self._twin = EvaluationTwin(unwrap(params), self._torch_compile)
         called, module = self._twin.around(unwrap(params))
         if self._family.eval_outputs is not None:
             return self._family.eval_outputs(module, batch, self.spec)

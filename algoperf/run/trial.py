@@ -110,7 +110,8 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
             session.close()
             stop.goes_on = session.checkpoints.goes_on(session.state.global_step)
             raise
-        except StorageError:  # No fault of the submission: the trial goes on from its last checkpoint.
+        # No fault of the submission, and a second Ctrl-C: the trial goes on from its last checkpoint.
+        except (StorageError, KeyboardInterrupt):
             with contextlib.suppress(Exception):
                 session.close()
             raise

@@ -94,6 +94,17 @@ def test_a_ledger_that_disagrees_with_the_wall_clock_says_so():
         assert (summary["total"], summary["wall"]) == (10, 11)
 
 
+@pytest.mark.parametrize(
+    ("drift_sec", "is_balanced"), [(1.09, True), (1.2, False), (-1.08, True), (-1.2, False)]
+)
+def test_the_clocks_may_differ_by_a_tenth_of_a_second_and_one_percent(drift_sec, is_balanced):
+    with FakeTime() as fake:
+        ledger = Ledger()
+        fake.now_ns += 100 * 10**9
+        fake.drift_ns += round(drift_sec * 10**9)
+        assert ledger.summary()["balanced"] is is_balanced
+
+
 def test_a_resumed_ledger_continues_and_downtime_is_nobodys():
     with FakeTime() as fake:
         first = Ledger("update")

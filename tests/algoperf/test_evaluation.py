@@ -305,6 +305,17 @@ def test_without_weights_every_row_counts():
     assert metrics.result() == {"loss": 3.0}
 
 
+@pytest.mark.parametrize(("asked", "made"), [(30, 30), (31, 33), (None, 252)])
+def test_every_device_gets_as_many_rows_of_a_batch(monkeypatch, asked, made):
+    workload = shared_workload(digits(eval_batch_size=250), "pytorch")
+    monkeypatch.setattr(workload.backend, "num_devices", lambda: 3)
+    sizes = []
+    monkeypatch.setattr(Evaluator, "_batches", lambda _, split, size: sizes.append(size) or iter(()))
+    with pytest.raises(UsageError, match="give nothing"):
+        Evaluator(workload).evaluate_split("validation", None, None, asked)
+    assert sizes == [made]
+
+
 def test_processes_of_one_host_share_the_memory_for_batches(monkeypatch):
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     workload = shared_workload(digits(), "pytorch")

@@ -108,7 +108,12 @@ def test_submissions_of_a_third_framework_are_found_by_file_by_import_and_by_nam
         submission.find(file, "mangoo")
 
 
-@pytest.mark.parametrize(("head", "wanted"), [("", False), ("mango_map = None\nmango_map", True)])
+MAPPED = "def mapped(step):\n    import mangolib\n\n    return mangolib.mango_map(step)"
+
+
+@pytest.mark.parametrize(
+    ("head", "wanted"), [("", False), ("mango_map = None\nmango_map", False), (MAPPED, True)]
+)
 def test_the_older_layout_is_recognised_by_the_names_of_the_record(tmp_path, mango, head, wanted):
     assert submission.load(written(tmp_path / "sgd", head=head)).uses_pmap == wanted
 

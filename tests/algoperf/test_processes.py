@@ -231,6 +231,36 @@ def test_a_launcher_that_ends_all_leaves_process_0_the_time_to_record_why(exits,
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_after_a_run_nothing_watches_and_signals_are_handled_as_before(exits):
+    shared, before = Shared(2), signal.getsignal(signal.SIGTERM)
+    with processes.watch_failures(shared.backend(0)) as failures:
+        assert failures._watch.is_alive()
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+    failures._watch.join(10)
+    assert not failures._watch.is_alive()
+    assert exits == []
+
+
+def test_process_0_ends_when_all_others_have_departed_or_too_much_time_has_passed(exits, monkeypatch):
+    """The others may yet ask it, whose store it is, why the run has failed."""
+    for departing, num_looks in (([1, 2, 3], 3), ([1, 1], None)):
+        looks = iter(departing)
+        seen = []
+
+        def count_departed(more=1, looks=looks, seen=seen):
+            seen.append(more)
+            return next(looks, 1)
+
+        monkeypatch.setattr(processes, "GRACE_PERIOD_SEC", 0.2 if num_looks is None else 60.0)
+        exchange = types.SimpleNamespace(count_departed=count_departed)
+        backend = types.SimpleNamespace(process_index=0, num_processes=3, exchange=exchange)
+        processes.leave(backend, 1)
+        assert seen[:2] == [1, 0], "it counts itself once"
+        assert num_looks is None or len(seen) == num_looks
+    assert exits == [1, 1]
+
+
 def test_processes_that_were_started_with_other_settings_are_refused_by_all():
     def check(backend):
         settings = {"workload": "digits", "rng_seed": backend.process_index // 2}

@@ -140,6 +140,40 @@ def test_a_reason_to_stop_for_good_that_came_too_late_does_not_count_later(tmp_p
     assert not (folder / records.SUMMARY).exists()
 
 
+def test_a_trial_that_goes_on_has_no_summary_until_it_ends(tmp_path):
+    there = []
+
+    def update_params(**arguments):
+        there.append((tmp_path / "trial_1" / records.SUMMARY).exists())
+        return sgd("pytorch").update_params(**arguments)
+
+    for stop in (2, 4):
+        run_trial(tmp_path, "pytorch", submission("pytorch", update_params=update_params), max_steps=stop)
+    assert there == [False] * 4
+
+
+def test_a_trial_that_starts_over_keeps_no_row_of_before_not_even_of_step_0(tmp_path):
+    crashes = iter([True, False])
+
+    def update_params(**arguments):
+        step = arguments["global_step"]
+        arguments["workload"].metrics_logger.append_scalar_metrics({"lr": 0.1}, step)
+        if step == 1 and next(crashes):
+            raise ZeroDivisionError
+        return sgd("pytorch").update_params(**arguments)
+
+    run = submission("pytorch", update_params=update_params)
+    for status in ("failed", "max_steps"):
+        summary = run_trial(tmp_path, "pytorch", run, max_steps=3, save_checkpoints=False)
+        assert summary["status"] == status
+    rows = records.read_csv(tmp_path / "trial_1" / records.MEASUREMENTS)
+    assert [step for step, rate in zip(rows["global_step"], rows["lr"], strict=True) if rate == 0.1] == [
+        0,
+        1,
+        2,
+    ]
+
+
 def test_a_run_without_evaluations_goes_on_after_its_last_step(tmp_path):
     for stop in (3, 5):
         summary = run_trial(tmp_path, "pytorch", skip_evals=True, max_steps=stop)
@@ -761,6 +795,15 @@ def test_a_checkpoint_is_on_the_disk_before_the_older_one_is_deleted(tmp_path, m
     assert checkpoint.list_checkpoints(tmp_path) == [newer]
 
 
+def test_the_newest_checkpoint_is_that_of_the_largest_step(tmp_path):
+    for step in (5, 10, 9, 100, 20):
+        checkpoint.save(tmp_path, step, {"step": step}, keep_older=True)
+    (tmp_path / "checkpoint_best").write_text("a user's")
+    names = [path.name for path in checkpoint.list_checkpoints(tmp_path)]
+    assert names == [f"checkpoint_{step}" for step in (100, 20, 10, 9, 5)]
+    assert checkpoint.load(tmp_path)["step"] == 100
+
+
 def test_only_the_newest_checkpoint_stays_unless_all_are_wanted(tmp_path, framework):
     run_trial(tmp_path / "newest", framework)
     run_trial(tmp_path / "all", framework, save_intermediate_checkpoints=True)
@@ -779,7 +822,7 @@ def test_only_the_newest_checkpoint_stays_unless_all_are_wanted(tmp_path, framew
 
 def test_a_finished_trial_is_not_run_again(tmp_path, framework):
     first = run_trial(
-        tmp_path, framework, workload=digits(validation_target_value=1.0, test_target_value=1.0)
+        tmp_path, framework, workload=digits(validation_target_value=0.0, test_target_value=0.0)
     )
     assert first["status"] == "target_reached"
 
@@ -790,7 +833,7 @@ def test_a_finished_trial_is_not_run_again(tmp_path, framework):
         tmp_path,
         framework,
         submission(framework, update_params=update_params),
-        workload=digits(validation_target_value=1.0, test_target_value=1.0),
+        workload=digits(validation_target_value=0.0, test_target_value=0.0),
     )
     assert again["already_finished"] is True
     assert again["status"] == "target_reached"
@@ -866,5 +909,6 @@ def test_hyperparameters_read_before_the_interruption_count_as_read(tmp_path, fr
 
     run = submission(framework, update_params=update_params)
     point = {**POINT, "extra": 1}
-    run_trial(tmp_path, framework, run, point=point, max_steps=5)
+    for stop in (5, 7):
+        run_trial(tmp_path, framework, run, point=point, max_steps=stop)
     assert run_trial(tmp_path, framework, run, point=point)["unread_hyperparameters"] == []

@@ -49,7 +49,10 @@ def test_a_command_means_the_trials_that_there_are_points_for(trials, settings, 
         ({"trial": 4}, "--trial=4 is beyond the 3 points"),
         ({"hparam_start_index": 3, "hparam_end_index": 4}, "--hparam_start_index=3 is beyond the 3 points"),
         ({"hparam_start_index": 2, "hparam_end_index": 2}, "must be below --hparam_end_index=2"),
-        ({"hparam_start_index": -1, "hparam_end_index": 2}, "--hparam_start_index=-1 must be below"),
+        (
+            {"hparam_start_index": -1, "hparam_end_index": 2},
+            "--hparam_start_index must not be negative, got -1",
+        ),
     ],
     ids=str,
 )

@@ -130,7 +130,7 @@ def test_a_module_is_called_the_same_from_every_working_directory(tmp_path, monk
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "path", ["", str(folder), *given])
         names.add(load(path, "pytorch").module.State.__module__)
-    assert names == {"named.submission"}
+    assert names == {"submission_in_named.submission"}
 
 
 def test_a_relative_import_reaches_beyond_the_folder(tmp_path):

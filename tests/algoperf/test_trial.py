@@ -24,6 +24,7 @@ from harness import (
 )
 
 from algoperf import evaluation, random_utils, records, spec
+from algoperf.data.queue import TrainingQueue
 from algoperf.run import clock, exits, session, trial
 from algoperf.spec import UsageError
 
@@ -57,7 +58,7 @@ def test_a_trial_that_does_all_its_steps_ends_with_max_steps(finished, framework
 
 
 def test_reaching_both_targets_ends_a_trial_and_is_recorded_with_time_and_step(tmp_path, framework):
-    easy = digits(validation_target_value=1.0, test_target_value=1.0)
+    easy = digits(validation_target_value=0.0, test_target_value=0.0)
     summary = run_trial(tmp_path, framework, workload=easy)
     assert summary["status"] == "target_reached"
     assert summary["global_step"] == 1
@@ -68,7 +69,7 @@ def test_reaching_both_targets_ends_a_trial_and_is_recorded_with_time_and_step(t
 
 def test_one_target_alone_does_not_end_a_trial(tmp_path, framework):
     summary = run_trial(
-        tmp_path, framework, workload=digits(validation_target_value=1.0, test_target_value=0.0)
+        tmp_path, framework, workload=digits(validation_target_value=0.0, test_target_value=1.0)
     )
     assert summary["status"] == "max_steps"
     assert summary["validation_target_reached"]["global_step"] == 1
@@ -215,16 +216,53 @@ def test_a_budget_of_which_a_moment_is_left_is_not_used_up(tmp_path, monkeypatch
 
 
 def test_targets_may_be_reached_at_different_evaluations(tmp_path, monkeypatch):
-    errors = {"eval_train": [0.9] * 3, "validation": [0.1, 0.9, 0.9], "test": [0.9, 0.9, 0.1]}
-    found = {split: iter(values) for split, values in errors.items()}
+    rates = {"eval_train": [0.1] * 3, "validation": [0.9, 0.1, 0.1], "test": [0.1, 0.1, 0.9]}
+    found = {split: iter(values) for split, values in rates.items()}
     monkeypatch.setattr(
-        evaluation.Evaluator, "evaluate_split", lambda _, split, *rest: {"error_rate": next(found[split])}
+        evaluation.Evaluator, "evaluate_split", lambda _, split, *rest: {"accuracy": next(found[split])}
     )
     workload = digits(validation_target_value=0.5, test_target_value=0.5)
     summary = run_trial(tmp_path, "pytorch", workload=workload, eval_every_steps=1)
     assert (summary["status"], summary["global_step"]) == ("target_reached", 3)
     assert summary["validation_target_reached"]["global_step"] == 1
     assert summary["test_target_reached"]["global_step"] == 3
+
+
+@pytest.mark.parametrize("ending", ["crash", "goal"])
+def test_a_loss_that_is_not_finite_is_no_divergence_of_what_crashed_or_had_its_target(
+    tmp_path, monkeypatch, ending
+):
+    rates = iter([0.1 if ending == "crash" else 0.9] * 3 + [0.1] * 3)
+    monkeypatch.setattr(
+        evaluation.Evaluator, "evaluate_split", lambda *rest: {"accuracy": next(rates), "loss": math.nan}
+    )
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 2:
+            raise ZeroDivisionError
+        return sgd("pytorch").update_params(**arguments)
+
+    run = submission("pytorch", update_params=update_params) if ending == "crash" else None
+    workload = digits(validation_target_value=0.5, test_target_value=1.0)
+    summary = run_trial(
+        tmp_path, "pytorch", run, workload, eval_every_steps=1, max_steps=2 + (ending == "crash")
+    )
+    assert summary["status"] == {"crash": "failed", "goal": "max_steps"}[ending]
+    assert summary["num_evaluations"] == 2
+
+
+@pytest.mark.parametrize("max_steps", [3, 100], ids=["finished", "failed"])
+def test_the_queue_is_closed_however_a_trial_ends(tmp_path, monkeypatch, max_steps):
+    closed, close = [], TrainingQueue.close
+    monkeypatch.setattr(TrainingQueue, "close", lambda self: (closed.append(self), close(self)))
+
+    def update_params(**arguments):
+        if arguments["global_step"] == 3:
+            raise ZeroDivisionError
+        return sgd("pytorch").update_params(**arguments)
+
+    run_trial(tmp_path, "pytorch", submission("pytorch", update_params=update_params), max_steps=max_steps)
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize(("higher_is_better", "best_step"), [(False, 3), (True, 4)])
@@ -364,7 +402,7 @@ def test_train_state_says_what_was_reached_and_how_long_all_else_took(tmp_path, 
         tmp_path,
         framework,
         submission(framework, update_params=update_params),
-        workload=digits(validation_target_value=1.0, test_target_value=0.0),
+        workload=digits(validation_target_value=0.0, test_target_value=1.0),
     )
     assert [state["validation_goal_reached"] for state in seen[:2]] == [False, True]
     assert not any(state["test_goal_reached"] for state in seen)
@@ -687,7 +725,7 @@ def test_evaluations_by_time_come_after_the_first_step_and_then_by_the_period(tm
 
 
 def test_a_run_past_its_targets_records_that_it_reached_them_and_ends_by_steps(tmp_path, warm_framework):
-    easy = digits(validation_target_value=1.0, test_target_value=1.0)
+    easy = digits(validation_target_value=0.0, test_target_value=0.0)
     summary = run_trial(tmp_path, warm_framework, workload=easy, run_past_targets=True)
     assert (summary["status"], summary["global_step"]) == ("max_steps", 10)
     assert summary["validation_target_reached"]["global_step"] == 1
@@ -843,11 +881,7 @@ def test_evaluations_of_a_trial_that_failed_before_the_first_are_a_header(tmp_pa
     assert run_trial(tmp_path, warm_framework, run)["status"] == "failed"
     path = tmp_path / "trial_1" / records.EVAL_MEASUREMENTS
     columns = records.read_csv(path)
-    assert {
-        "score",
-        "global_step",
-        "validation/error_rate",
-    } <= columns.keys() or "validation/accuracy" in columns
+    assert {"score", "global_step", "validation/accuracy"} <= columns.keys()
     assert not any(columns.values())
     # Another try that comes further writes its columns as if there had been nothing.
     run_trial(tmp_path, warm_framework, submission(warm_framework), max_steps=1)

@@ -208,7 +208,7 @@ def test_a_process_that_has_ended_and_was_not_waited_for_is_gone():
     child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()"], stdin=subprocess.PIPE)
     known = identity_of_process(child.pid)
     assert is_alive(known)
-    assert not is_alive({**known, "created": known["created"] - 10}), "an earlier one of that number"
+    assert not is_alive({**known, "ticks": known["ticks"] - 10}), "an earlier one of that number"
     child.stdin.close()
     wait_for(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
     assert not is_alive(known)
@@ -238,6 +238,18 @@ def test_what_early_stops_saved_is_the_budget_that_was_left(tmp_path):
     first, _, total = status.savings(jobs, store.states(jobs), store)
     assert first.endswith(": sibling")
     assert total.strip() == "saved: at most 42s of submission time in 2 trials"
+
+
+def test_a_plan_adds_up_what_is_yet_to_be_done(tmp_path):
+    jobs, store = job_plan.make_jobs(campaign(tmp_path)), Store(tmp_path)
+    for job in jobs[:-1]:
+        job.folder.mkdir(parents=True)
+        records.write_json(job.folder / records.SUMMARY, {"status": "target_reached"})
+    states = store.states(jobs)
+    text = status.plan_text(jobs, states, status.Expectations(store, jobs, states), num_workers=1)
+    left_sec = jobs[-1].budget_sec * status.OVERHEAD_FACTOR
+    assert f"4 trials: 1 waiting, 3 done. To be done: at most {left_sec / 3600:.2f} machine-hours" in text
+    assert f"at most {duration(left_sec)} with 1 worker(s)" in text
 
 
 def test_the_time_left_is_divided_by_the_workers(tmp_path):

@@ -13,6 +13,7 @@ from harness import ROOT
 from algoperf import holders, records
 from algoperf.holders import STALE_AFTER_SEC, identity_of_process
 from algoperf.run import claim
+from algoperf.spec import UsageError
 from campaign import execution, job_plan, process, status
 from campaign.store import MAX_CRASHES, MAX_LOST, Outcome, State, Store
 
@@ -205,10 +206,18 @@ def test_retry_failed_keeps_a_checkpoint_that_the_trial_can_go_on_from(first, ca
     assert store.state(job) is State.WAITING
 
 
-def test_a_damaged_claim_is_waited_for_and_then_taken_over(first):
+def test_a_damaged_claim_is_one_line_that_names_its_file(first):
     store, job = first
     attempt = store.claim(job)
     attempt.path.write_text(json.dumps({"holders": [{"pid": "x"}]}))
+    with pytest.raises(UsageError, match=r"1.json is damaged: .*pid.* delete it to try the trial again"):
+        store.state(job)
+
+
+def test_a_claim_that_was_never_filled_is_waited_for_and_then_taken_over(first):
+    store, job = first
+    attempt = store.claim(job)
+    attempt.path.write_text("")
     assert store.state(job) is State.RUNNING
     os.utime(attempt.path, (time.time() - 2 * holders.STALE_AFTER_SEC,) * 2)
     assert Store(store.root.parent).state(job) is State.WAITING

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from scoring.rules import performance_ratios
+from scoring.results import Miss, Reason
+from scoring.rules import blame, performance_ratios
 
 TIME = st.one_of(st.floats(1.0, 1e5), st.just(math.inf), st.just(math.nan))
 # Three fixed workloads; the variants in columns 3 and 4 guard workloads 0 and 2.
@@ -113,6 +114,21 @@ def test_exactly_r_max_times_the_fastest_on_the_variant_still_passes(slowdown, e
 @pytest.mark.parametrize(("time", "expected"), [(4.0, 4.0), (4.001, math.inf)])
 def test_exactly_r_max_times_the_fastest_on_the_fixed_workload_still_counts(time, expected):
     assert ratios_of([[1.0, time, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]])[0, 1] == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "blamed"),
+    [
+        (Reason.WORKLOAD_MISSING, Reason.HELD_OUT_MISSING),
+        (Reason.STUDY_MISSING, Reason.HELD_OUT_MISSING),
+        (Reason.TOO_SLOW, Reason.HELD_OUT_TOO_SLOW),
+        (Reason.TARGET_NOT_REACHED, Reason.HELD_OUT_TARGET_NOT_REACHED),
+        (Reason.OVER_BUDGET, Reason.HELD_OUT_TARGET_NOT_REACHED),
+        (Reason.TRIAL_FAILED, Reason.HELD_OUT_TARGET_NOT_REACHED),
+    ],
+)
+def test_a_fixed_workload_says_what_went_wrong_on_its_variant(reason, blamed):
+    assert blame("up_variant", Miss(reason, "the detail")) == Miss(blamed, "up_variant: the detail")
 
 
 def test_the_two_bests_of_the_official_procedure_differ_where_the_fastest_is_disqualified():

@@ -145,6 +145,10 @@ def test_a_study_of_failed_trials_says_so():
     miss = of_study([trial(0, 1, status="failed"), trial(0, 2, status="failed")]).miss
     assert miss.reason is Reason.TRIAL_FAILED
     assert miss.detail == "2 x failed"
+    miss = of_study([trial(0, 1, status="failed"), trial(0, 2, status="unreadable")]).miss
+    assert (miss.reason, miss.detail) == (Reason.TRIAL_FAILED, "1 x failed, 1 x unreadable")
+    miss = of_study([trial(0, 1, status="failed"), trial(0, 2, status="diverged", best=0.5)]).miss
+    assert miss.reason is Reason.TARGET_NOT_REACHED
 
 
 def test_the_budget_factor_of_the_ruleset_applies():

@@ -92,7 +92,7 @@ def test_a_file_is_a_procedure_with_its_flags(folder):
 
 
 def test_the_command_lists_it_and_takes_its_flags(folder, tmp_path):
-    sweep_folders.write_sweep(tmp_path / "sweep", "adam", {"digits": [0.3, 0.1]})
+    sweep_folders.write_sweep(tmp_path / "sweep", "adam", {"criteo1tb_mini": [0.3, 0.1]})
     shown = " ".join(run_script_with(folder, "--help").stdout.split())
     assert "with intervals made_up the least result to some power The sweep folder" in shown
     assert "--power: made_up: exponent of the result. (default: '1.5')" in shown
@@ -100,7 +100,7 @@ def test_the_command_lists_it_and_takes_its_flags(folder, tmp_path):
     sweep_dir = f"--sweep_dir={tmp_path / 'sweep'}"
     done = run_script_with(folder, "made_up", sweep_dir, "--power=3", "--also=c")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "adam, digits: 0.0010 ('c',)" in done.stdout
+    assert "adam, criteo1tb_mini: 0.0010 ('c',)" in done.stdout
     assert (tmp_path / "sweep" / "target_setting" / "made_up.json").is_file()
 
 

@@ -235,6 +235,13 @@ def test_exact_quantiles_are_those_of_all_draws():
         assert exact_quantiles(costs, 3, [level])[0] == expected, level
 
 
+def test_a_level_that_is_a_share_of_the_results_is_reached_by_just_as_many_of_them():
+    """Whatever the last bits of both are, as of 3 / 25 and 1 - 22 / 25."""
+    for size in range(1, 60):
+        costs = np.arange(1, size + 1)
+        np.testing.assert_array_equal(exact_quantiles(costs, 1, costs / size), costs)
+
+
 def test_the_simulation_agrees_with_the_exact_distribution():
     costs = np.random.default_rng(2).permutation(np.arange(100.0))
     draws = simulate(costs, 20, 20_000, np.random.default_rng(3))

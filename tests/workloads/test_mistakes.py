@@ -12,8 +12,8 @@ REFUSED = {
         "untrained_weights_do_not_meet_the_target",
         "meets the validation target of 0.6 already: is higher_is_better=True right",
     ),
-    "unknown_metric": ("untrained_weights_do_not_meet_the_target", "lack its target metric, 'r_squared'"),
-    "text_metrics": ("untrained_weights_do_not_meet_the_target", "'loss' .* must be a number, got 'high'"),
+    "unknown_metric": ("evaluation_changes_nothing", "lack its target metric, 'r_squared'"),
+    "text_metrics": ("evaluation_changes_nothing", "'loss' .* must be a number, got 'high'"),
     "variant_differs": ("frameworks_agree_on_the_outputs_of_an_evaluation_with_the_same_weights", "loss"),
     "other_activation": ("frameworks_agree_on_the_outputs_of_an_evaluation_with_the_same_weights", "loss"),
     "outputs_in_one_framework": (

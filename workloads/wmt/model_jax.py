@@ -35,19 +35,14 @@ def layer_norm() -> nn.LayerNorm:
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases.
-
-    An `aux_dropout_rate` in its settings is that of the attention weights, whatever the rate of the call is; older
-    submissions are given it (`algoperf.run.session`).
-    """
+    """Multi-head attention without biases; an `aux_dropout_rate` (older submissions) replaces the call's rate."""
 
     config: ml_collections.FrozenConfigDict
 
     def setup(self) -> None:
         width, num_heads = self.config.emb_dim, self.config.num_heads
         heads = (num_heads, width // num_heads)
-        # DenseGeneral draws its kernel as one (D, H K) matrix, so Xavier's fans are those of the whole
-        # projection.
+        # DenseGeneral draws its kernel as one (D, H K) matrix, so Xavier's fans are those of the whole projection.
         self.query = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
         self.key = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
         self.value = nn.DenseGeneral(heads, use_bias=False, kernel_init=xavier_uniform)
