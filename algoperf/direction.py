@@ -15,12 +15,13 @@ if TYPE_CHECKING:  # Every command imports this module, and NumPy takes 0.1 s.
 COUNTED_METRICS = frozenset({"accuracy", "error_rate", "wer"})
 """Metrics that are one count divided by another, of examples or of words."""
 
-ROUNDING = 1e-6
+ROUNDING = 6e-7
 """How far a counted metric and a target may lie apart and still mean the same count.
 
-More than what arithmetic leaves (1 - 244/250 is 0.02400000000000002) and than what a target loses that is written with
-six digits (700/1024 as 0.683594); less than half a count of any split, which is 0.0000047 of the words of LibriSpeech.
-So this compares counts, without having to know of how many.
+What a target loses that is written with six digits (5e-7, as in 700/1024 as 0.683594), and what a share loses in
+float32 (6e-8; in float64 1 - 244/250 is 0.02400000000000002): with less, one is missed by rounding. It is less than half
+a count of any split, which is 0.0000047 of the words of LibriSpeech. So this compares counts, without having to know of
+how many.
 """
 
 
