@@ -15,17 +15,20 @@ REMOTE_CACHES = (
     "TORCHINDUCTOR_BUNDLED_AUTOTUNE_REMOTE_CACHE",
     "TORCH_COMPILE_AUTOMATIC_DYNAMIC_REMOTE_PGO",
 )
-YIELDING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
-WAITING = (*YIELDING, "KMP_BLOCKTIME")
+YIELDING = {"GOMP_SPINCOUNT": "30000"}
+"""A tenth of the library's default: long enough to meet the next operation of a small model, which comes at once."""
+WAITING = (*YIELDING, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 """Variables that say how OpenMP's threads wait for each other."""
 
 
 def prepare() -> None:
-    """New caches; threads that wait for each other give up their core at once.
+    """New caches; threads that wait for each other give up their core soon.
 
-    By default they spin, and on a busy machine they spin in the time of the thread that they wait for: 200 steps of
-    `digits` took 1.2 s on free cores, 5.3 s beside two busy processes, and 1.6 s there without spinning, which on free
-    cores costs nothing (benchmarks/busy_cores.py). What the user has said about waiting stays.
+    By default they spin for long, and on a busy machine they spin in the time of the thread that they wait for: 200
+    steps of `digits` took 0.44 s on free cores and 2.2 to 4.8 s beside two busy processes. With a tenth of the spinning
+    they take 0.48 s and 1.1 s, and 20 steps of `wmt_mini` 0.49 s and 1.2 s (0.54 s and 2.5 s). Without any, threads
+    that sleep are woken for every operation: 1.1 s and 1.6 s on free cores. One thread takes 0.54 s and 0.74 s there,
+    so the number of threads stays PyTorch's own (benchmarks/busy_cores.py). What the user has said about waiting stays.
     """
     compile_caches.renew(CACHE_FOLDERS, dict.fromkeys(REMOTE_CACHES, "0"))
     if not any(name in os.environ for name in WAITING):

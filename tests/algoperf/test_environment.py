@@ -110,7 +110,7 @@ def test_threads_of_jax_are_the_users_or_one_a_core(monkeypatch):
 @pytest.mark.parametrize(
     ("own", "wanted"),
     [
-        ({}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
+        ({}, {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "30000"}),
         ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": None}),
         ({"GOMP_SPINCOUNT": "9"}, {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": "9"}),
         ({"KMP_BLOCKTIME": "1"}, {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None}),
