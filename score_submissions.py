@@ -4,11 +4,14 @@ r"""Scores a folder of submissions: times to target, performance ratios, benchma
     python score_submissions.py --suite=algoperf_v05 --ruleset=external --official external_tuning
     python score_submissions.py --suite=algoperf_v05 --compare_to=algoperf_v05 --output_dir=/tmp/scores
     ~/experiments
+    python score_submissions.py --suite=mini ~/mine ~/from_my_laptop results.tar.xz
 
-The folder holds <submission>/study_<s>/<workload>_<framework>/trial_<t>/eval_measurements.csv. The rules, the
-files that are written and the official procedure's quirks are in scoring/README.md.
+A folder holds <submission>/study_<s>/<workload>_<framework>/trial_<t>/eval_measurements.csv, as does an archive
+of python -m scoring.archive; several are joined into one field. The rules, the files that are written and the
+official procedure's quirks are in scoring/README.md.
 """
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags
@@ -39,8 +42,8 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_integer("bootstrap_samples", 1000, "Resamples behind the intervals; 0 leaves intervals out.")
 flags.DEFINE_integer("seed", 0, "Seed of the resampling.")
-flags.DEFINE_list("include", [], "Submissions to score; all by default.")
-flags.DEFINE_list("exclude", [], "Submissions to leave out.")
+flags.DEFINE_list("include", [], "Submissions to score, published ones too; all by default.")
+flags.DEFINE_list("exclude", [], "Submissions to leave out, published ones too.")
 flags.DEFINE_list("workloads", [], "Score on these workloads instead of the suite's.")
 flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
 flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
@@ -51,7 +54,8 @@ def main(argv: Sequence[str]) -> None:
     from scoring import score_field  # numpy; --help does without
 
     config = score_field.Config(
-        submissions_dir=files.expanded(argv[1]) if len(argv) == 2 else None,
+        submissions_dir=files.expanded(argv[1]) if len(argv) > 1 else None,
+        more_dirs=tuple(map(files.expanded, argv[2:])),
         suite=FLAGS.suite,
         ruleset=FLAGS.ruleset,
         official=FLAGS.official,
@@ -73,4 +77,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main, max_arguments=1, arguments="one folder of submissions")
+    commands.run(main, max_arguments=sys.maxsize, arguments="folders and archives of submissions")

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from algoperf import frameworks
+from algoperf import frameworks, records
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "sentencepiece", "sacrebleu")
 """Packages besides the frameworks that can change data or metrics."""
@@ -133,7 +133,7 @@ def busy_warning(interval_sec: float = 0.3, limit_percent: float = 40.0) -> str 
     if busy < limit_percent:
         return None
     return (
-        f"Other processes use {busy:.0f} % of this machine's processors: times are not comparable with those of a free "
+        f"{records.BUSY}{busy:.0f} % of this machine's processors: times are not comparable with those of a free "
         "machine."
     )
 

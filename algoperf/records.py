@@ -45,6 +45,10 @@ STATUSES = (
 )
 
 
+BUSY = "Other processes use "
+"""How the warning of a trial begins that ran on a busy machine (`machine.busy_warning`); scoring counts them."""
+
+
 def trial_folder(
     experiment_dir: Path | str, experiment_name: str, workload: str, framework: str, trial: int
 ) -> Path:

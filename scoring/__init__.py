@@ -6,6 +6,11 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target
     results.py      what is known about results: `Trial`, `Finding`, `Miss`
+    facts.py        what a trial's records say about how it was run
+    contradictions.py   where a summary says something else than the evaluations
+    sources.py      several folders and archives as one field; which submissions of it and of published ones count
+    comparison.py, comparison_report.py    what a field has in common, and the block of the report about it
+    mixtures.py     what the rules do not allow to differ, and what is no independent trial
     completeness.py which studies and trials of the ruleset are missing or too many
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     times.py        trials -> study times -> workload times, each infinite one with its reason

@@ -19,13 +19,15 @@ from pathlib import Path
 
 from algoperf import commands, records
 from algoperf.spec import UsageError, no_such
+from scoring import facts
 from scoring.reading import STUDY, TRIAL, read_json
 
 KEPT = (records.EVAL_MEASUREMENTS, records.HPARAMS, records.SUMMARY)
 KEPT_META_DATA = (
     *("rng_seed", "seeds", "package_versions", "git_commit_hash", "git_dirty", "device", "submission_hash"),
+    *facts.META_DATA_KEYS,
 )
-"""Keys that provenance of a sweep is made of (`target_setting.sweep`)."""
+"""Keys that provenance of a sweep is made of (`target_setting.sweep`), and those that scoring compares."""
 
 
 def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
@@ -75,8 +77,8 @@ def _kept(folder: Path) -> dict[str, bytes]:
     content = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
     newest = records.newest(folder, records.meta_data_file)
     if newest is not None:
-        facts = read_json(str(newest))
-        slim = {key: facts[key] for key in KEPT_META_DATA if key in facts}
+        known = read_json(str(newest))
+        slim = {key: known[key] for key in KEPT_META_DATA if key in known}
         content[newest.name] = (json.dumps(slim, indent=2) + "\n").encode()
     return content
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from algoperf.spec import UsageError
 from algoperf.suites import Ruleset, Suite
-from scoring.results import HARMLESS, Finding, Kind, Results
+from scoring.results import HARMLESS, MIXTURES, Finding, Kind, Results
 
 
 def check_completeness(results: Results, suite: Suite, ruleset: Ruleset) -> list[Finding]:
@@ -70,7 +70,14 @@ def refuse(findings: Collection[Finding]) -> None:
     examples = {one.kind: one for one in sorted(defects, reverse=True)}
     counts = collections.Counter(one.kind for one in defects)
     if defects:
-        shown = "; ".join(f"{counts[kind]} x {describe(examples[kind])}" for kind in Kind if kind in counts)
+        shown = "; ".join(
+            # Each of a mixture says something else; of the other kinds one finding stands for all.
+            "; ".join(map(describe_in_full, (one for one in sorted(defects) if one.kind is kind)))
+            if kind in MIXTURES
+            else f"{counts[kind]} x {describe(examples[kind])}"
+            for kind in Kind
+            if kind in counts
+        )
         raise UsageError(
             f"--strict refuses these results, by kind with an example each: {shown}. "
             "Repair them, or leave out --strict to score what is there and list them all."
@@ -81,6 +88,11 @@ def describe(finding: Finding) -> str:
     """One finding in one clause."""
     parts = (finding.submission, finding.workload, finding.place, finding.detail and f"({finding.detail})")
     return f"{finding.kind}, as in {' '.join(part for part in parts if part)}"
+
+
+def describe_in_full(finding: Finding) -> str:
+    """One finding of a mixture in one clause."""
+    return f"{finding.kind}: {' '.join(part for part in (finding.submission, finding.detail) if part)}"
 
 
 def grouped(findings: Collection[Finding]) -> list[tuple[Finding, ...]]:

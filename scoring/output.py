@@ -11,9 +11,10 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
+from scoring import comparison_report
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
-from scoring.results import Finding, Miss, Reason
+from scoring.results import Finding, Miss, Reason, Trial
 
 SCORES = "scores.csv"
 SCORES_JSON = "scores.json"
@@ -29,6 +30,7 @@ def write_all(
     findings: Collection[Finding],
     differences: Differences | None,
     notes: Collection[str],
+    trials: Collection[Trial] = (),
 ) -> list[Path]:
     """Writes the four files, making the folder where needed; the paths written.
 
@@ -39,7 +41,7 @@ def write_all(
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / SCORES, scores_rows(board))
         write_csv(folder / TIMES, times_rows(board))
-        write_json(folder / SCORES_JSON, scores_content(board, findings, differences, notes))
+        write_json(folder / SCORES_JSON, scores_content(board, findings, differences, notes, trials))
         write_json(folder / TIMES_JSON, times_content(board))
     except OSError as error:
         raise UsageError(
@@ -87,7 +89,11 @@ def is_absent(value: float, miss: Miss | None) -> bool:
 
 
 def scores_content(
-    board: Leaderboard, findings: Collection[Finding], differences: Differences | None, notes: Collection[str]
+    board: Leaderboard,
+    findings: Collection[Finding],
+    differences: Differences | None,
+    notes: Collection[str],
+    trials: Collection[Trial] = (),
 ) -> dict[str, Any]:
     """Everything about scores, as plain JSON types."""
     header, *rows = scores_rows(board)
@@ -103,12 +109,13 @@ def scores_content(
         }
     return {
         "settings": settings_content(board),
+        "comparison": comparison_report.content(trials, board.settings.ruleset.budget_factor),
         "notes": list(notes),
         "submissions": submissions,
         "differences_from_official": differences_content(differences),
         "findings": [
             {
-                "submission": one.submission,
+                "submission": one.submission or None,
                 "workload": one.workload or None,
                 "kind": str(one.kind),
                 "place": one.place,

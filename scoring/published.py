@@ -14,7 +14,8 @@ the 6 entries' workload times only, medians over studies as published, rounded t
 import csv
 import dataclasses
 import math
-from collections.abc import Sequence
+import types
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from algoperf import commands, suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
 from scoring import archive
+from scoring.facts import Facts
 from scoring.reading import read_submissions
 from scoring.results import STEPS, Hit, Results, Trial
 
@@ -78,6 +80,19 @@ def load(version: str, ruleset: str, suite: Suite, axis: str) -> Published:
     return _load_mini(ruleset, suite) if version == MINI else _load_v05(ruleset, axis)
 
 
+def only(entries: Published, names: Collection[str]) -> Published:
+    """Some of the entries, by the names that they have in a field."""
+    found = entries.results
+    return dataclasses.replace(
+        entries,
+        results=Results(
+            tuple(name for name in found.submissions if name in names),
+            tuple(trial for trial in found.trials if trial.submission in names),
+        ),
+        medians=entries.medians and {key: time for key, time in entries.medians.items() if key[0] in names},
+    )
+
+
 def check_has_reference(version: str | None) -> None:
     """Raises UsageError for --calibrate where no reference algorithm is known."""
     if version not in REFERENCES:
@@ -89,7 +104,8 @@ def check_has_reference(version: str | None) -> None:
 
 def _load_v05(ruleset: str, axis: str) -> Published:
     if ruleset == "external":
-        return Published(V05, read_trials(DATA_DIR / f"{V05}_external.csv", prefix=f"{V05}/"), None)
+        known = facts_of(suites.load(V05), ruleset)
+        return Published(V05, read_trials(DATA_DIR / f"{V05}_external.csv", f"{V05}/", known), None)
     if axis == STEPS:
         raise UsageError(
             f"The self-tuning results of {V05} are published as times only; use --axis=submission_time, "
@@ -122,8 +138,34 @@ def _load_mini(ruleset: str, suite: Suite) -> Published:
     return Published(MINI, Results(tuple(f"{MINI}/{name}" for name in found.submissions), trials), None)
 
 
-def read_trials(path: Path, prefix: str = "") -> Results:
-    """Trials from a compact file; `prefix` goes before each submission's name."""
+def facts_of(suite: Suite, ruleset: str) -> dict[str, tuple[Facts, ...]]:
+    """Workload -> what is known of official runs on it, whose logs hold no facts."""
+    found: dict[str, tuple[Facts, ...]] = {}
+    for workload in suite.scored_names():
+        targets = suite.targets(workload)
+        found[workload] = (
+            Facts(
+                suite=suite.name,
+                ruleset=ruleset,
+                targets=(targets.validation_target, targets.test_target),
+                budget_sec=suite.budget_sec(workload, ruleset),
+                step_hint=targets.step_hint,
+                device=HARDWARE[suite.name],
+            ),
+        )
+    return found
+
+
+def read_trials(
+    path: Path, prefix: str = "", facts: Mapping[str, tuple[Facts, ...]] = types.MappingProxyType({})
+) -> Results:
+    """Trials from a compact file.
+
+    Args:
+      path: of the file.
+      prefix: goes before each submission's name.
+      facts: workload -> facts of its trials.
+    """
     with path.open(newline="") as file:
         rows = csv.reader(file)
         next(rows)
@@ -135,6 +177,7 @@ def read_trials(path: Path, prefix: str = "") -> Results:
                 study=int(study),
                 trial=int(trial),
                 hit=Hit(int(index), float(time_sec), float(step)) if index else None,
+                facts=facts.get(workload, ()),
             )
             for submission, framework, workload, study, trial, index, time_sec, step in rows
         )

@@ -6,7 +6,7 @@ AlgoPerf's folders and ours are read alike. Directory order never matters: every
 out or odd becomes a `Finding`; only a folder that cannot be scored at all is an error.
 """
 
-import math
+import dataclasses
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -16,13 +16,15 @@ from algoperf import direction, files, frameworks, records, submission_info
 from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
-from scoring import evaluations
+from scoring import contradictions, evaluations
+from scoring import facts as all_facts
 from scoring.results import Finding, Hit, Kind, Results, Trial
 
 LAYOUT = f"<submission>/study_<s>/<workload>_<framework>/trial_<t>/{records.EVAL_MEASUREMENTS}"
 STUDY = records.STUDY
 TRIAL = re.compile(r"trial_(0|[1-9]\d{0,8})")
 FLAGS = re.compile(r"flags_\d+\.json")
+META_DATA = re.compile(r"meta_data_\d+\.json")
 
 
 def read_submissions(
@@ -31,7 +33,7 @@ def read_submissions(
     *,
     include: Collection[str] = (),
     exclude: Collection[str] = (),
-    ruleset: str | None = None,
+    copies: "Copies | None" = None,
 ) -> Results:
     """All trials below `root` on the workloads in `targets`.
 
@@ -40,11 +42,41 @@ def read_submissions(
       targets: workload -> its target; other workloads become findings.
       include: names of submissions to read; empty means all.
       exclude: names of submissions to leave out.
-      ruleset: that is scored; trials that say they ran under another become findings. None compares nothing.
+      copies: shared by calls on several folders, so that a study copied from one to another is found.
 
     Raises:
       UsageError: if there is no such folder, it holds no results, a name in `include` or `exclude` is not
         there, or a submission ran a workload in both frameworks.
+    """
+    found = found_submissions(root)
+    folders = subfolders(str(root))
+    for name in (*include, *exclude):
+        if name not in found:
+            raise no_such(f"submission in {str(root)!r}", name, found)
+    chosen = [name for name in found if (not include or name in include) and name not in exclude]
+    if not chosen:
+        raise UsageError(f"--include and --exclude leave no submission of {', '.join(found)}.")
+    for name in chosen:
+        if not name.isprintable():  # Tables have a line for each.
+            raise UsageError(
+                f"The folder {name!r} in {str(root)!r} has a line break or another control character in its name: "
+                "rename it, or leave it out with --exclude."
+            )
+    copies = copies or Copies()
+    trials: list[Trial] = []
+    findings = [
+        Finding(name, "", Kind.STRAY_FOLDER, "") for name in folders if name not in found and not include
+    ]
+    for name in chosen:
+        read_submission(name, folders[name], targets, trials, findings, copies)
+    return Results(submissions=tuple(chosen), trials=tuple(trials), findings=tuple(findings))
+
+
+def found_submissions(root: Path) -> list[str]:
+    """Names of the submissions below `root`.
+
+    Raises:
+      UsageError: if it is no folder of submissions.
     """
     if not root.is_dir():
         raise UsageError(f"No folder of submissions at {str(root)!r}; give the folder that holds {LAYOUT}.")
@@ -60,25 +92,7 @@ def read_submissions(
         raise UsageError(
             f"No results below {str(root)!r}: expected {LAYOUT}. Is it the folder of submissions?"
         )
-    for name in (*include, *exclude):
-        if name not in found:
-            raise no_such(f"submission in {str(root)!r}", name, found)
-    chosen = [name for name in found if (not include or name in include) and name not in exclude]
-    if not chosen:
-        raise UsageError(f"--include and --exclude leave no submission of {', '.join(found)}.")
-    for name in chosen:
-        if not name.isprintable():  # Tables have a line for each.
-            raise UsageError(
-                f"The folder {name!r} in {str(root)!r} has a line break or another control character in its name: "
-                "rename it, or leave it out with --exclude."
-            )
-    trials: list[Trial] = []
-    findings = [
-        Finding(name, "", Kind.STRAY_FOLDER, "") for name in folders if name not in found and not include
-    ]
-    for name in chosen:
-        read_submission(name, folders[name], targets, trials, findings, ruleset)
-    return Results(submissions=tuple(chosen), trials=tuple(trials), findings=tuple(findings))
+    return found
 
 
 def submission_folders(root: Path) -> list[str]:
@@ -109,11 +123,10 @@ def read_submission(
     targets: Mapping[str, WorkloadTargets],
     trials: list[Trial],
     findings: list[Finding],
-    ruleset: str | None = None,
+    copies: "Copies",
 ) -> None:
     """Appends the trials and findings of one submission."""
     framework_of: dict[str, str] = {}
-    copies = Copies()
     for study, study_folder in numbered(submission, "", folder, STUDY, findings):
         for entry, workload_folder in subfolders(study_folder).items():
             # From the right: names of workloads hold underscores, those of frameworks do not.
@@ -139,26 +152,40 @@ def read_submission(
                 identity = Trial(
                     submission=submission, workload=workload, framework=framework, study=study, trial=number
                 )
-                trial = read_trial(identity, trial_folder, targets[workload], findings, ruleset, copies)
+                trial = read_trial(identity, trial_folder, targets[workload], findings, copies)
                 if trial is not None:
                     trials.append(trial)
 
 
 class Copies:
-    """Finds trials of one submission whose evaluations are those of another, to the last digit of the clock."""
+    """Finds trials of one submission whose evaluations are those of another: the same file, or the same metrics."""
 
     def __init__(self) -> None:
-        self._place_of: dict[tuple[str, bytes], str] = {}
+        self._place_of: dict[tuple[str, str, bytes | tuple[float, ...]], str] = {}
 
-    def original(self, workload: str, content: bytes, times: Collection[float], place: str) -> str | None:
-        """Where the same file was seen before, on the same workload; None for a new one.
+    def original(
+        self, identity: Trial, content: bytes, log: evaluations.EvaluationLog, place: str
+    ) -> str | None:
+        """Where the same evaluations were seen before, on the same workload; None for new ones.
 
         Times in whole milliseconds may be equal by chance, or rounded; a clock of nanoseconds never repeats itself.
+        Nor do metrics: trials of other seeds differ in some of five values, unless they hardly take more than one.
         """
-        if all(time == round(time, 3) for time in times):
-            return None
-        first = self._place_of.setdefault((workload, content), place)
-        return None if first == place else first
+        signs: list[bytes | tuple[float, ...]] = []
+        if any(time != round(time, 3) for time in log.submission_time_sec):
+            signs.append(content)
+        metrics = tuple(log.validation)
+        if len(set(metrics)) >= NUM_TELLING:
+            signs.append(metrics)
+        found = None
+        for sign in signs:
+            first = self._place_of.setdefault((identity.submission, identity.workload, sign), place)
+            found = found or (None if first == place else first)
+        return found
+
+
+NUM_TELLING = 5
+"""Different values of a metric in one trial that no other trial has in the same order by chance."""
 
 
 def read_trial(
@@ -166,7 +193,6 @@ def read_trial(
     folder: str,
     targets: WorkloadTargets,
     findings: list[Finding],
-    ruleset: str | None = None,
     copies: Copies | None = None,
 ) -> Trial | None:
     """The trial with its first hit; None where the folder has no evaluations file (it never started)."""
@@ -181,64 +207,37 @@ def read_trial(
         missing = isinstance(error, FileNotFoundError)
         report(Kind.NO_EVALUATIONS if missing else Kind.UNREADABLE, "" if missing else str(error))
         return None
-    summary = read_side_files(folder, report, ruleset)
+    beside = read_side_files(folder, identity.framework, report)
+    summary = beside.summary
     status = summary.status if summary else ""
     try:
         log = evaluations.parse(content, targets.metric_name)
     except evaluations.UnreadableError as error:
         report(Kind.UNREADABLE, str(error))
-        return with_outcome(identity, status=status or "unreadable")
+        return with_outcome(identity, status=status or "unreadable", facts=beside.facts)
     for kind, detail in log.oddities:
         report(kind, detail)
-    if copies and (original := copies.original(identity.workload, content, log.submission_time_sec, place)):
+    if copies and (original := copies.original(identity, content, log, place)):
         report(Kind.COPY, original)
     best = direction.best(log.validation, targets.higher_is_better)
     # The best value says at once whether there is a hit to look for.
     index = evaluations.first_hit(log.validation, targets) if targets.is_met_by(best) else None
     hit = None if index is None else Hit(index, log.submission_time_sec[index], log.global_step[index])
+    for recorded in {one.targets[0] for one in beside.facts if one.targets}:
+        if not contradictions.is_target(recorded, targets):
+            report(Kind.OTHER_RUN, f"validation target {recorded:g}, here {targets.validation_target:g}")
     if summary is not None:
-        check_summary(summary, log, hit, targets, report)
+        contradiction = contradictions.find(summary, log, hit, best, identity, targets)
+        if contradiction:
+            report(Kind.CONTRADICTION, contradiction)
     return with_outcome(
         identity,
         hit=hit,
         best=best,
         last_time_sec=log.submission_time_sec[-1],
         status=status,
+        facts=beside.facts,
     )
-
-
-def check_summary(
-    summary: summaries.Summary,
-    log: evaluations.EvaluationLog,
-    hit: Hit | None,
-    targets: WorkloadTargets,
-    report: evaluations.Report,
-) -> None:
-    """Reports where a summary says something else than the evaluations beside it, or that other targets were meant.
-
-    What an older or a cut summary does not say is not compared.
-    """
-    if summary.validation_target is not None and summary.validation_target != targets.validation_target:
-        report(Kind.OTHER_RUN, f"validation target {summary.validation_target:g}")
-    elif summary.validation_target is not None:
-        reached = summary.validation_target_reached
-        # Evaluations hold the digits of the summary, so that times are equal up to how they are written.
-        same = (reached is None) == (hit is None)
-        if reached is not None and hit is not None:
-            same = math.isclose(reached["submission_time_sec"], hit.submission_time_sec, rel_tol=1e-6)
-        if not same:
-            says = "not reached" if reached is None else f"reached at {reached['submission_time_sec']:.2f} s"
-            found = "not reached" if hit is None else f"reached at {hit.submission_time_sec:.2f} s"
-            report(Kind.CONTRADICTION, f"target {says} there, {found} here")
-            return
-    last = log.submission_time_sec[-1]
-    if summary.num_evaluations is not None and summary.num_evaluations != len(log.submission_time_sec):
-        report(
-            Kind.CONTRADICTION,
-            f"{summary.num_evaluations} evaluations there, {len(log.submission_time_sec)} here",
-        )
-    elif summary.submission_time_sec is not None and summary.submission_time_sec < last * (1 - 1e-6):
-        report(Kind.CONTRADICTION, f"{summary.submission_time_sec:.2f} s there, {last:.2f} s here")
 
 
 def with_outcome(identity: Trial, **outcome: object) -> Trial:
@@ -253,9 +252,17 @@ def with_outcome(identity: Trial, **outcome: object) -> Trial:
     )
 
 
-def read_side_files(folder: str, report: evaluations.Report, ruleset: str | None) -> summaries.Summary | None:
-    """The summary of a trial, None if there is none; reports what flags files and it say against scoring the trial."""
-    summary = None
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What lies beside the evaluations of a trial; nothing does in the logs of AlgoPerf 0.5."""
+
+    summary: summaries.Summary | None = None
+    facts: tuple[all_facts.Facts, ...] = ()
+
+
+def read_side_files(folder: str, framework: str, report: evaluations.Report) -> Beside:
+    """Summary and facts of a trial; reports what flags files and summary say against scoring the trial."""
+    summary, newest, meta_data = None, {}, []
     for name in sorted(os.listdir(folder)):
         if name == records.SUMMARY:
             try:
@@ -265,19 +272,28 @@ def read_side_files(folder: str, report: evaluations.Report, ruleset: str | None
             else:
                 if summary is None:
                     report(Kind.DAMAGED_SUMMARY, "it was cut, or does not say how the trial ended")
+        elif META_DATA.fullmatch(name):
+            meta_data.append(f"{folder}/{name}")
         elif FLAGS.fullmatch(name):
-            flags = read_json(f"{folder}/{name}")
-            # A target that is looked at more often is found earlier, so times of the two schedules do not compare.
-            every = flags.get("eval_every_steps")
-            if every not in (None, 0, "", "0"):
-                report(Kind.STEP_SCHEDULE, f"eval_every_steps={every}")
-            for name in ("skip_evals", "max_global_steps"):  # Not for scoring.
-                if flags.get(name):
-                    report(Kind.OTHER_RUN, f"{name}={flags[name]}")
-            own = flags.get("tuning_ruleset")
-            if None not in (own, ruleset) and own != ruleset:
-                report(Kind.OTHER_RUN, f"{own} ruleset")
-    return summary
+            newest = read_json(f"{folder}/{name}")
+            check_flags(newest, report)
+    if summary is None and not newest and not meta_data:
+        return NOTHING
+    return Beside(summary, all_facts.read(meta_data, summary, newest, framework))
+
+
+NOTHING = Beside()
+
+
+def check_flags(flags: Mapping[str, object], report: evaluations.Report) -> None:
+    """Reports flags that speak against scoring a trial."""
+    # A target that is looked at more often is found earlier, so times of the two schedules do not compare.
+    every = flags.get("eval_every_steps")
+    if every not in (None, 0, "", "0"):
+        report(Kind.STEP_SCHEDULE, f"eval_every_steps={every}")
+    for name in ("skip_evals", "max_global_steps"):  # Not for scoring.
+        if flags.get(name):
+            report(Kind.OTHER_RUN, f"{name}={flags[name]}")
 
 
 def read_json(path: str) -> dict[str, object]:

@@ -5,6 +5,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scoring.facts import Facts
+
 SUBMISSION_TIME = "submission_time"
 STEPS = "steps"
 AXES = (SUBMISSION_TIME, STEPS)
@@ -67,6 +69,8 @@ class Trial:
     """`status` of the trial's summary.json; '' where there is none (AlgoPerf writes none)."""
     clock_factor: float = 1.0
     """What the seconds of `hit` were multiplied by, to stand on the clock of another machine."""
+    facts: tuple[Facts, ...] = ()
+    """How it was run, one per start; empty where nothing is recorded."""
 
 
 class Kind(enum.StrEnum):
@@ -92,10 +96,20 @@ class Kind(enum.StrEnum):
     DAMAGED_SUMMARY = "summary.json unreadable"
     CONTRADICTION = "summary.json contradicts the evaluations, which count"
     COPY = "evaluations equal to those of another trial"
+    EQUAL_SEEDS = "seeds equal to those of another trial"
+    OTHER_RULESET = "results of another ruleset"
+    SHORT_BUDGET = "ran with a smaller budget than is scored"
+    MIXED_ENTRY = "one submission mixes what has to be equal"
+    MIXED_FIELD = "a field mixes what has to be equal"
+    LOADED = "the machine was not free"
 
 
 HARMLESS = (Kind.NAN_METRIC,)
 """Outcomes of a run rather than defects of its record: shown, accepted under --strict."""
+
+
+MIXTURES = (Kind.MIXED_ENTRY, Kind.MIXED_FIELD)
+"""Their details say what is mixed, each of them something else."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,18 +1,28 @@
 """What `score_submissions.py` does, below its flags; tests and other programs call `run` with a `Config`."""
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf import suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
-from scoring import carry_over, completeness, output, plot, published, reading, results, score_report
+from scoring import (
+    carry_over,
+    completeness,
+    mixtures,
+    output,
+    plot,
+    published,
+    results,
+    score_report,
+    sources,
+)
 from scoring.differences import Differences, compare_with_official
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.procedure import CLEAN, OFFICIAL
-from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results
+from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results, Trial
 
 MAX_SAMPLES = 100_000
 """Of the bootstrap: intervals hardly move beyond some thousands, and memory grows with their number."""
@@ -23,7 +33,9 @@ class Config:
     """The arguments of one scoring; names as the flags."""
 
     submissions_dir: Path | None
-    """Folder of submissions; None scores the published entries alone."""
+    """Folder of submissions or archive of one; None scores the published entries alone."""
+    more_dirs: tuple[Path, ...] = ()
+    """More of them, joined with the first."""
     suite: str = "algoperf_v06"
     ruleset: str = "external"
     official: bool = False
@@ -75,10 +87,12 @@ class Scored:
     findings: tuple[Finding, ...]
     differences: Differences | None
     notes: tuple[str, ...]
+    trials: tuple[Trial, ...] = ()
+    """Of the field."""
 
     def text(self) -> str:
         """The report for the terminal."""
-        return score_report.render(self.board, self.findings, self.differences, self.notes)
+        return score_report.render(self.board, self.findings, self.differences, self.notes, self.trials)
 
 
 def run(config: Config) -> Scored:
@@ -92,24 +106,46 @@ def run(config: Config) -> Scored:
     suite = suites.customize(
         full, workloads=config.workloads, num_studies=config.num_studies, num_trials=config.num_trials
     )
-    own, findings = read_own(config, suite)
+    given = () if config.submissions_dir is None else (config.submissions_dir, *config.more_dirs)
+    with sources.opened(given) as places:
+        return score(config, full, suite, places)
+
+
+def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.Source]) -> Scored:
+    """`run` below its first checks.
+
+    Args:
+      config: the arguments.
+      full: the suite that they name.
+      suite: the part of it that is scored.
+      places: of the user's results.
+    """
     entries = (
         published.load(config.compare_to, config.ruleset, suite, config.axis) if config.compare_to else None
     )
+    choice = sources.choose(
+        list(dict.fromkeys(name for place in places for name in place.submissions)),
+        entries.results.submissions if entries else (),
+        config.include,
+        config.exclude,
+        where=sources.listed(places) or f"--compare_to={config.compare_to}",
+    )
+    own, findings = read_own(config, suite, places, choice.own)
     factors = None
     if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
         reference = published.REFERENCES[entries.name]
-        beside = read_beside(config, suite, own, reference)
+        beside = read_beside(suite, places, own, reference)
         factors = carry_over.machine_factors(own, beside, entries.results, reference, entries.name)
         own = carry_over.carried_over(own, factors)
-    field = results.merge([own, entries.results]) if entries else own
+    chosen = published.only(entries, choice.published) if entries else None
+    field = results.merge([own, chosen.results]) if chosen else own
     settings = Settings(
         suite=suite,
         ruleset_name=config.ruleset,
         procedure=OFFICIAL if config.official else CLEAN,
         axis=config.axis,
         reference=reference_name(config, field),
-        medians=entries.medians if entries else None,
+        medians=chosen.medians if chosen else None,
     )
     check_steps(field, config.axis)
     board = make_leaderboard(
@@ -117,58 +153,53 @@ def run(config: Config) -> Scored:
     )
     differences = None if config.official else compare_with_official(field, settings)
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
-    if config.submissions_dir is not None:
-        named = reading.submission_folders(config.submissions_dir)
-        notes += reading.info_notes(
-            config.submissions_dir, [name for name in board.submissions if name in named]
-        )
-    if entries:
-        notes.append(score_report.published_note(entries, factors))
+    notes += sources.joined_notes(places, own.submissions)
+    notes += sources.info_notes(places, own.submissions)
+    if chosen and chosen.results.submissions:
+        notes.append(score_report.published_note(chosen, factors))
     if factors and (cut := carry_over.cut_short(own, board)):
         notes.append(score_report.cut_short_note(cut, full, config.ruleset))
-    scored = Scored(board, findings, differences, tuple(notes))
+    scored = Scored(board, findings, differences, tuple(notes), field.trials)
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)
     return scored
 
 
-def read_own(config: Config, suite: Suite) -> tuple[Results, tuple[Finding, ...]]:
-    """The user's results with all findings on them; refuses defects under --strict."""
-    if config.submissions_dir is None:
+def read_own(
+    config: Config, suite: Suite, places: Sequence[sources.Source], chosen: Collection[str]
+) -> tuple[Results, tuple[Finding, ...]]:
+    """The user's chosen results with all findings on them; refuses defects under --strict."""
+    if not chosen:
         return Results((), ()), ()
     names = suite.scored_names()
     if not suite.held_out:  # the official procedure then takes every variant it finds (quirk stray-variants)
         names = tuple(dict.fromkeys((*names, *suite.known_targets)))
-    results = reading.read_submissions(
-        config.submissions_dir,
-        {name: suite.targets(name) for name in names},
-        include=config.include,
-        exclude=config.exclude,
-        ruleset=config.ruleset,
-    )
+    targets = {name: suite.targets(name) for name in names}
+    results = sources.read(places, targets, chosen, is_filtered=bool(config.include))
     missing = completeness.check_completeness(results, suite, suite.ruleset(config.ruleset))
-    findings = completeness.without_doubles((*results.findings, *missing))
+    missing = mixtures.without_counts(missing, mixtures.other_rulesets(results.trials, config.ruleset))
+    mixed = mixtures.find(results, suite, config.ruleset)
+    findings = completeness.without_doubles((*results.findings, *missing, *mixed))
     if config.strict:
         completeness.refuse(findings)
     if not any(trial.workload in suite.scored_names() for trial in results.trials):
         raise UsageError(
-            f"No trial in {str(config.submissions_dir)!r} ran a workload of suite {suite.name!r} "
+            f"No trial in {sources.listed(places)} ran a workload of suite {suite.name!r} "
             f"({', '.join(suite.scored_names())}). Choose another with --suite={'|'.join(suites.names())}, "
             "or name workloads with --workloads."
         )
     return results, findings
 
 
-def read_beside(config: Config, suite: Suite, own: Results, name: str) -> Results:
+def read_beside(suite: Suite, places: Sequence[sources.Source], own: Results, name: str) -> Results:
     """Results with those of the submission called `name`, also where --include or --exclude leaves it out of `own`.
 
-    `own` itself where the folder does not have it.
+    `own` itself where no place has it.
     """
-    folder = config.submissions_dir
-    if name in own.submissions or folder is None or name not in reading.submission_folders(folder):
+    if name in own.submissions or not any(name in place.submissions for place in places):
         return own
     targets = {workload: suite.targets(workload) for workload in suite.scored_names()}
-    return reading.read_submissions(folder, targets, include=[name])
+    return sources.read(places, targets, [name], is_filtered=True)
 
 
 def reference_name(config: Config, field: Results) -> str | None:
@@ -211,6 +242,10 @@ def make_notes(
             f"Warning: {', '.join(stepped)} evaluated on a step-based schedule (--eval_every_steps), so "
             "times to target have another resolution than the rules ask for. --strict refuses such results."
         )
+    others = sorted({(one.detail, one.submission) for one in findings if one.kind is Kind.OTHER_RULESET})
+    for detail in dict.fromkeys(detail for detail, _ in others):
+        names = ", ".join(name for own, name in others if own == detail)
+        notes.append(f"Warning: {detail} ({names}).")
     return notes
 
 
@@ -230,7 +265,9 @@ def write(scored: Scored, folder: Path) -> Scored:
     """Writes the files; `scored` with a note on what was written or left out."""
     names = [
         path.name
-        for path in output.write_all(folder, scored.board, scored.findings, scored.differences, scored.notes)
+        for path in output.write_all(
+            folder, scored.board, scored.findings, scored.differences, scored.notes, scored.trials
+        )
     ]
     missing = []
     for name, package, is_available, draw in (

@@ -4,12 +4,12 @@ import math
 from collections.abc import Collection, Mapping
 
 from algoperf.suites import Suite
-from scoring import completeness, published, text
+from scoring import comparison_report, completeness, published, text
 from scoring.bootstrap import CONFIDENCE
 from scoring.carry_over import CutShort
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
-from scoring.results import AXIS_UNITS, Finding, Reason
+from scoring.results import AXIS_UNITS, MIXTURES, Finding, Reason, Trial
 
 MAX_FINDING_LINES = 40
 MAX_CHANGED_TIMES = 6
@@ -40,7 +40,11 @@ LEGEND = {
 
 
 def render(
-    board: Leaderboard, findings: Collection[Finding], differences: Differences | None, notes: Collection[str]
+    board: Leaderboard,
+    findings: Collection[Finding],
+    differences: Differences | None,
+    notes: Collection[str],
+    trials: Collection[Trial] = (),
 ) -> str:
     """The whole report.
 
@@ -49,11 +53,13 @@ def render(
       findings: on the user's own results.
       differences: between clean and official scores; None to leave that part out.
       notes: sentences about this field, printed above the scores.
+      trials: of the field, for what they have in common.
     """
     width = text.terminal_width()
     parts = [
         heading(board),
         findings_part(findings, width),
+        comparison_report.block(trials, board.settings.ruleset.budget_factor, width),
         times_part(board, width),
         misses_part(board, width),
     ]
@@ -81,8 +87,7 @@ def findings_part(findings: Collection[Finding], width: int) -> str:
     """The table of what was ignored, missing or odd."""
     if not findings:
         return "About the results: complete, nothing ignored."
-    groups = completeness.grouped(findings)
-    rows = [[g[0].submission, g[0].workload or "-", str(g[0].kind), completeness.places(g)] for g in groups]
+    rows = finding_rows(findings)
     shown = [[cell[: max(20, width - 4)] for cell in row] for row in rows[:MAX_FINDING_LINES]]
     lines = text.table(["submission", "workload", "what", "where"], shown, num_left=4)
     more = (
@@ -93,6 +98,23 @@ def findings_part(findings: Collection[Finding], width: int) -> str:
     return (
         f"About the results ({count(len(findings), 'finding')}; --strict makes them an error)\n{lines}{more}"
     )
+
+
+def finding_rows(findings: Collection[Finding]) -> list[list[str]]:
+    """Submission, workload, what, where; what is the same of several submissions as a whole is one row."""
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
+    for group in completeness.grouped(findings):
+        one = group[0]
+        where = completeness.places(group)
+        if one.kind in MIXTURES:  # The block about facts has the values.
+            where = f"{', '.join(finding.detail.partition(':')[0] for finding in group)}: see below"
+        # On a workload each submission has its row, where it is looked for.
+        key = (one.submission if one.workload else "", one.workload, str(one.kind), where)
+        rows.setdefault(key, []).append(one.submission)
+    return [
+        [comparison_report.names(who, ()) or "-", workload or "-", what, where]
+        for (_, workload, what, where), who in rows.items()
+    ]
 
 
 def times_part(board: Leaderboard, width: int) -> str:

@@ -299,6 +299,10 @@ def _meta_data(
     return {
         **primitive,
         **machine.describe(),
+        # Also in the summary, which a trial that was killed has not.
+        "suite": config.suite,
+        "ruleset": config.settings.tuning_ruleset,
+        "budget_sec": config.budget_sec,
         "rng_seed": config.settings.rng_seed,
         "seeds": seeds,
         "device": backend.describe_device(),

@@ -74,6 +74,8 @@ class Summary:
     """How often the trial was interrupted and continued."""
     peak_memory: PeakMemory | None = None
     device: str | None = None
+    refereed: bool | None = None
+    """Whether clock, evaluation and records were kept by another process than the submission's; None means no."""
     identity: dict[str, Any] | None = None
     """Everything that must be equal for another run to continue this one."""
     ledger: dict[str, Any] | None = None

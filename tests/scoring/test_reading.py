@@ -165,6 +165,20 @@ SUMMARY = {
             "2.00 s there",
         ),
         ({"num_evaluations": 7}, Kind.CONTRADICTION, "7 evaluations there, 2 here"),
+        ({"study": 3}, Kind.CONTRADICTION, "study 3 there, 0 here"),
+        ({"workload": "down"}, Kind.CONTRADICTION, "workload down there, up here"),
+        ({"global_step": 10}, Kind.CONTRADICTION, "10 updates there, 20 here"),
+        (
+            {"best": {"validation/accuracy": 0.9}},
+            Kind.CONTRADICTION,
+            "best validation/accuracy 0.9 there, 0.8",
+        ),
+        (
+            {"last": {"validation/accuracy": 0.5}},
+            Kind.CONTRADICTION,
+            "last validation/accuracy 0.5 there, 0.8",
+        ),
+        ({"last": {"global_step": 30}}, Kind.CONTRADICTION, "last evaluation at step 30 there, 20 here"),
         ({"submission_time_sec": 3.0}, Kind.CONTRADICTION, "3.00 s there, 5.00 s here"),
         ({"validation_target": 0.5}, Kind.OTHER_RUN, "validation target 0.5"),
         ({"status": 5}, Kind.DAMAGED_SUMMARY, "'status' must be one of target_reached"),
@@ -204,8 +218,6 @@ def test_brackets_without_end_in_a_summary_are_a_finding(write_trial, read):
 @pytest.mark.parametrize(
     ("flags", "found"),
     [
-        ({"tuning_ruleset": "self"}, ["self ruleset"]),
-        ({"tuning_ruleset": "external"}, []),
         ({"skip_evals": True}, ["skip_evals=True"]),
         ({"max_global_steps": 10}, ["max_global_steps=10"]),
     ],
@@ -213,7 +225,7 @@ def test_brackets_without_end_in_a_summary_are_a_finding(write_trial, read):
 )
 def test_a_trial_under_other_rules_than_are_scored_is_reported(write_trial, read, flags, found):
     write_trial("adam", "up_jax", rows=[(1.0, 0.1)], flags=flags)
-    assert [(one.kind, one.detail) for one in read(ruleset="external").findings] == [
+    assert [(one.kind, one.detail) for one in read().findings] == [
         (Kind.OTHER_RUN, detail) for detail in found
     ]
 

@@ -281,7 +281,6 @@ def test_own_results_are_placed_among_the_published_ones(tmp_path, write_trial):
 
 WRONG_ARGUMENTS = {
     "no folder": ([], "Give the folder of submissions"),
-    "two folders": (["a", "b"], "Give one folder of submissions, got 2: a, b"),
     "no such folder": (["/no/such"], "No folder of submissions at '/no/such'"),
     "unknown flag": (["--sweet=mini", "a"], "Unknown command line flag 'sweet'"),
     "ill-typed flag": (["--seed=x", "a"], "--seed=x"),
