@@ -128,6 +128,14 @@ class WorkloadTargets:
         )
 
 
+@dataclass(frozen=True)
+class TargetOrigin:
+    """The runs that a validation target was set from (`set_targets.py targets`, `provenance` in its file)."""
+
+    reruns: tuple[float, ...]
+    """Best validation metric of each rerun of one point; their median is the target, rounded to the easier side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Suite:
     """A named set of workloads and the numbers by which submissions are compared on them."""
@@ -149,6 +157,8 @@ class Suite:
     known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
     """Numbers frozen with the suite, for workloads and variants. A workload without an entry
     takes them from the workload registry."""
+    origins: Mapping[str, TargetOrigin] = field(default_factory=dict, repr=False)
+    """Workload -> what its target was set from, where the suite's file says so."""
 
     def __post_init__(self) -> None:
         if not self.workloads:
@@ -349,8 +359,9 @@ class _File:
     r_max: float = 4.0
     frugal: bool = False
     source: Any = None
-    """How the targets were made, as is the next; for readers of the file."""
+    """How the targets were made; for readers of the file."""
     provenance: Any = None
+    """The same in numbers, as `set_targets.py targets` writes it: of this the reruns' results are read."""
 
 
 def from_json(content: Mapping[str, Any]) -> Suite:
@@ -380,4 +391,21 @@ def from_json(content: Mapping[str, Any]) -> Suite:
         r_max=own.r_max,
         frugal=own.frugal,
         known_targets=targets,
+        origins=_origins(own.provenance),
     )
+
+
+def _origins(provenance: object) -> dict[str, TargetOrigin]:
+    """What a file says of its targets' reruns; whoever writes something else there means it for readers."""
+    found = {}
+    for workload, entry in provenance.items() if isinstance(provenance, dict) else ():
+        reruns = entry.get("reruns") if isinstance(entry, dict) else None
+        values = (
+            [one.get("best_validation") for one in reruns if isinstance(one, dict)]
+            if isinstance(reruns, list)
+            else []
+        )
+        known = tuple(float(one) for one in values if isinstance(one, (int, float)) and math.isfinite(one))
+        if known:
+            found[workload] = TargetOrigin(known)
+    return found

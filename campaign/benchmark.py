@@ -17,8 +17,8 @@ from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
 from campaign.store import FOLDER, State, Store
-from scoring import published, score_field
-from scoring.results import AXES
+from scoring import provisional, published, score_field, text
+from scoring.results import AXES, SUBMISSION_TIME, Trial
 
 SAVED = "campaign.json"
 
@@ -61,6 +61,7 @@ def run(campaign: Campaign, config: Config) -> int:
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
             print(status.status_text(jobs, states, store, left))
+            print(scores_so_far(campaign, jobs, states))
         return 0
     retry_failed(config, store, jobs)
     store.states(jobs)  # Refuses a folder with other trials, before anything is written.
@@ -114,22 +115,46 @@ def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
 
 def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
     """The scores of the campaign's submissions, by seconds and by updates."""
-    texts = []
-    for axis in AXES:
-        config = score_field.Config(
-            submissions_dir=campaign.experiment_dir,
-            suite=campaign.suite,
-            ruleset=campaign.ruleset,
-            axis=axis,
-            include=tuple(dict.fromkeys(job.submission for job in jobs)),
-            workloads=campaign.workloads,
-            num_studies=campaign.num_studies,
-            num_trials=campaign.num_trials,
-            compare_to=campaign.compare_to,
-            calibrate=campaign.calibrate,
-        )
-        texts.append(score_field.run(config).text())
-    return "\n\n".join(texts)
+    return "\n\n".join(score_field.run(scoring_config(campaign, jobs, axis)).text() for axis in AXES)
+
+
+def scores_so_far(campaign: Campaign, jobs: Sequence[Job], states: Mapping[str, State]) -> str:
+    """Bounds of scores and ranks by the trials that have ended, and which of the others could still change a rank."""
+    ended = {(job.submission, job.workload, job.study, job.trial) for job in jobs if states[job.key].is_final}
+    if not ended:
+        return "There are no scores yet: no trial has ended."
+
+    def has_ended(trial: Trial) -> bool:
+        return (trial.submission, trial.workload, trial.study, trial.trial) in ended
+
+    so_far = score_field.SoFar(tuple(dict.fromkeys(job.submission for job in jobs)), has_ended)
+    config = dataclasses.replace(
+        scoring_config(campaign, [job for job in jobs if states[job.key].is_final], SUBMISSION_TIME),
+        bootstrap_samples=0,
+        calibrate=False,  # The reference may not have run yet.
+    )
+    try:
+        board = score_field.run(config, so_far).board
+    except UsageError as error:  # Of trials that ended without any result.
+        return f"There are no scores yet: {error}"
+    parts = [provisional.summary(board, text.terminal_width()), provisional.table(board)]
+    return "\n".join(["Scores so far, by seconds:", *filter(None, parts)])
+
+
+def scoring_config(campaign: Campaign, jobs: Sequence[Job], axis: str) -> score_field.Config:
+    """What the scoring of a campaign is told."""
+    return score_field.Config(
+        submissions_dir=campaign.experiment_dir,
+        suite=campaign.suite,
+        ruleset=campaign.ruleset,
+        axis=axis,
+        include=tuple(dict.fromkeys(job.submission for job in jobs)),
+        workloads=campaign.workloads,
+        num_studies=campaign.num_studies,
+        num_trials=campaign.num_trials,
+        compare_to=campaign.compare_to,
+        calibrate=campaign.calibrate,
+    )
 
 
 def _save(campaign: Campaign, store: Store) -> None:

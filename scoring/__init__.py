@@ -13,6 +13,7 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     mixtures.py     what the rules do not allow to differ, and what is no independent trial
     completeness.py which studies and trials of the ruleset are missing or too many
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
+    endings.py      how runs ended: which broke off, why a study has no time
     times.py        trials -> study times -> workload times, each infinite one with its reason
     rules.py        workload times -> held-out and r_max rules -> performance ratios
     profiles.py     ratios -> performance profiles and benchmark scores
@@ -22,6 +23,10 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     archive.py      the results of a folder in one file
     carry_over.py   times of one machine carried over to another
     leaderboard.py  all of the above for one field of submissions
+    bounds.py       what results that were not run could still change
+    provisional.py  words for results that are not all there
+    explained.py    updates, speed, compilation and evaluation behind a time
+    target_origin.py    verdicts that hang on how a target was set
     differences.py  what the clean rules change against the official procedure
     score_report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from algoperf.spec import UsageError
+from scoring.endings import USED_UP
 from scoring.leaderboard import Leaderboard
 from scoring.results import Reason, Results, Trial
-from scoring.times import USED_UP
 
 
 def machine_factors(

@@ -26,6 +26,10 @@ class UnreadableError(Exception):
     """The file has no usable evaluation; the message says why."""
 
 
+class NoEvaluationsError(UnreadableError):
+    """The file is whole, and has a header only."""
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationLog:
     """One trial's evaluations in order; the three sequences have equal, positive length."""
@@ -36,6 +40,8 @@ class EvaluationLog:
     validation: Sequence[float]
     """The target metric on the validation split; NaN where the cell is empty."""
     oddities: tuple[tuple[Kind, str], ...] = field(default=())
+    evaluation_sec: float = math.nan
+    """Seconds of all evaluations so far, in the last row; NaN where the file does not say."""
 
 
 def parse(content: bytes, metric_name: str) -> EvaluationLog:
@@ -68,7 +74,7 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     names = header.decode(errors="replace").strip().split(",")
     columns = locate(names, metric_name)
     if not rows.strip():
-        raise UnreadableError("the file has a header and no complete row")
+        raise NoEvaluationsError("the file has a header and no complete row")
     # `or`: the fast way declines what it does not understand, and reports nothing itself.
     log = regular(rows, len(names), columns) or careful(rows, len(names), columns, oddities)
     time, step, validation = drop_superseded(*log, oddities)
@@ -79,7 +85,15 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     validation = possible(validation, metric_name, oddities)
     if math.isnan(sum(validation)) and (num_nan := sum(map(math.isnan, validation))):
         oddities.append((Kind.NAN_METRIC, f"{num_nan} of {len(validation)} evaluations"))
-    return EvaluationLog(time, step, validation, tuple(oddities))
+    return EvaluationLog(time, step, validation, tuple(oddities), in_last_row(rows, names, records.EVAL_TIME))
+
+
+def in_last_row(rows: bytes, names: Sequence[str], column: str) -> float:
+    """The last row's number in a column; NaN where there is none."""
+    try:
+        return float(rows[rows.rfind(b"\n") + 1 :].split(b",")[names.index(column)])
+    except (ValueError, IndexError):
+        return math.nan
 
 
 def possible(values: list[float], metric_name: str, oddities: list[tuple[Kind, str]]) -> list[float]:
@@ -158,7 +172,7 @@ def careful(
                 raise ValueError(f"{len(row)} cells instead of {width}")
             at = number_in(row[time])
             if not 0 < at < math.inf:  # Nothing is reached before anything was done.
-                raise ValueError(f"its time is {at}")
+                raise ValueError(f"its time is {at:g}, and nothing is reached before the first update")
             at_step = math.nan if step is None else number_in(row[step] or "nan")
             if is_odd_step(at_step):
                 raise ValueError(f"its global_step is {at_step:g}")

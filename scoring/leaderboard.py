@@ -13,6 +13,7 @@ from algoperf.spec import no_such
 from algoperf.suites import Ruleset, Suite
 from scoring import bootstrap, profiles, rules, speedup, times
 from scoring.bootstrap import Bootstrap
+from scoring.bounds import Bounds
 from scoring.procedure import Procedure
 from scoring.results import Miss, Results
 from scoring.rules import Ratios
@@ -64,6 +65,10 @@ class Leaderboard:
     """(submission, workload or variant) -> why its time is infinite."""
     speedups: Speedups | None
     bootstrap: Bootstrap | None
+    bounds: Bounds | None = None
+    """What missing results could still change; None where nothing is missing, or nobody asked."""
+    devices: tuple[str, ...] = ()
+    """That the trials ran on, as far as they say so."""
 
     @property
     def submissions(self) -> tuple[str, ...]:
@@ -76,7 +81,9 @@ class Leaderboard:
     def has_interval(self, row: int) -> bool:
         """Whether the submission was repeated at all: one study, or a published median, has no spread."""
         cells = (self.table.cells[self.submissions[row], column] for column in self.table.columns)
-        return self.bootstrap is not None and any(len(cell.studies) > 1 for cell in cells)
+        return self.bootstrap is not None and any(
+            sum(study.was_run for study in cell.studies) > 1 for cell in cells
+        )
 
     def order(self) -> list[int]:
         """Rows from best to worst score; ties by name."""
@@ -87,6 +94,18 @@ class Leaderboard:
     def ranks(self) -> np.ndarray:
         """(submissions,) from 1; ties share the better rank."""
         return bootstrap.ranks(self.scores)
+
+    def rank_range(self, row: int) -> tuple[int, int]:
+        """The best and the worst rank that missing results still allow; equal where they change nothing."""
+        if self.bounds is None:
+            rank = int(self.ranks()[row])
+            return rank, rank
+        return int(self.bounds.best_rank[row]), int(self.bounds.worst_rank[row])
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether anybody reached anything, so that scores say who is ahead."""
+        return bool(self.scores.any())
 
 
 def make_leaderboard(

@@ -4,6 +4,7 @@ JSON has no infinity: an infinite or absent number is null, and `miss` beside it
 """
 
 import csv
+import dataclasses
 import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
-from scoring import comparison_report
+from scoring import comparison_report, explained, rules
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.results import Finding, Miss, Reason, Trial
@@ -20,6 +21,8 @@ SCORES = "scores.csv"
 SCORES_JSON = "scores.json"
 TIMES = "time_to_target.csv"
 TIMES_JSON = "time_to_target.json"
+SCHEMA_VERSION = 1
+"""Of both JSON files; increase it when a key changes its meaning or goes. Files without one are older."""
 PROFILE = "performance_profile.html"
 PICTURE = "performance_profile.svg"
 
@@ -56,10 +59,15 @@ def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
     header += ["score_low", "score_high", "rank_low", "rank_high"] if board.bootstrap else []
     header += ["num_workloads_reached"]
     header += ["speedup", "speedup_common", "num_workloads_common"] if board.speedups else []
+    bounds = board.bounds
+    header += (
+        ["provisional", "score_at_least", "score_at_most", "rank_at_best", "rank_at_worst"] if bounds else []
+    )
     yield header
-    ranks = board.ranks()
     for row in board.order():
-        cells = [board.submissions[row], float(board.scores[row]), int(ranks[row])]
+        best, worst = board.rank_range(row)
+        is_known = board.has_ranks and best == worst
+        cells = [board.submissions[row], float(board.scores[row]), best if is_known else ""]
         if board.bootstrap:
             score, rank = board.bootstrap.score, board.bootstrap.rank
             own = [float(score.low[row]), float(score.high[row]), int(rank.low[row]), int(rank.high[row])]
@@ -71,6 +79,9 @@ def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
                 *("" if math.isnan(value) else value for value in pair),
                 int(board.speedups.num_common[row]),
             ]
+        if bounds:
+            least, most = float(bounds.low[row]), float(bounds.high[row])
+            cells += [int(bounds.is_incomplete[row]), least, most, best, worst]
         yield cells
 
 
@@ -108,10 +119,12 @@ def scores_content(
             for column, workload in enumerate(board.workloads)
         }
     return {
+        **head(board),
         "settings": settings_content(board),
         "comparison": comparison_report.content(trials, board.settings.ruleset.budget_factor),
         "notes": list(notes),
         "submissions": submissions,
+        "next_runs": [dataclasses.asdict(gap) for gap in board.bounds.gaps] if board.bounds else [],
         "differences_from_official": differences_content(differences),
         "findings": [
             {
@@ -123,6 +136,17 @@ def scores_content(
             }
             for one in sorted(findings)
         ],
+    }
+
+
+def head(board: Leaderboard) -> dict[str, Any]:
+    """What a reader of the file must know first."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "rules_version": rules.VERSION,
+        "suite": board.settings.suite.name,
+        "ruleset": board.settings.ruleset_name,
+        "devices": list(board.devices),
     }
 
 
@@ -166,7 +190,7 @@ def differences_content(differences: Differences | None) -> dict[str, Any] | Non
 
 def times_content(board: Leaderboard) -> dict[str, Any]:
     """Per submission and workload (variants too): median, studies with the selected trial, reasons."""
-    content: dict[str, Any] = {"axis": board.settings.axis, "submissions": {}}
+    content: dict[str, Any] = {**head(board), "axis": board.settings.axis, "submissions": {}}
     for submission in board.submissions:
         content["submissions"][submission] = {
             column: {
@@ -178,6 +202,7 @@ def times_content(board: Leaderboard) -> dict[str, Any]:
                         "time_to_target": finite(one.value),
                         "trial": one.trial,
                         "miss": miss_content(one.miss),
+                        "explained": explained_content(one.run),
                     }
                     for one in cell.studies
                 ],
@@ -187,6 +212,12 @@ def times_content(board: Leaderboard) -> dict[str, Any]:
             )
         }
     return content
+
+
+def explained_content(run: Trial | None) -> dict[str, float | None] | None:
+    """What stands behind the time of the selected trial."""
+    found = None if run is None else explained.of_trial(run)
+    return None if found is None else {name: finite(value) for name, value in vars(found).items()}
 
 
 def miss_content(miss: Miss | None) -> dict[str, str] | None:

@@ -7,6 +7,8 @@ out or odd becomes a `Finding`; only a folder that cannot be scored at all is an
 """
 
 import dataclasses
+import math
+import operator
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +20,7 @@ from algoperf.spec import UsageError, no_such
 from algoperf.suites import WorkloadTargets
 from scoring import contradictions, evaluations
 from scoring import facts as all_facts
-from scoring.results import Finding, Hit, Kind, Results, Trial
+from scoring.results import Finding, Hit, Kind, Results, RunEnd, Trial
 
 LAYOUT = f"<submission>/study_<s>/<workload>_<framework>/trial_<t>/{records.EVAL_MEASUREMENTS}"
 STUDY = records.STUDY
@@ -205,6 +207,8 @@ def read_trial(
         content = files.read_regular(f"{folder}/{records.EVAL_MEASUREMENTS}")
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
+        if missing and (trial := spent_before_evaluation(identity, folder)):
+            return trial
         report(Kind.NO_EVALUATIONS if missing else Kind.UNREADABLE, "" if missing else str(error))
         return None
     beside = read_side_files(folder, identity.framework, report)
@@ -213,6 +217,9 @@ def read_trial(
     try:
         log = evaluations.parse(content, targets.metric_name)
     except evaluations.UnreadableError as error:
+        is_whole = isinstance(error, evaluations.NoEvaluationsError)
+        if is_whole and (trial := spent_before_evaluation(identity, folder, summary)):
+            return trial
         report(Kind.UNREADABLE, str(error))
         return with_outcome(identity, status=status or "unreadable", facts=beside.facts)
     for kind, detail in log.oddities:
@@ -237,7 +244,49 @@ def read_trial(
         last_time_sec=log.submission_time_sec[-1],
         status=status,
         facts=beside.facts,
+        end=end_of(log, summary, hit is None and not status),
     )
+
+
+def end_of(log: evaluations.EvaluationLog, summary: summaries.Summary | None, asks_for_gap: bool) -> RunEnd:
+    """What is known of a run beside its hit; the longest gap costs time, and is left out where nobody asks for it."""
+    times, evaluation_sec = log.submission_time_sec, log.evaluation_sec
+    gap = max(map(operator.sub, times, (0.0, *times))) if asks_for_gap else math.nan
+    return RunEnd(
+        len(times),
+        log.global_step[-1],
+        gap,
+        math.isfinite(log.validation[-1]),
+        # Later ones hold more than the first update.
+        times[0] if log.global_step[0] == 1 else math.nan,
+        # The one NaN that is equal to itself in a tuple, so that equal runs are equal.
+        math.nan if math.isnan(evaluation_sec) else evaluation_sec / (evaluation_sec + times[-1]),
+        math.nan if summary is None or summary.submission_time_sec is None else summary.submission_time_sec,
+        device=(summary and summary.device) or "",
+    )
+
+
+def spent_before_evaluation(
+    identity: Trial, folder: str, summary: summaries.Summary | None = None
+) -> Trial | None:
+    """The trial, if its budget ended before its first evaluation, which is a legal miss; None if it says otherwise."""
+    if summary is None:
+        try:
+            summary = summaries.read(folder)
+        except UsageError:  # Reported with the side files, or the folder holds no trial at all.
+            return None
+    if summary is None or summary.status != "budget_exhausted" or summary.num_evaluations:
+        return None
+    spent = math.nan if summary.submission_time_sec is None else summary.submission_time_sec
+    note = ""
+    if not math.isnan(spent):
+        num_updates = summary.global_step or 0
+        note = f"{spent:,.1f} s for {num_updates:,} update{'' if num_updates == 1 else 's'}"
+        counts = (summary.compilations or {}).get("update", {})
+        if summary.ledger is not None and (number := sum(counts.values())):
+            note += f", of which {summary.ledger['update']:,.1f} s in update_params, which compiled {number} times"
+    end = RunEnd(0, math.nan, math.nan, True, run_sec=spent, note=note, device=summary.device or "")
+    return with_outcome(identity, status=summary.status, end=end)
 
 
 def with_outcome(identity: Trial, **outcome: object) -> Trial:

@@ -19,6 +19,8 @@ class Reason(enum.StrEnum):
     TARGET_NOT_REACHED = "target_not_reached"
     OVER_BUDGET = "over_budget"
     TRIAL_FAILED = "trial_failed"
+    ENDED_EARLY = "ended_early"
+    NO_EVALUATION = "budget_before_evaluation"
     STUDY_MISSING = "study_missing"
     WORKLOAD_MISSING = "workload_missing"
     HELD_OUT_MISSING = "held_out_missing"
@@ -51,6 +53,29 @@ class Hit:
         return self.global_step if axis == STEPS else self.submission_time_sec
 
 
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """What the records of a run say beside its hit: NaN where they do not say it."""
+
+    num_evaluations: int
+    last_step: float
+    """Updates at the last evaluation."""
+    longest_gap_sec: float
+    """Longest time on the clock between two evaluations; the first one's is since the start."""
+    is_finite: bool
+    """Whether the last validation metric is; a run whose is not has diverged."""
+    first_update_sec: float = math.nan
+    """Clock at the evaluation after the first update, which holds most of the compilation."""
+    evaluation_share: float = math.nan
+    """Seconds of evaluation over those and the submission's."""
+    run_sec: float = math.nan
+    """Clock at the end of the run."""
+    note: str = ""
+    """What the time of a run without evaluations went into."""
+    device: str = ""
+    """That the run was on; '' where the records do not say."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """One run of a submission on a workload."""
@@ -67,6 +92,8 @@ class Trial:
     """Submission clock at the last evaluation, in seconds of the machine that ran it."""
     status: str = ""
     """`status` of the trial's summary.json; '' where there is none (AlgoPerf writes none)."""
+    end: RunEnd | None = None
+    """None where only the hit is known, as of published results, or nothing could be read."""
     clock_factor: float = 1.0
     """What the seconds of `hit` were multiplied by, to stand on the clock of another machine."""
     facts: tuple[Facts, ...] = ()
@@ -95,6 +122,7 @@ class Kind(enum.StrEnum):
     OTHER_RUN = "ran under other rules than are scored"
     DAMAGED_SUMMARY = "summary.json unreadable"
     CONTRADICTION = "summary.json contradicts the evaluations, which count"
+    ENDED_EARLY = "ended early, and no status says why"
     COPY = "evaluations equal to those of another trial"
     EQUAL_SEEDS = "seeds equal to those of another trial"
     OTHER_RULESET = "results of another ruleset"

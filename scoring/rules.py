@@ -14,6 +14,9 @@ import numpy as np
 from scoring.results import Miss, Reason
 from scoring.times import TimeTable
 
+VERSION = "1.0"
+"""Of RULES.md, whose sections 8 and 9 these are."""
+
 
 @dataclass(frozen=True)
 class Ratios:
@@ -65,8 +68,10 @@ def performance_ratios(
     remaining = np.where(too_slow, math.inf, qualified)
     # Officially the fastest by r_max may be disqualified: ratios then refer to the fastest of those that remain.
     best = fastest(remaining)[..., None, :]
-    # Where nobody has a finite time, the division is by 1 and leaves infinity as it is.
-    values = remaining / np.where(np.isfinite(best), best, 1.0)
+    # Where nobody has a finite time, the division is by 1 and leaves infinity as it is. Beside a time of 0, as
+    # published numbers may have, all others are infinitely slower.
+    divisor = np.where(np.isfinite(best) & (best > 0), best, 1.0)
+    values = np.where(best > 0, remaining / divisor, np.where(remaining > 0, math.inf, 1.0))
     return Ratios(values, held_out_limits, failed_guards, limits, too_slow)
 
 

@@ -1,7 +1,7 @@
 """What `score_submissions.py` does, below its flags; tests and other programs call `run` with a `Config`."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,10 @@ from algoperf import suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
 from scoring import (
+    bounds,
     carry_over,
     completeness,
+    endings,
     mixtures,
     output,
     plot,
@@ -18,6 +20,7 @@ from scoring import (
     results,
     score_report,
     sources,
+    target_origin,
 )
 from scoring.differences import Differences, compare_with_official
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
@@ -80,6 +83,16 @@ class Config:
 
 
 @dataclass(frozen=True)
+class SoFar:
+    """What there is of a campaign that still runs."""
+
+    submissions: tuple[str, ...]
+    """All of them, those without any result among them."""
+    has_ended: Callable[[Trial], bool]
+    """Others count as not run."""
+
+
+@dataclass(frozen=True)
 class Scored:
     """The result of one scoring."""
 
@@ -95,8 +108,12 @@ class Scored:
         return score_report.render(self.board, self.findings, self.differences, self.notes, self.trials)
 
 
-def run(config: Config) -> Scored:
+def run(config: Config, so_far: SoFar | None = None) -> Scored:
     """Reads, scores, and writes the files where `output_dir` is given.
+
+    Args:
+      config: the flags.
+      so_far: of a campaign that still runs; None takes all trials that are there.
 
     Raises:
       UsageError: for anything in the arguments or the results that the user can put right.
@@ -108,10 +125,12 @@ def run(config: Config) -> Scored:
     )
     given = () if config.submissions_dir is None else (config.submissions_dir, *config.more_dirs)
     with sources.opened(given) as places:
-        return score(config, full, suite, places)
+        return score(config, full, suite, places, so_far)
 
 
-def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.Source]) -> Scored:
+def score(
+    config: Config, full: Suite, suite: Suite, places: Sequence[sources.Source], so_far: SoFar | None
+) -> Scored:
     """`run` below its first checks.
 
     Args:
@@ -119,6 +138,7 @@ def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.So
       full: the suite that they name.
       suite: the part of it that is scored.
       places: of the user's results.
+      so_far: see `run`.
     """
     entries = (
         published.load(config.compare_to, config.ruleset, suite, config.axis) if config.compare_to else None
@@ -130,7 +150,7 @@ def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.So
         config.exclude,
         where=sources.listed(places) or f"--compare_to={config.compare_to}",
     )
-    own, findings = read_own(config, suite, places, choice.own)
+    own, findings = read_own(config, suite, places, choice.own, so_far)
     factors = None
     if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
         reference = published.REFERENCES[entries.name]
@@ -151,8 +171,14 @@ def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.So
     board = make_leaderboard(
         field, settings, num_bootstrap_samples=config.bootstrap_samples, seed=config.seed
     )
+    devices = {trial.end.device for trial in field.trials if trial.end and trial.end.device}
+    board = dataclasses.replace(board, devices=tuple(sorted(devices)))
+    if not config.official:
+        final = chosen.results.submissions if chosen else ()
+        missing = bounds.of(board.table, suite, config.ruleset, field.trials, final)
+        board = dataclasses.replace(board, bounds=missing)
     differences = None if config.official else compare_with_official(field, settings)
-    notes = [*make_notes(config, full, suite, findings), *stray_notes(board)]
+    notes = [*make_notes(config, full, suite, findings), *stray_notes(board), *target_origin.notes(board)]
     notes += sources.joined_notes(places, own.submissions)
     notes += sources.info_notes(places, own.submissions)
     if chosen and chosen.results.submissions:
@@ -166,20 +192,29 @@ def score(config: Config, full: Suite, suite: Suite, places: Sequence[sources.So
 
 
 def read_own(
-    config: Config, suite: Suite, places: Sequence[sources.Source], chosen: Collection[str]
+    config: Config,
+    suite: Suite,
+    places: Sequence[sources.Source],
+    chosen: Collection[str],
+    so_far: SoFar | None = None,
 ) -> tuple[Results, tuple[Finding, ...]]:
     """The user's chosen results with all findings on them; refuses defects under --strict."""
-    if not chosen:
+    if not chosen and so_far is None:
         return Results((), ()), ()
     names = suite.scored_names()
     if not suite.held_out:  # the official procedure then takes every variant it finds (quirk stray-variants)
         names = tuple(dict.fromkeys((*names, *suite.known_targets)))
     targets = {name: suite.targets(name) for name in names}
     results = sources.read(places, targets, chosen, is_filtered=bool(config.include))
+    if so_far:
+        trials = tuple(trial for trial in results.trials if so_far.has_ended(trial))
+        submissions = tuple(sorted({*results.submissions, *so_far.submissions}))
+        results = dataclasses.replace(results, submissions=submissions, trials=trials)
     missing = completeness.check_completeness(results, suite, suite.ruleset(config.ruleset))
     missing = mixtures.without_counts(missing, mixtures.other_rulesets(results.trials, config.ruleset))
     mixed = mixtures.find(results, suite, config.ruleset)
-    findings = completeness.without_doubles((*results.findings, *missing, *mixed))
+    broken = endings.findings(results.trials, suite, config.ruleset)
+    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken))
     if config.strict:
         completeness.refuse(findings)
     if not any(trial.workload in suite.scored_names() for trial in results.trials):

@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping
 
 from algoperf.suites import Suite
-from scoring import comparison_report, completeness, published, text
+from scoring import comparison_report, completeness, explained, provisional, published, text
 from scoring.bootstrap import CONFIDENCE
 from scoring.carry_over import CutShort
 from scoring.differences import Differences
@@ -19,9 +19,11 @@ SHORT = {
     Reason.TARGET_NOT_REACHED: "target",
     Reason.OVER_BUDGET: "budget",
     Reason.TRIAL_FAILED: "failed",
+    Reason.ENDED_EARLY: "early",
+    Reason.NO_EVALUATION: "no-eval",
     Reason.STUDY_MISSING: "studies",
-    Reason.WORKLOAD_MISSING: "absent",
-    Reason.HELD_OUT_MISSING: "ho-absent",
+    Reason.WORKLOAD_MISSING: provisional.NOT_RUN,
+    Reason.HELD_OUT_MISSING: "ho-not-run",
     Reason.HELD_OUT_TARGET_NOT_REACHED: "ho-target",
     Reason.HELD_OUT_TOO_SLOW: "ho-slow",
     Reason.TOO_SLOW: "slow",
@@ -30,9 +32,11 @@ LEGEND = {
     Reason.TARGET_NOT_REACHED: "validation target not reached in enough studies",
     Reason.OVER_BUDGET: "target reached after the budget",
     Reason.TRIAL_FAILED: "trials failed",
-    Reason.STUDY_MISSING: "too few studies",
+    Reason.ENDED_EARLY: "trials ended before their budget, and no status says why",
+    Reason.NO_EVALUATION: "budget spent before the first evaluation",
+    Reason.STUDY_MISSING: "too few studies were run",
     Reason.WORKLOAD_MISSING: "no results on this workload",
-    Reason.HELD_OUT_MISSING: "no results on the held-out variant",
+    Reason.HELD_OUT_MISSING: "the held-out variant, or too many studies of it, were not run",
     Reason.HELD_OUT_TARGET_NOT_REACHED: "target of the held-out variant not reached",
     Reason.HELD_OUT_TOO_SLOW: "over r_max times the fastest on the held-out variant",
     Reason.TOO_SLOW: "over r_max times the fastest",
@@ -57,30 +61,32 @@ def render(
     """
     width = text.terminal_width()
     parts = [
-        heading(board),
+        heading(board, width),
         findings_part(findings, width),
         comparison_report.block(trials, board.settings.ruleset.budget_factor, width),
         times_part(board, width),
+        explained.part(board, width),
         misses_part(board, width),
     ]
     parts += [ratios_part(board, width)]
     if differences is not None:
         parts.append(differences_part(differences, width))
     parts += [text.paragraph(note, width, indent="") for note in notes]
-    parts.append(scores_part(board))
+    parts += [provisional.summary(board, width), scores_part(board, width)]
     return "\n\n".join(part for part in parts if part)
 
 
-def heading(board: Leaderboard) -> str:
+def heading(board: Leaderboard, width: int) -> str:
     settings = board.settings
     suite, ruleset = settings.suite, settings.ruleset
-    return (
+    lines = (
         f"Suite {suite.name}, {settings.ruleset_name} ruleset, {settings.procedure.name} rules, "
         f"{count(len(board.submissions), 'submission')}\n{suite.description}\n"
         f"{count(len(suite.workloads), 'workload')}, {len(suite.held_out)} held out; "
         f"{count(ruleset.num_studies, 'study', 'studies')} x {count(ruleset.num_trials, 'trial')}; "
         f"budget x {ruleset.budget_factor:g}; r_max {suite.r_max:g}; axis: {AXIS_UNITS[settings.axis]}"
     )
+    return "\n".join(text.paragraph(line, width, indent="") for line in lines.split("\n"))
 
 
 def findings_part(findings: Collection[Finding], width: int) -> str:
@@ -88,8 +94,8 @@ def findings_part(findings: Collection[Finding], width: int) -> str:
     if not findings:
         return "About the results: complete, nothing ignored."
     rows = finding_rows(findings)
-    shown = [[cell[: max(20, width - 4)] for cell in row] for row in rows[:MAX_FINDING_LINES]]
-    lines = text.table(["submission", "workload", "what", "where"], shown, num_left=4)
+    shown = rows[:MAX_FINDING_LINES]
+    lines = text.table(["submission", "workload", "what", "where"], shown, num_left=4, width=width)
     more = (
         f"\n  ... and {len(rows) - len(shown)} more lines; --output_dir writes all."
         if len(rows) > len(shown)
@@ -119,11 +125,14 @@ def finding_rows(findings: Collection[Finding]) -> list[list[str]]:
 
 def times_part(board: Leaderboard, width: int) -> str:
     """Workload times before the held-out and r_max rules."""
-    values = board.table.values()
-    rows = [(name, [number(value, 1) for value in values[row]]) for row, name in enumerate(board.submissions)]
+    rows = [
+        (name, [provisional.time_cell(board, name, column) for column in board.table.columns])
+        for name in board.submissions
+    ]
     unit = AXIS_UNITS[board.settings.axis]
     title = f"Time to target: median over studies, {unit}, before held-out and r_max rules"
-    return f"{title}\n{text.matrix('submission', board.table.columns, rows, width)}"
+    table = text.matrix("submission", board.table.columns, rows, width)
+    return f"{text.paragraph(title, width, indent='')}\n{table}"
 
 
 def ratios_part(board: Leaderboard, width: int) -> str:
@@ -139,7 +148,9 @@ def ratios_part(board: Leaderboard, width: int) -> str:
         rows.append((name, cells))
     legend = "; ".join(f"{SHORT[reason]}: {words}" for reason, words in LEGEND.items() if reason in used)
     title = "Performance ratios: time / fastest time, after all rules; a word instead of a number is infinite"
+    title += "; what was not run counts as never" if board.bounds else ""
     table = text.matrix("submission", board.workloads, rows, width)
+    title = text.paragraph(title, width, indent="")
     return f"{title}\n{table}" + (f"\n{text.paragraph(legend + '.', width)}" if legend else "")
 
 
@@ -154,7 +165,7 @@ def misses_part(board: Leaderboard, width: int) -> str:
     if not rows:
         return ""
     return "Why times are infinite\n" + text.table(
-        ["submission", "workload", "reason", "detail"], rows, num_left=4
+        ["submission", "workload", "reason", "detail"], rows, num_left=4, width=width
     )
 
 
@@ -173,7 +184,7 @@ def differences_part(differences: Differences, width: int) -> str:
     lines = [
         "What the clean rules change against the official procedure (--official follows it to the letter)"
     ]
-    lines.append(text.table(header, rows))
+    lines.append(text.table(header, rows, width=width))
     for step in differences.steps:
         hidden = max(0, len(step.notes) - MAX_CHANGED_TIMES)
         shown = [*step.notes[:MAX_CHANGED_TIMES], *([f"and {hidden} more"] if hidden else [])]
@@ -184,7 +195,7 @@ def differences_part(differences: Differences, width: int) -> str:
     return "\n".join(lines)
 
 
-def scores_part(board: Leaderboard) -> str:
+def scores_part(board: Leaderboard, width: int) -> str:
     """Rank, score, interval, rank interval, number of finite workloads, speedups."""
     digits = 6 if board.settings.procedure.exact_integral else 12
     percent = f"{CONFIDENCE:.0%}"
@@ -192,9 +203,13 @@ def scores_part(board: Leaderboard) -> str:
     header += [f"{percent} interval", "ranks"] if board.bootstrap else []
     header += ["workloads"]
     header += [f"speedup over {board.speedups.reference}", "on common"] if board.speedups else []
-    ranks, rows = board.ranks(), []
+    rows = []
     for row in board.order():
-        cells = [str(ranks[row]), board.submissions[row], f"{board.scores[row]:.{digits}f}"]
+        cells = [
+            provisional.rank_cell(board, row),
+            board.submissions[row],
+            provisional.score_cell(board, row, digits),
+        ]
         if board.bootstrap:
             score, rank = board.bootstrap.score, board.bootstrap.rank
             known = board.has_interval(row)
@@ -211,7 +226,11 @@ def scores_part(board: Leaderboard) -> str:
         title += (
             f"; intervals: studies resampled {board.bootstrap.num_samples} times, seed {board.bootstrap.seed}"
         )
-    return f"{title}\n{text.table(header, rows, num_left=2)}"
+    title = text.paragraph(title, width, indent="")
+    table = f"{title}\n{text.table(header, rows, num_left=2, width=width)}"
+    if board.has_ranks:
+        return table
+    return f"{table}\nNobody reached a target that counts, so there are no ranks."
 
 
 def published_note(entries: published.Published, factors: Mapping[str, float] | None) -> str:

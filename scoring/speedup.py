@@ -26,8 +26,10 @@ def geometric_mean_speedup(times: np.ndarray, reference: int, penalties: np.ndar
     >>> geometric_mean_speedup(times, 0, np.array([90.0, 90.0]))
     array([1.        , 1.        , 0.33333333])
     """
-    logs = np.log(np.where(np.isinf(times), penalties, times))
-    return np.exp(np.mean(logs[..., [reference], :] - logs, axis=-1))
+    # A time of 0, as published numbers may have, is infinitely fast: exp(inf); beside another one it is no number.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.where(np.isinf(times), penalties, times))
+        return np.exp(np.mean(logs[..., [reference], :] - logs, axis=-1))
 
 
 def common_speedup(times: np.ndarray, reference: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,10 +42,11 @@ def common_speedup(times: np.ndarray, reference: int) -> tuple[np.ndarray, np.nd
     (array([1. , 0.5]), array([2, 1]))
     """
     both = np.isfinite(times) & np.isfinite(times[..., [reference], :])
-    logs = np.log(np.where(both, times, 1.0))
-    reference_logs = np.where(both, logs[..., [reference], :], 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.where(both, times, 1.0))
+        reference_logs = np.where(both, logs[..., [reference], :], 0.0)
+        sums = (reference_logs - logs).sum(axis=-1)
     counts = both.sum(axis=-1)
-    sums = (reference_logs - logs).sum(axis=-1)
     return np.exp(np.where(counts > 0, sums / np.maximum(counts, 1), math.nan)), counts
 
 

@@ -5,17 +5,28 @@ import textwrap
 from collections.abc import Sequence
 
 GAP = "  "
+LEAST_TEXT = 44
+"""Columns that sentences in a table should have; with fewer they stand under their row."""
 
 
 def terminal_width() -> int:
-    """Columns of the terminal; wide where the output goes to a file."""
-    return shutil.get_terminal_size(fallback=(160, 50)).columns
+    """Columns of the terminal; 100 where the output goes to a file."""
+    return shutil.get_terminal_size(fallback=(100, 50)).columns
 
 
 def table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], *, num_left: int = 1, indent: str = "  "
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    num_left: int = 1,
+    indent: str = "  ",
+    width: int | None = None,
 ) -> str:
     """Rows under a header; the first `num_left` columns are set left, the others right.
+
+    A table that is wider than `width` is folded: words of the left columns go to further lines, or, where all columns
+    are text and little is left for the last one, that goes under its row; right columns that do not fit stand in a
+    second block under the same left ones.
 
     >>> print(table(["name", "score"], [["a", "0.5"], ["bcdef", "10.25"]], indent=""))
     name   score
@@ -24,15 +35,74 @@ def table(
     """
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    return "\n".join(
-        (
-            indent
-            + GAP.join(
-                pad(cell, width, column < num_left) for column, (cell, width) in enumerate(zip(line, widths))
-            )
-        ).rstrip()
-        for line in lines
+    if width is None or len(indent) + total(widths) <= width:
+        return set_lines(lines, widths, num_left, indent)
+    left = folded_widths(lines, widths[:num_left], width - len(indent))
+    if num_left == len(header) > 2 and left[-1] < min(LEAST_TEXT, widths[-1]):
+        return with_last_below(lines, widths, indent, width)
+    blocks: list[list[int]] = [[]]
+    for column in range(num_left, len(header)):
+        taken = [*left, *(widths[index] for index in blocks[-1]), widths[column]]
+        if blocks[-1] and len(indent) + total(taken) > width:
+            blocks.append([])
+        blocks[-1].append(column)
+    return "\n\n".join(
+        set_lines(
+            [[line[column] for column in (*range(num_left), *block)] for line in lines],
+            [*left, *(widths[column] for column in block)],
+            num_left,
+            indent,
+        )
+        for block in blocks
     )
+
+
+def with_last_below(lines: Sequence[Sequence[str]], widths: Sequence[int], indent: str, width: int) -> str:
+    """Columns of text without the last one, which follows each row, set in further."""
+    left = folded_widths([line[:-1] for line in lines], widths[:-1], width - len(indent))
+    texts = []
+    for index, line in enumerate(lines):
+        texts.append(set_lines([line[:-1]], left, len(left), indent))
+        if line[-1] and index:  # The last column's name is left out: it would stand above other columns.
+            texts.append(paragraph(line[-1], width, indent + 4 * " "))
+    return "\n".join(texts)
+
+
+def total(widths: Sequence[int]) -> int:
+    """Of a line with columns so wide."""
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def folded_widths(lines: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> list[int]:
+    """Widths of left columns, the widest narrowed until all fit; none below its longest word."""
+    columns = range(len(widths))
+    least = [max(len(word) for line in lines for word in ["", *line[column].split()]) for column in columns]
+    widths = list(widths)
+    while total(widths) > width:
+        wide = [column for column in columns if widths[column] > least[column]]
+        if not wide:
+            break
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def set_lines(lines: Sequence[Sequence[str]], widths: Sequence[int], num_left: int, indent: str) -> str:
+    """Lines in columns; a cell that is wider than its column goes on below."""
+    texts = []
+    for line in lines:
+        cells = [
+            textwrap.wrap(cell, width, break_long_words=False, break_on_hyphens=False)
+            if len(cell) > width
+            else [cell]
+            for cell, width in zip(line, widths)
+        ]
+        for level in range(max(map(len, cells))):
+            parts = [cell[level] if level < len(cell) else "" for cell in cells]
+            padded = (
+                pad(part, width, column < num_left) for column, (part, width) in enumerate(zip(parts, widths))
+            )
+            texts.append((indent + GAP.join(padded)).rstrip())
+    return "\n".join(texts)
 
 
 def pad(cell: str, width: int, left: bool) -> str:

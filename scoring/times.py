@@ -14,14 +14,9 @@ import numpy as np
 
 from algoperf import direction
 from algoperf.suites import Ruleset, Suite, WorkloadTargets
+from scoring.endings import not_reached, over_budget, why_no_trial_counts
 from scoring.procedure import Procedure
 from scoring.results import SUBMISSION_TIME, Miss, Reason, Trial
-
-USED_UP = 0.9
-"""Share of the budget from which on a run counts as having used all of it.
-
-Below 1, because what is known is the time of the last evaluation, which may lie one period before the end.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +31,15 @@ class StudyTime:
     miss: Miss | None
     best: float = math.nan
     """Best validation metric of its trials; NaN where none is known."""
+    run: Trial | None = field(default=None, repr=False)
+    """The trial that was selected, with all that is known of it."""
+    num_absent: int = 0
+    """Trials of the ruleset that were not run."""
+
+    @property
+    def was_run(self) -> bool:
+        """Whether there is any result; a study that was not run is infinite all the same."""
+        return self.miss is None or self.miss.reason is not Reason.STUDY_MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ class TimeTable:
         return np.array([[self.cells[s, c].value for c in self.columns] for s in self.submissions])
 
     def study_values(self) -> tuple[np.ndarray, np.ndarray]:
-        """(submissions, columns, studies) study times, then NaN; and (submissions, columns) counts."""
+        """(submissions, columns, studies) times of studies that were run, then NaN; (submissions, columns) counts."""
         rows = [
-            [[study.value for study in studies_of(self.cells[s, c])] for c in self.columns]
+            [[study.value for study in studies_of(self.cells[s, c]) if study.was_run] for c in self.columns]
             for s in self.submissions
         ]
         counts = np.array([[len(cell) for cell in row] for row in rows], dtype=int)
@@ -132,45 +136,14 @@ def study_time(
     ]
     if not counting:
         best = direction.best([trial.best for trial in trials], targets.higher_is_better)
-        return StudyTime(study, math.inf, None, why_no_trial_counts(trials, best, targets, budget_sec), best)
+        miss = why_no_trial_counts(trials, best, targets, budget_sec)
+        return StudyTime(study, math.inf, None, miss, best, num_absent=max(0, num_trials - len(trials)))
     if procedure.fastest_trial:
         chosen, hit = min(counting, key=lambda pair: pair[1].submission_time_sec)
     else:
         chosen, hit = min(counting, key=lambda pair: (pair[1].evaluation, pair[1].submission_time_sec))
-    return StudyTime(study, hit.on(axis), chosen.trial, None)
-
-
-def why_no_trial_counts(
-    trials: Sequence[Trial], best: float, targets: WorkloadTargets, budget_sec: float
-) -> Miss:
-    """The reason for an infinite study time."""
-    # A target that was reached too late says most: the method works, but not within the budget.
-    late = [(trial.hit.submission_time_sec, trial.clock_factor) for trial in trials if trial.hit]
-    if late:
-        return Miss(Reason.OVER_BUDGET, over_budget(*min(late), budget_sec))
-    if not trials:
-        return Miss(Reason.STUDY_MISSING, "no trial has evaluations")
-    statuses = collections.Counter(trial.status for trial in trials if trial.status)
-    ended = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()))
-    if statuses["failed"] + statuses["unreadable"] == len(trials):
-        return Miss(Reason.TRIAL_FAILED, ended)
-    # `max` alone would return NaN or not, depending on the order.
-    longest = max((trial.last_time_sec for trial in trials), key=lambda time: (not math.isnan(time), time))
-    if longest < USED_UP * budget_sec:  # stopped by hand, crashed, or ended by the submission
-        ended += f"{', ' if ended else ''}longest trial used {longest / budget_sec:.0%} of the budget"
-    return Miss(Reason.TARGET_NOT_REACHED, not_reached(best, targets) + (f" ({ended})" if ended else ""))
-
-
-def over_budget(time_sec: float, clock_factor: float, budget_sec: float) -> str:
-    clock = (
-        f" on the leaderboard's clock ({time_sec / clock_factor:,.0f} s here)" if clock_factor != 1 else ""
-    )
-    return f"reached at {time_sec:,.0f} s{clock}, after the budget of {budget_sec:,.0f} s"
-
-
-def not_reached(best: float, targets: WorkloadTargets) -> str:
-    known = "" if math.isnan(best) else f"best {targets.metric_name} {best:.6g}, "
-    return f"{known}target {direction.sign(targets.higher_is_better)} {targets.validation_target:.6g}"
+    absent = max(0, num_trials - len(trials))
+    return StudyTime(study, hit.on(axis), chosen.trial, None, run=chosen, num_absent=absent)
 
 
 def workload_time(
@@ -204,7 +177,10 @@ def workload_time(
         # Numbers for the studies that are missing: the smallest that are free, whatever the others are called.
         absent = [number for number in range(ruleset.num_studies + len(numbers)) if number not in by_study]
         miss = Miss(Reason.STUDY_MISSING, "study missing")
-        studies += [StudyTime(n, math.inf, None, miss) for n in absent[: ruleset.num_studies - len(studies)]]
+        studies += [
+            StudyTime(n, math.inf, None, miss, num_absent=ruleset.num_trials)
+            for n in absent[: ruleset.num_studies - len(studies)]
+        ]
     if not numbers:
         value = math.inf if procedure.pad_studies else math.nan
         return WorkloadTime(value, tuple(studies), Miss(Reason.WORKLOAD_MISSING, "no results"))
@@ -217,13 +193,14 @@ def why_infinite(studies: Sequence[StudyTime], targets: WorkloadTargets) -> Miss
     misses = [study.miss for study in studies if study.miss]
     counts = collections.Counter(miss.reason for miss in misses)
     reason = max(Reason, key=lambda one: counts[one])
+    finite = len(studies) - len(misses)
     if reason is Reason.TARGET_NOT_REACHED:
         best = direction.best([study.best for study in studies if study.miss], targets.higher_is_better)
-        detail = not_reached(best, targets)
+        # A study that reached it has a better one.
+        detail = not_reached(best, targets, " of the others" if finite else "")
     else:
         detail = next(miss.detail for miss in misses if miss.reason is reason)
     others = "".join(f"; {counts[one]} {one}" for one in Reason if counts[one] and one is not reason)
-    finite = len(studies) - len(misses)
     return Miss(
         reason,
         f"{finite} of {len(studies)} studies reached it, {len(studies) // 2 + 1} needed; {detail}{others}",

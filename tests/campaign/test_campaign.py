@@ -851,3 +851,22 @@ def test_an_engine_that_ends_by_an_exception_gives_its_cores_back(tmp_path, monk
     lease = cores.take(len(cores.usable()), cores.usable(), tmp_path / "locks")
     assert lease is not None, "else every other command of this user would wait for ever"
     lease.close()
+
+
+def test_the_status_of_a_running_campaign_bounds_its_scores_and_says_what_to_run_next(tmp_path, capsys):
+    found = campaign(tmp_path, num_studies=3, num_trials=1)
+    scripts(tmp_path, [{"evaluations": [[1.0, 10, 0.999]]}])
+    assert benchmark.run(found, benchmark.Config(status=True)) == 0
+    assert "There are no scores yet: no trial has ended." in capsys.readouterr().out
+    jobs = job_plan.make_jobs(found)
+    nadamw = [job for job in jobs if job.submission == "nadamw"]
+    assert engine(found, nadamw).run()[nadamw[0].key] is State.DONE
+    assert benchmark.run(found, benchmark.Config(status=True)) == 0
+    said = capsys.readouterr().out
+    assert "adamw is provisional." in said
+    assert "1 - 2  adamw       [0.0000, 1.0000] provisional" in said, "which has no folder yet"
+    assert "Next runs that could still change a rank" in said
+    assert "adamw on digits, 3 trials, about 3s" in " ".join(said.split())
+    engine(found, [job for job in jobs if job.submission == "adamw" and job.study == 0]).run()
+    benchmark.run(found, benchmark.Config(status=True))
+    assert "adamw on digits, 2 trials" in " ".join(capsys.readouterr().out.split())

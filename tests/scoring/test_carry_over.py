@@ -11,9 +11,9 @@ import pytest
 from algoperf import suites
 from algoperf.spec import UsageError
 from scoring import archive, carry_over, published, reading, score_field
+from scoring.endings import USED_UP
 from scoring.results import Hit, Reason, Results, Trial
 from scoring.score_field import Config
-from scoring.times import USED_UP
 from target_setting import sweep
 
 
@@ -244,7 +244,7 @@ def test_a_miss_that_a_larger_budget_would_not_change_has_no_note(placed, used, 
     cell, notes = placed([(used * BUDGET_SEC, 0.0)], factor, status)
     assert cell.miss.reason is Reason.TARGET_NOT_REACHED
     assert "a miss says less" not in notes
-    assert ("used 30% of the budget" in cell.studies[0].miss.detail) == (used < 0.9)
+    assert ("at 30% of the budget" in cell.studies[0].miss.detail) == (used < 0.9)
 
 
 def test_a_hit_after_the_budget_of_the_leaderboards_clock_says_so(placed):

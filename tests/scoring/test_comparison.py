@@ -210,7 +210,7 @@ def test_logs_without_records_have_one_line_and_no_findings(score, write_trial):
             for workload in TARGETS:
                 metric = "loss" if workload == "down" else "accuracy"
                 write_trial(
-                    "adam", f"{workload}_jax", study=study, trial=trial, rows=[(1.0, 0.1)], metric=metric
+                    "adam", f"{workload}_jax", study=study, trial=trial, rows=[(99.0, 0.1)], metric=metric
                 )
     scored = score(strict=True)
     assert [name.partition(":")[0] for name in block_of(scored)] == ["not recorded"]

@@ -147,3 +147,11 @@ def test_equality_meets_a_target_in_both_directions():
     assert evaluations.first_hit([30.0, 30.8491], suite.targets("wmt")) == 1
     assert evaluations.first_hit([0.2, 0.123735], suite.targets("criteo1tb")) == 1
     assert evaluations.first_hit([math.nan, 30.0], suite.targets("wmt")) is None
+
+
+def test_a_hit_at_time_0_is_a_malformed_row_that_says_why():
+    log = parse(b"score,global_step,validation/loss\n0.0,0,0.1\n5.0,1,0.9\n", "loss")
+    assert log.validation == [0.9]
+    assert log.oddities == (
+        (Kind.BAD_ROW, "line 2: its time is 0, and nothing is reached before the first update"),
+    )

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from scoring import rules
 from scoring.results import Miss, Reason
 from scoring.rules import blame, performance_ratios
 
@@ -136,3 +138,14 @@ def test_the_two_bests_of_the_official_procedure_differ_where_the_fastest_is_dis
     field = [[1.0, 1.0, 1.0, math.inf, 1.0], [5.0, 1.0, 1.0, 5.0, 1.0]]
     assert ratios_of(field, one_best=True)[1, 0] == 1.0
     assert math.isinf(ratios_of(field, one_best=False)[1, 0])
+
+
+def test_a_hit_at_time_0_is_infinitely_faster_than_any_other():
+    with np.errstate(all="raise"):
+        found = performance_ratios(np.array([[0.0], [0.0], [5.0], [np.inf]]), 1, (), 4.0)
+    np.testing.assert_array_equal(found.values.ravel(), [1, 1, np.inf, np.inf])
+
+
+def test_the_version_that_files_carry_is_that_of_the_text():
+    text = (Path(__file__).resolve().parents[2] / "RULES.md").read_text()
+    assert f"Version {rules.VERSION} of the text." in text

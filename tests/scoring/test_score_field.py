@@ -63,7 +63,7 @@ def test_a_held_out_variant_does_not_count_for_who_missed_its_fixed_workload(sco
             where = {"study": study, "trial": trial}
             write_trial("fast", "up_jax", **where, rows=[(20.0, 0.9)])
             write_trial("fast", "up_variant_jax", **where, rows=[(10.0, 0.9)])
-            write_trial("missed", "up_jax", **where, rows=[(20.0, 0.5)])
+            write_trial("missed", "up_jax", **where, rows=[(20.0, 0.5), (95.0, 0.5)])
             write_trial("missed", "up_variant_jax", **where, rows=[(1.0, 0.9)])
     misses = score().board.misses
     assert misses["missed", "up"].reason is Reason.TARGET_NOT_REACHED

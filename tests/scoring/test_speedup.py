@@ -60,3 +60,9 @@ def test_on_steps_an_infinite_time_counts_as_more_than_anybody_needed():
     result = penalties(suite, suite.ruleset("external"), "steps", times)
     assert result[-1] == 1e6 + 1
     assert result[0] == 10_666 + 1
+
+
+def test_a_time_of_0_is_infinitely_fast_and_warns_of_nothing():
+    times = np.array([[0.0, 10.0], [5.0, 10.0]])
+    assert geometric_mean_speedup(times, 1, np.array([90.0, 90.0])).tolist() == [math.inf, 1.0]
+    assert common_speedup(times, 1)[0].tolist() == [math.inf, 1.0]

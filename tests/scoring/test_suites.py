@@ -25,7 +25,7 @@ def test_every_suite_loads_and_knows_the_targets_of_all_its_workloads(name):
     [
         ("algoperf_v05", 5, 5, 5, 3.0, 8, 6),
         ("algoperf_v06", 3, 5, 3, 1.5, 8, 0),
-        ("qualification", 1, 5, 1, 1.5, 3, 0),
+        ("qualification", 1, 5, 3, 1.5, 3, 0),
     ],
 )
 def test_the_rulesets_have_the_published_numbers(

@@ -123,14 +123,14 @@ def test_the_reason_names_the_best_metric_and_the_target():
 def test_a_study_that_was_stopped_early_says_so():
     miss = of_study([trial(0, 1, best=0.5, last_time_sec=30.0, status="submission_ended")]).miss
     assert "1 x submission_ended" in miss.detail
-    assert "longest trial used 30% of the budget" in miss.detail
+    assert "longest trial was last evaluated at 30% of the budget" in miss.detail
 
 
 @pytest.mark.parametrize(("last_time_sec", "is_said"), [(90.0, False), (89.9, True), (math.nan, False)])
 def test_a_run_counts_as_stopped_early_below_nine_tenths_of_the_budget(last_time_sec, is_said):
     miss = of_study([trial(0, 1, best=0.5, last_time_sec=last_time_sec)]).miss
     assert miss.reason is Reason.TARGET_NOT_REACHED
-    assert ("longest trial used 90% of the budget" in miss.detail) == is_said
+    assert ("longest trial was last evaluated at 90% of the budget" in miss.detail) == is_said
 
 
 @pytest.mark.parametrize(("value", "clean"), [(100.0, 100.0), (100.5, math.inf), (math.inf, math.inf)])

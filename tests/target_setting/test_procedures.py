@@ -254,6 +254,17 @@ def test_the_simulation_agrees_with_the_exact_distribution():
     assert found.exact[QUANTILES.index(0.5)] == 3  # 1 - (1 - 4/100)^20 = 0.558, 1 - (1 - 3/100)^20 = 0.456.
 
 
+@pytest.mark.parametrize("size", [2, 6, 8, 14, 100])
+def test_simulated_and_exact_medians_of_an_even_number_of_results_are_the_same(size):
+    """Half of the draws reach the lower of the two middle results: it was by chance which of the two came out."""
+    costs = np.random.default_rng(size).permutation(np.arange(float(size)))
+    for seed in range(8):
+        for num_samples in (10_000, 999):
+            (found,) = simulate_budgets(costs, [1], num_samples=num_samples, seed=seed)
+            middle = QUANTILES.index(0.5)
+            assert found.simulated[middle] == found.exact[middle] == size / 2 - 1
+
+
 def test_the_simulation_in_batches_draws_the_number_asked_for(monkeypatch):
     monkeypatch.setattr("target_setting.procedures.budgets.BATCH_BYTES", 8 * 5 * 3)
     assert len(simulate(np.arange(4.0), 5, 10, np.random.default_rng(0))) == 10
