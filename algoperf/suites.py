@@ -148,6 +148,8 @@ class Suite:
     """Fixed workloads; each has the same weight in the score."""
     held_out: Mapping[str, str]
     """Held-out variant -> the fixed workload that it guards (RULES.md, section 9)."""
+    held_out_pools: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """Name of a pool -> variants that may be drawn from it, as in `held_out`. Their order decides a draw."""
     rulesets: Mapping[str, Ruleset]
     """'external' and 'self'."""
     r_max: float
@@ -167,13 +169,22 @@ class Suite:
             raise UsageError(f"Suite {self.name!r} lists a workload twice: {', '.join(self.workloads)}.")
         if not self.rulesets:
             raise UsageError(f"Suite {self.name!r} has no rulesets: give external, self or both.")
-        for variant, base in self.held_out.items():
-            if base not in self.workloads:
-                raise UsageError(
-                    f"Suite {self.name!r}: {variant!r} guards {base!r}, which is not in the suite."
-                )
-            if variant in self.workloads:
-                raise UsageError(f"Suite {self.name!r}: {variant!r} is both held out and a fixed workload.")
+        for guards in (self.held_out, *self.held_out_pools.values()):
+            for variant, base in guards.items():
+                if base not in self.workloads:
+                    raise UsageError(
+                        f"Suite {self.name!r}: {variant!r} guards {base!r}, which is not in the suite."
+                    )
+                if variant in self.workloads:
+                    raise UsageError(
+                        f"Suite {self.name!r}: {variant!r} is both held out and a fixed workload."
+                    )
+        for name, pool in self.held_out_pools.items():
+            if not pool:
+                raise UsageError(f"Suite {self.name!r}: the pool {name!r} of held-out variants is empty.")
+        pooled = [variant for pool in self.held_out_pools.values() for variant in pool]
+        if len(set(pooled)) < len(pooled):
+            raise UsageError(f"Suite {self.name!r}: a variant stands in two pools: {', '.join(pooled)}.")
         # At 1 only the fastest submission would have a finite time.
         if not 1 < self.r_max < math.inf:
             raise UsageError(f"Suite {self.name!r}: r_max must be above 1 and finite, got {self.r_max!r}.")
@@ -188,7 +199,7 @@ class Suite:
         """Targets and budget of a workload or variant; `UsageError` for an unknown one."""
         if workload in self.known_targets:
             return self.known_targets[workload]
-        if workload in self.workloads or workload in self.held_out:
+        if any(workload in named for named in (self.scored_names(), *self.held_out_pools.values())):
             return targets_from_registry(workload)
         raise no_such(f"workload with targets in suite {self.name!r}", workload, self.scored_names())
 
@@ -220,12 +231,16 @@ def customize(
     check_counts(flag="--", **numbers)
     changes = {name: number for name, number in numbers.items() if number is not None}
     kept = tuple(workloads) if workloads else suite.workloads
+
+    def guarding(guards: Mapping[str, str]) -> dict[str, str]:
+        return {variant: base for variant, base in guards.items() if base in kept and variant not in kept}
+
+    pools = {name: guarding(pool) for name, pool in suite.held_out_pools.items()}
     changed = dataclasses.replace(
         suite,
         workloads=kept,
-        held_out={
-            variant: base for variant, base in suite.held_out.items() if base in kept and variant not in kept
-        },
+        held_out=guarding(suite.held_out),
+        held_out_pools={name: pool for name, pool in pools.items() if pool},
         rulesets={name: dataclasses.replace(ruleset, **changes) for name, ruleset in suite.rulesets.items()},
     )
     for workload in kept:
@@ -355,6 +370,7 @@ class _File:
     description: str = ""
     workloads: tuple[str, ...] = ()
     held_out: dict[str, str] = field(default_factory=dict)
+    held_out_pools: dict[str, dict[str, str]] = field(default_factory=dict)
     rulesets: dict[str, Ruleset] = field(default_factory=dict)
     r_max: float = 4.0
     frugal: bool = False
@@ -387,6 +403,7 @@ def from_json(content: Mapping[str, Any]) -> Suite:
         description=own.description,
         workloads=own.workloads,
         held_out=own.held_out,
+        held_out_pools=own.held_out_pools,
         rulesets=own.rulesets,
         r_max=own.r_max,
         frugal=own.frugal,

@@ -30,6 +30,11 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     differences.py  what the clean rules change against the official procedure
     score_report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
+    out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
+    other_axis.py   ranks by updates beside those by time, in reports of mini suites
     separation.py   how well a workload separates submissions: differences against variation between studies
+    tuning.py       tuning as a quantity: its command and files; tuning_report.py: its text
+    tuning_runs.py, tuning_curves.py, tuning_points.py, tuning_analysis.py   what became of each point; what n trials
+                    achieve, with intervals; the shared point, hyperparameters; all of it for one submission
     score_field.py  `score_submissions.py` below its flags
 """

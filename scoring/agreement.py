@@ -2,9 +2,11 @@
 
     python -m scoring.agreement --suite=mini --ruleset=self --compare_to=mini
     python -m scoring.agreement --suite=mini --ruleset=self --num_workloads=3 <folder of submissions>
+    python -m scoring.agreement --suite=mini --ruleset=self --compare_to=mini --out_of_sample
 
 A row per subset, best first: Kendall's rank correlation (tau-b) of its scores with those of the whole suite, the
-submission that is first, and the seconds that one study takes: of all trials, mean over the submissions.
+submission that is first, and the seconds that one study takes: of all trials, mean over the submissions. The best of
+many subsets is best by luck, too; `--out_of_sample` says what is left of that on studies that did not choose it.
 """
 
 import dataclasses
@@ -14,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from algoperf import commands, suites
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
-from scoring import leaderboard, reading, score_report, text
+from scoring import leaderboard, out_of_sample, reading, score_report, text
 from scoring import published as published_results
+from scoring.kendall import check_enough, kendall_tau
 from scoring.leaderboard import Settings
 from scoring.procedure import CLEAN
 from scoring.results import AXES, SUBMISSION_TIME, Results
@@ -49,13 +51,7 @@ def agreements(results: Results, settings: Settings, num_workloads: int) -> list
       UsageError: for a number of workloads that the suite does not have, or fewer than three submissions.
     """
     suite = settings.suite
-    if not 1 <= num_workloads <= len(suite.workloads):
-        raise UsageError(
-            f"--num_workloads must be from 1 to {len(suite.workloads)}, the workloads of suite {suite.name!r}; got "
-            f"{num_workloads}."
-        )
-    if len(results.submissions) < 3:
-        raise UsageError(f"Rank agreement needs three submissions or more, got {len(results.submissions)}.")
+    check_enough(results, suite, num_workloads)
     whole = leaderboard.make_leaderboard(results, settings)
     found = []
     for subset in itertools.combinations(suite.workloads, num_workloads):
@@ -72,17 +68,6 @@ def agreements(results: Results, settings: Settings, num_workloads: int) -> list
 def _last(value: float) -> float:
     """`value` to sort by, NaN after all others."""
     return math.inf if math.isnan(value) else value
-
-
-def kendall_tau(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
-    """tau-b: concordant less discordant pairs over the geometric mean of the pairs without ties in either.
-
-    >>> round(kendall_tau([1, 2, 3], [10, 30, 20]), 6)
-    0.333333
-    """
-    from scipy.stats import kendalltau  # 1 s to import
-
-    return float(kendalltau(first, second).statistic)
 
 
 def study_sec(results: Results, workloads: Sequence[str]) -> float:
@@ -136,8 +121,13 @@ def main(argv: Sequence[str]) -> None:
     results = read(suite, FLAGS.ruleset, Path(argv[1]) if len(argv) == 2 else None, FLAGS.compare_to)
     for axis in AXES:
         settings = Settings(suite=suite, ruleset_name=FLAGS.ruleset, procedure=CLEAN, axis=axis)
-        print(f"Agreement with suite {suite.name}, {FLAGS.ruleset} ruleset, axis {axis}")
-        print(table(agreements(results, settings, FLAGS.num_workloads), FLAGS.limit) + "\n")
+        title = f"Agreement with suite {suite.name}, {FLAGS.ruleset} ruleset, axis {axis}"
+        if FLAGS.out_of_sample:
+            found = out_of_sample.out_of_sample(results, settings, FLAGS.num_workloads)
+            print(f"{title}, out of sample\n{out_of_sample.report(found)}\n")
+        else:
+            print(f"{title}, in sample: of the best subsets a part is luck (--out_of_sample)")
+            print(table(agreements(results, settings, FLAGS.num_workloads), FLAGS.limit) + "\n")
 
 
 if __name__ == "__main__":
@@ -145,6 +135,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
     flags.DEFINE_string("compare_to", None, "Results that ship with the package instead of a folder: mini.")
     flags.DEFINE_integer("num_workloads", 3, "Size of the subsets.")
+    flags.DEFINE_bool("out_of_sample", False, "Choose subsets on one study, and measure them on the others.")
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
     flags.DEFINE_integer("limit", 10, "Rows to print.")
     commands.run(main, max_arguments=1, arguments="one folder of submissions")

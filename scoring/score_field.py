@@ -14,6 +14,7 @@ from scoring import (
     completeness,
     endings,
     mixtures,
+    other_axis,
     output,
     plot,
     published,
@@ -185,6 +186,7 @@ def score(
         notes.append(score_report.published_note(chosen, factors))
     if factors and (cut := carry_over.cut_short(own, board)):
         notes.append(score_report.cut_short_note(cut, full, config.ruleset))
+    notes += other_axis.notes(board, field)
     scored = Scored(board, findings, differences, tuple(notes), field.trials)
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)

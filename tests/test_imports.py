@@ -40,6 +40,7 @@ def test_core_and_scoring_import_no_framework():
     assert imported_by("import score_submissions") == []
     assert imported_by("import set_targets") == []
     assert imported_by("import run_benchmark") == []
+    assert imported_by("import draw_held_out") == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,17 @@ GROUPS = {
         *("param_utils", "random_utils", "jax_utils", "jax_sharding_utils", "pytorch_utils"),
     ),
     "algoperf/facts": (
-        *("frameworks", "workload", "suites", "tuning", "settings", "hosts", "machine", "records"),
+        *(
+            "frameworks",
+            "workload",
+            "suites",
+            "held_out",
+            "tuning",
+            "settings",
+            "hosts",
+            "machine",
+            "records",
+        ),
         *("submission", "submission_import", "submission_source", "submission_info"),
         *("commands", "output", "holders"),
     ),

@@ -131,6 +131,10 @@ def test_unknown_rulesets_and_workloads_name_the_nearest():
         {"workloads": ("up", "up")},
         {"held_out": {"x": "sideways"}},
         {"held_out": {"down": "up"}},
+        {"held_out_pools": {"all": {"x": "sideways"}}},
+        {"held_out_pools": {"all": {"down": "up"}}},
+        {"held_out_pools": {"all": {}}},
+        {"held_out_pools": {"one": {"x": "up"}, "two": {"x": "up"}}},
         {"r_max": 1},
     ],
 )
@@ -160,6 +164,9 @@ def test_a_customized_suite_keeps_the_variants_of_its_workloads_only(suite):
     assert cut.scored_names() == ("down",)
     assert (cut.ruleset("external").num_studies, cut.ruleset("external").num_trials) == (1, 2)
     assert suites.customize(suite) == suite
+    pools = {"ups": {"up_variant": "up"}, "downs": {"down_variant": "down"}}
+    pooled = dataclasses.replace(suite, held_out_pools=pools)
+    assert suites.customize(pooled, workloads=["down"]).held_out_pools == {"downs": {"down_variant": "down"}}
     as_fixed = suites.customize(suite, workloads=["up", "up_variant"])
     assert as_fixed.held_out == {}, "what is fixed guards nothing"
     with pytest.raises(UsageError, match="is called 'nowhere'"):

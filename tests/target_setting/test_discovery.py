@@ -96,7 +96,7 @@ def test_the_command_lists_it_and_takes_its_flags(folder, tmp_path):
     shown = " ".join(run_script_with(folder, "--help").stdout.split())
     assert "with intervals made_up the least result to some power The sweep folder" in shown
     assert "--power: made_up: exponent of the result. (default: '1.5')" in shown
-    assert "--seed: budgets, expected_best: seed of the sampling; made_up: seed of nothing." in shown
+    assert "--seed: budgets: seed of the sampling; made_up: seed of nothing." in shown
     sweep_dir = f"--sweep_dir={tmp_path / 'sweep'}"
     done = run_script_with(folder, "made_up", sweep_dir, "--power=3", "--also=c")
     assert (done.returncode, done.stderr) == (0, "")

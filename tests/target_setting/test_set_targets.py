@@ -147,6 +147,9 @@ def test_budgets_and_expected_best_count_the_failed_trial(sweep_dir):
     outcome, content = run("expected_best", sweep_dir, workloads=("criteo1tb_mini",), max_trials=3)
     assert content[0]["num_failed"] == 1
     assert content[0]["expected"][0] == pytest.approx((0.1 + 0.2 + 0.3 + 0.4 + 2 * 0.5) / 6)
+    # Six results bound the median of one trial by the best and the worst, which failed; of the best of three not at all
+    # from below.
+    assert content[0]["median_interval_95"] == [[0.1, None], [None, 0.5], [None, 0.4]]
     assert any("1 of 6 trials have no result" in note for note in outcome.notes)
 
 
