@@ -25,8 +25,8 @@ from campaign import flags as campaign_flags
 from target_setting import discovery, procedure_flags
 
 FLAGS = flags.FLAGS
-PROCEDURES = discovery.discover()
-procedure_flags.define(PROCEDURES)
+PROCEDURES = commands.before_flags(discovery.discover)
+commands.before_flags(lambda: procedure_flags.define(PROCEDURES))
 __doc__ = __doc__.replace("{procedures}", procedure_flags.list_of(PROCEDURES))
 
 

@@ -1,13 +1,15 @@
 """What all entry scripts share: parsing of the command line, the form of error messages, exit codes."""
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from absl import app, flags
 
 from algoperf import output
-from algoperf.files import NOT_ALLOWED, StorageError
+from algoperf.files import NOT_ALLOWED, FolderGoneError, StorageError
 from algoperf.spec import Interrupted, UsageError
 
 EXIT_FAILED = 1
@@ -19,6 +21,7 @@ EXIT_STORAGE = 74
 EXIT_SIGNAL_BASE = 128
 """A command stopped by signal n ends with 128 + n, as in shells."""
 
+T = TypeVar("T")
 Main = Callable[[Sequence[str]], int | None]
 
 
@@ -48,7 +51,7 @@ def exit_code_of(function: Callable[[], int | None]) -> int:
     """The exit code that a function comes to; what the user or the system can put right is one line on stderr."""
     try:
         return function() or 0
-    except UsageError as error:
+    except (UsageError, FolderGoneError) as error:
         print_error(error)
         return EXIT_USAGE
     except StorageError as error:
@@ -66,6 +69,15 @@ def exit_code_of(function: Callable[[], int | None]) -> int:
         return EXIT_SIGNAL_BASE + stop.signal_number
     except KeyboardInterrupt:
         return EXIT_SIGNAL_BASE + signal.SIGINT
+
+
+def before_flags(function: Callable[[], T]) -> T:
+    """What a function returns that flags are made of; what the user can put right ends the process as in `run`."""
+    try:
+        return function()
+    except UsageError as error:
+        print_error(error)
+        sys.exit(EXIT_USAGE)
 
 
 def print_error(error: Exception | str) -> None:
@@ -88,9 +100,26 @@ def _parsed(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        print_error(f"{str(error).rstrip('.')}; see --help.")
+        print_error(_of_flag(str(error)))
         sys.exit(EXIT_USAGE)
     except SystemExit as shown:
         if shown.code == 1:  # With which absl ends after --help; who asked for it has got what was wanted.
             sys.exit(0)
         raise
+
+
+def _of_flag(found: str) -> str:
+    """What absl says of a flag, as a sentence that names the next step."""
+    parts = re.match(r"flag --(\w+)=(.*?): ", found, re.DOTALL)
+    if parts is None or parts[1] not in flags.FLAGS:
+        return f"{found.rstrip('.')}; see --help."
+    name, value = parts.groups()
+    flag = flags.FLAGS[name]
+    if value == "None":
+        return f"--{name} is missing: give --{name}=<value>. {flag.help}"
+    wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(flag.flag_type())
+    return (
+        f"--{name} must be {wanted}, got {value!r}; see --help."
+        if wanted
+        else f"{found.rstrip('.')}; see --help."
+    )

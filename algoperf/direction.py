@@ -18,9 +18,10 @@ COUNTED_METRICS = frozenset({"accuracy", "error_rate", "wer"})
 ROUNDING = 6e-7
 """How far a counted metric and a target may lie apart and still mean the same count.
 
-What a target loses that is written with six digits (5e-7, as in 700/1024 as 0.683594), and what a share loses in float32
-(6e-8; in float64 1 - 244/250 is 0.02400000000000002): with less, one is missed by rounding. It is less than half a count
-of any split, which is 0.0000047 of the words of LibriSpeech. So this compares counts, without having to know of how many.
+What a target loses that is written with six digits (5e-7, as in 700/1024 as 0.683594), and what a share loses in
+float32 (6e-8; in float64 1 - 244/250 is 0.02400000000000002): with less, one is missed by rounding. It is less than
+half a count of any split, which is 0.0000047 of the words of LibriSpeech. So this compares counts, without having to
+know of how many.
 """
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from algoperf import frameworks
 from algoperf.spec import UsageError
 
 if TYPE_CHECKING:  # Commands that only list workloads do without NumPy, which takes 0.1 s to import.
@@ -132,8 +133,8 @@ class DownloadFile:
 class ModelFile:
     """`model_<suffix>.py`: what the model file of every framework defines."""
 
-    SUFFIX: ClassVar[str]
-    """`Framework.suffix` of the framework whose files define this."""
+    FRAMEWORK: ClassVar[str]
+    """Name of the framework whose files define this."""
 
     make_model: Callable[[WorkloadSpec], Any]
     """`(spec)`: the module. It is called with what `call_args` gives, with `dropout_rate` and, in JAX, `train`; it
@@ -152,7 +153,7 @@ class ModelFile:
 class JaxModelFile(ModelFile):
     """`model_jax.py`: members of `ModelFile` and those that only JAX needs."""
 
-    SUFFIX = "jax"
+    FRAMEWORK = "jax"
 
     example_batch: Callable[[WorkloadSpec], Batch]
     """`(spec)`: a batch with the shapes that the module is initialised with; one row is enough."""
@@ -165,7 +166,7 @@ class JaxModelFile(ModelFile):
 class TorchModelFile(ModelFile):
     """`model_torch.py`: members of `ModelFile` and those that only PyTorch needs."""
 
-    SUFFIX = "torch"
+    FRAMEWORK = "pytorch"
 
     arrange: Callable[[Batch], Batch] = as_it_is
     """`(batch)`: the batch as submissions see it (NCHW views)."""
@@ -189,7 +190,9 @@ class WeightsFile:
     """`(batch_stats, spec)`: the same for running statistics."""
 
 
-MODEL_FILES: Mapping[str, type[ModelFile]] = {one.SUFFIX: one for one in (JaxModelFile, TorchModelFile)}
+MODEL_FILES: Mapping[str, type[ModelFile]] = {
+    frameworks.get(one.FRAMEWORK).suffix: one for one in (JaxModelFile, TorchModelFile)
+}
 """Suffix of a framework's model file -> what it defines."""
 
 FILES: Mapping[str, type] = {

@@ -46,18 +46,43 @@ class StorageError(OSError):
         )
 
 
+class FolderGoneError(FileNotFoundError):
+    """The folder of a file that is to be written is not there any more."""
+
+    def __str__(self) -> str:
+        return (
+            f"Cannot write {self.filename} ({self.strerror}): its folder was deleted meanwhile. Run again, and leave "
+            "the folder alone; a submission must not delete it either."
+        )
+
+
 @contextlib.contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Within, a full or broken disk raises StorageError, which names the path and nobody takes for a submission's."""
+    """Within, a full or broken disk raises StorageError, which names the path and nobody takes for a submission's.
+
+    Where the path's folder has gone, that is FolderGoneError.
+    """
     try:
         yield
-    except StorageError:
+    except (StorageError, FolderGoneError):
         raise
-    except OSError as error:
-        if error.errno not in FULL_OR_BROKEN:
+    except Exception as error:
+        if isinstance(error, FileNotFoundError) and not path.parent.exists():
+            raise FolderGoneError(error.errno, error.strerror, str(path)) from error
+        found = _full_or_broken(error)
+        if found is None:
             raise
         # The path that is meant, not the temporary one; a write to an open file has none at all.
-        raise StorageError(error.errno, error.strerror, str(path)) from error
+        raise StorageError(found, os.strerror(found), str(path)) from error
+
+
+def _full_or_broken(error: Exception) -> int | None:
+    """Which of `FULL_OR_BROKEN` an error tells of; libraries in other languages do so in their text alone."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in FULL_OR_BROKEN else None
+    if not isinstance(error, (OSError, RuntimeError)):
+        return None
+    return next((number for number in sorted(FULL_OR_BROKEN) if os.strerror(number) in str(error)), None)
 
 
 def expanded(path: str | Path) -> Path:

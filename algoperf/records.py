@@ -10,6 +10,7 @@ files are replaced atomically. CSV rows are appended and flushed, so a crash can
 """
 
 import csv
+import errno
 import io
 import math
 import re
@@ -17,8 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files
-from algoperf.files import read_json
+from algoperf import files, typed_json
+from algoperf.files import read_json, read_regular
 from algoperf.spec import Tensor, UsageError
 
 MEASUREMENTS = "measurements.csv"
@@ -98,6 +99,14 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
+def move(folder: Path, place: Path) -> None:
+    """Moves what `clear` would remove into a folder of the same file system, which is made."""
+    place.mkdir(parents=True, exist_ok=True)
+    for path in folder.glob("*"):
+        if path.is_file() and is_own(path.name):
+            path.rename(place / path.name)
+
+
 def newest(folder: Path, name: Callable[[str], str]) -> Path | None:
     """The file with the highest number, written by the last start of a trial; None if there is none.
 
@@ -111,9 +120,23 @@ def newest(folder: Path, name: Callable[[str], str]) -> Path | None:
 
 
 def newest_meta_data(folder: Path) -> dict[str, Any]:
-    """The content of the newest meta_data file of a trial; empty if there is none."""
+    """The content of the newest meta_data file of a trial; empty if there is none.
+
+    Raises:
+      UsageError: if it holds something else.
+    """
     path = newest(folder, meta_data_file)
-    return {} if path is None else read_json(path)
+    if path is None:
+        return {}
+    try:
+        return typed_json.value_of(dict[str, Any], read_json(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # Says itself which file it cannot read.
+        found = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"{path} is damaged ({found}): restore it, or run the trial again with --overwrite."
+        ) from None
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -159,6 +182,15 @@ def _number(cell: str) -> float:
         return math.nan
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return read_regular(path).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is damaged: byte {error.start + 1} is no text. Restore it, or delete it to go on without its rows."
+        ) from None
+
+
 class CsvLog:
     """Appends rows to a CSV file. A row takes constant time, except that one with a new column rewrites the file.
 
@@ -171,7 +203,7 @@ class CsvLog:
         self._path = path
         self._header: list[str] = []
         if path.exists():
-            text = path.read_text()
+            text = _text_of(path)
             rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
             if rows[1:]:  # A header alone is of a run that came to nothing.
                 self._header = rows[0]
@@ -201,7 +233,7 @@ class CsvLog:
 
     def _rows(self) -> list[list[str]]:
         """All rows of the file but the header."""
-        text = self._path.read_text() if self._path.exists() else ""
+        text = _text_of(self._path) if self._path.exists() else ""
         return list(csv.reader(io.StringIO(text)))[1:]
 
     def _step_of(self, row: Sequence[str]) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from algoperf import typed_json
 from algoperf.spec import UsageError
 
+MAX_PID = 2**31 - 1
 TYPES = {"outcome": str | None, "host": str | None, "holders": list[dict[str, Any]], "forgiven": bool | None}
 
 
@@ -14,13 +15,15 @@ def checked(path: Path, content: object, outcomes: list[str]) -> dict[str, Any]:
 
     Args:
       path: of the file, for the message.
-      content: as read.
+      content: as read, or why it is no JSON.
       outcomes: the words for how an attempt can have ended.
 
     Raises:
       UsageError: if it is of another form.
     """
     try:
+        if isinstance(content, ValueError):
+            raise typed_json.MalformedError(f"it is not readable as JSON ({content})")
         found: dict[str, Any] = dict(typed_json.value_of(dict[str, Any], content))
         for name, hint in TYPES.items():
             if name in found:
@@ -30,7 +33,11 @@ def checked(path: Path, content: object, outcomes: list[str]) -> dict[str, Any]:
                 f"'outcome' must be one of {', '.join(outcomes)}, got {typed_json.shown(found['outcome'])}"
             )
         for number, holder in enumerate(found.setdefault("holders", [])):
-            typed_json.value_of(int, holder.get("pid"), f"holders[{number}].pid")
+            pid = typed_json.value_of(int, holder.get("pid"), f"holders[{number}].pid")
+            if not 0 < pid <= MAX_PID:
+                raise typed_json.MalformedError(
+                    f"'holders[{number}].pid' must be the number of a process, got {pid}"
+                )
     except typed_json.MalformedError as error:
         raise UsageError(
             f"{path} is damaged: {error}. Restore it, or delete it to try the trial again."

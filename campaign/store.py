@@ -131,11 +131,12 @@ class Store:
         for number in range(1, 1_000_000):
             path = folder / f"{number}.json"
             try:
-                content = files.read_json(path)
+                # Created and not yet filled: its holder is at work, or died right then.
+                content = files.read_json(path) if path.stat().st_size else {}
             except FileNotFoundError:
                 break
-            except ValueError:  # Created and not yet filled: its holder is at work, or died right then.
-                content = {}
+            except ValueError as error:
+                content = error  # Filled at once, so what is there was changed since.
             found.append(Attempt(number, path, attempt_file.checked(path, content, list(Outcome))))
         return found
 
@@ -214,22 +215,28 @@ class Store:
     def retry(self, job: Job) -> Retried | None:
         """Lets a trial that has failed, or crashed, be tried again: its earlier attempts count no more.
 
-        It goes on from its last checkpoint. Where there is none, or it is of another version of the submission or of
-        other settings, which could not go on from it, the trial starts afresh, without what it left.
+        It goes on from its last whole checkpoint. Where there is none, the trial starts afresh, without what it left.
+        It also does where there is one of another version of the submission or of other settings, which could not go on
+        from it; then what it left is kept in `earlier/` beside the attempts.
 
         Returns:
           How; None if it had not failed.
+
+        Raises:
+          UsageError: if a checkpoint may be whole and cannot be read here.
         """
         attempts = self.attempts(job)
         state = self._judge(job, self.summary(job), attempts)
         has_crashed = state is State.WAITING and attempts and attempts[-1].outcome is Outcome.CRASHED
         if state is not State.FAILED and not has_crashed:
             return None
-        stored = records.newest_meta_data(job.folder).get("identity") or {}
-        is_same = bool(stored) and difference(stored, job.identity) is None
-        goes_on = is_same and _progress(job) >= 0
+        header = checkpoint.header(job.folder)
+        stored = (header or {}).get("identity") or records.newest_meta_data(job.folder).get("identity") or {}
+        goes_on = header is not None and bool(stored) and difference(stored, job.identity) is None
         if goes_on:
             (job.folder / records.SUMMARY).unlink(missing_ok=True)
+        elif header is not None:
+            records.move(job.folder, self.root / "earlier" / job.key / str(len(attempts)))
         else:
             records.clear(job.folder)
         for attempt in attempts:

@@ -340,7 +340,7 @@ def check_flags(flags: Mapping[str, object], report: evaluations.Report) -> None
     every = flags.get("eval_every_steps")
     if every not in (None, 0, "", "0"):
         report(Kind.STEP_SCHEDULE, f"eval_every_steps={every}")
-    for name in ("skip_evals", "max_global_steps"):  # Not for scoring.
+    for name in ("skip_evals", "max_global_steps", "run_past_targets"):  # Not for scoring.
         if flags.get(name):
             report(Kind.OTHER_RUN, f"{name}={flags[name]}")
 

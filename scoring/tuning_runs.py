@@ -19,8 +19,8 @@ from algoperf import files, records
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
 from scoring import reading
-from scoring.results import Trial
 from scoring.endings import USED_UP
+from scoring.results import Trial
 from scoring.tuning_curves import Runs
 
 FINAL = ("target_reached", "budget_exhausted", "diverged", "failed", "submission_ended")

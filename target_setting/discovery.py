@@ -112,7 +112,7 @@ def read_procedure(path: Path) -> Procedure:
     Raises:
       UsageError: if something is missing, or is not written so that it can be read without running it.
     """
-    tree = ast.parse(path.read_text(), str(path))
+    tree = _tree_of(path)
     summary = (ast.get_docstring(tree) or "").partition("\n")[0]
     if not summary:
         raise UsageError(f"{path} has no docstring, whose first line says in --help what the procedure does.")
@@ -140,7 +140,15 @@ def read_flags(path: Path, class_name: str) -> tuple[Flag, ...]:
     Raises:
       UsageError: if the class or one of the four is missing or of no known form.
     """
-    return _flags_in(ast.parse(path.read_text(), str(path)), class_name, path)
+    return _flags_in(_tree_of(path), class_name, path)
+
+
+def _tree_of(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as error:
+        found = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        raise UsageError(f"{path} is no valid Python ({found}): correct it, or move it away.") from None
 
 
 def _flags_in(tree: ast.Module, class_name: str, path: Path) -> tuple[Flag, ...]:

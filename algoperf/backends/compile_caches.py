@@ -25,6 +25,8 @@ KEEP = "ALGOPERF_KEEP_COMPILE_CACHE"
 PREFIX = "algoperf_compile_"
 LOCK = "lock"
 NUMBA = "NUMBA_CACHE_DIR"
+OWN_NUMBA = "ALGOPERF_NUMBA_CACHE_DIR"
+"""What `NUMBA` was before: for the functions of the harness, here and in child processes."""
 
 FOLDERS = ("CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "CUPY_CACHE_DIR")
 """Of caches that submissions of any framework may use; `NUMBA` comes on top."""
@@ -72,6 +74,10 @@ def renew(folders: Collection[str] = (), fixed: Mapping[str, str | None] | None 
     values = {name: str(_renewed.folder / name.lower()) for name in (*FOLDERS, *folders)}
     for name, value in {**values, **(fixed or {})}.items():
         _set(name, value)
+    if NUMBA not in _renewed.variables:
+        _put(OWN_NUMBA, _own_value(NUMBA) or os.environ.get(OWN_NUMBA))
+        _renewed.variables[NUMBA] = str(_renewed.folder / NUMBA.lower())
+        _set_numba(_renewed.variables[NUMBA])
 
 
 def without_autotune_caches(xla_flags: str) -> str | None:
@@ -84,18 +90,16 @@ def without_autotune_caches(xla_flags: str) -> str | None:
 
 
 @contextlib.contextmanager
-def new_for_numba() -> Iterator[None]:
-    """Within, functions that numba is told to cache get a new folder, too: for the import of the submission.
+def numba_of_harness() -> Iterator[None]:
+    """Within, functions that numba is told to cache are kept for later trials: those of the harness.
 
-    Not for the whole trial, as the harness's own functions, which read and augment data, are no part of a submission
-    and keep what they have compiled.
+    They read and augment data and are no part of a submission, whose functions have new caches whenever it makes them.
     """
-    if _renewed.folder is None:
+    before = os.environ.get(NUMBA)
+    if before is None or PREFIX not in before:
         yield
         return
-    before = _own_value(NUMBA)
-    _renewed.variables[NUMBA] = str(_renewed.folder / NUMBA.lower())
-    _set_numba(_renewed.variables[NUMBA])
+    _set_numba(os.environ.get(OWN_NUMBA))
     try:
         yield
     finally:

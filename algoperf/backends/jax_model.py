@@ -38,6 +38,20 @@ def is_at_large(array: jax.Array) -> bool:
     return is_on_one and (not array.committed or jax.device_count() == 1)
 
 
+def is_kept_by_jax(leaf: object) -> bool:
+    """Whether a value is one of NumPy that an update would return as an array of JAX, with the same numbers.
+
+    JAX has no 64 bits by default, so what NumPy makes by itself, such as a table that a submission keeps for itself on
+    the host, is none.
+
+    >>> [is_kept_by_jax(one) for one in (np.zeros(2, np.float32), np.int32(0), np.zeros(2), np.array(["text"]), 0.5)]
+    [True, True, False, False, False]
+    """
+    if not isinstance(leaf, (np.ndarray, np.generic)) or leaf.dtype.kind not in "biufc":
+        return False
+    return jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype
+
+
 class JaxModel:
     """See `algoperf.backends.base.BoundModel`.
 
@@ -104,17 +118,19 @@ class JaxModel:
         return params, model_state, make((arrays, other))
 
     def _placed(self, tree: Tree) -> Tree:
-        placed: dict[int, tuple[jax.Array, jax.Array]] = {}  # Arrays that occur twice stay one array.
+        placed: dict[int, tuple[object, jax.Array]] = {}  # Arrays that occur twice stay one array.
 
         def place(leaf: object) -> object:
-            if not isinstance(leaf, jax.Array) or leaf.is_deleted():
+            if id(leaf) in placed:
+                return placed[id(leaf)][1]
+            array = jnp.array(leaf) if is_kept_by_jax(leaf) else leaf
+            if not isinstance(array, jax.Array) or array.is_deleted():
                 return leaf
-            sharding = self._sharding_of_updates(leaf)
-            if sharding is None:
-                return leaf
-            if id(leaf) not in placed:
-                placed[id(leaf)] = leaf, jax.device_put(leaf, sharding)
-            return placed[id(leaf)][1]
+            sharding = self._sharding_of_updates(array)
+            if sharding is not None:
+                array = jax.device_put(array, sharding)
+            placed[id(leaf)] = leaf, array
+            return array
 
         return jax.tree.map(place, tree)
 

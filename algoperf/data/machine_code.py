@@ -5,6 +5,8 @@ from typing import Any
 
 import numba
 
+from algoperf.backends import compile_caches
+
 
 def compiled(signature: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A decorator: the function as machine code, without fast-math, so that results are the same on every machine.
@@ -18,7 +20,8 @@ def compiled(signature: str | None = None) -> Callable[[Callable[..., Any]], Cal
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            return numba.njit(signature_or_function=signature, nogil=True, cache=True)(function)
+            with compile_caches.numba_of_harness():
+                return numba.njit(signature_or_function=signature, nogil=True, cache=True)(function)
         except RuntimeError:  # Numba found no folder for its cache.
             return numba.njit(signature_or_function=signature, nogil=True)(function)
 

@@ -9,7 +9,8 @@ import contextlib
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping
+import pickletools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -152,14 +153,11 @@ def find(folder: Path) -> Found | None:
     damaged: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            about, payload = _read(path)
+            with _read_errors(path):
+                about, payload = _read(path)
         except Damaged as problem:
             damaged.append(f"{path.name} ({problem})")
             continue
-        except OSError as error:
-            raise UsageError(
-                f"Cannot read {path} ({error.strerror}): make it readable, or start over with --overwrite."
-            ) from None
         return Found(path=path, about=about, damaged=tuple(damaged), _payload=payload)
     if damaged:
         raise UsageError(
@@ -167,6 +165,30 @@ def find(folder: Path) -> Found | None:
             "over with --overwrite; nothing was changed."
         )
     return None
+
+
+def header(folder: Path) -> dict[str, Any] | None:
+    """The header of the newest whole checkpoint of a trial folder, without bringing to life what it holds.
+
+    It is empty of version 1, which had none. None where there is no checkpoint, or none is whole.
+
+    Raises:
+      UsageError: if one cannot be read for a reason that is not its own, or is of a later version of the program.
+    """
+    for path in list_checkpoints(folder):
+        with contextlib.suppress(Damaged), _read_errors(path):
+            return _check_pickle(path) if _is_version_1(path) else _read(path)[0]
+    return None
+
+
+@contextlib.contextmanager
+def _read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"Cannot read {path} ({error.strerror}): make it readable, or start over with --overwrite."
+        ) from None
 
 
 def load(folder: Path) -> dict[str, Any] | None:
@@ -209,6 +231,22 @@ def _check_version(path: Path, version: int) -> None:
             f"{path} has version {version}, and this program reads up to version {VERSION}: use the version that wrote "
             "it, or start over with --overwrite."
         )
+
+
+def _is_version_1(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(PICKLE)) == PICKLE
+
+
+def _check_pickle(path: Path) -> dict[str, Any]:
+    """Nothing of a pickle that is whole, which is read without doing what it says; raises Damaged of any other."""
+    with open(path, "rb") as file:
+        try:
+            for _ in pickletools.genops(file):
+                pass
+        except ValueError as error:
+            raise Damaged(str(error)) from None
+    return {}
 
 
 def _read_version_1(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import tuning
+from algoperf import records, tuning
 from algoperf.backends.base import Backend
 from algoperf.data.queue import TrainingQueue
 from algoperf.data.stream import Position
@@ -119,6 +119,17 @@ def load(config: TrialConfig) -> SavedRun | None:
     check_same(found.about.get("identity") or {}, checkpoint.plain(config.identity()), config.folder)
     saved = SavedRun.from_content(found.content())
     return dataclasses.replace(saved, path=found.path, damaged=found.damaged)
+
+
+def started_over(folder: Path) -> str | None:
+    """What to tell whoever starts at step 0 in the folder of a trial: whether it held more, which is dropped now."""
+    try:
+        steps = records.read_csv(folder / records.EVAL_MEASUREMENTS).get(records.GLOBAL_STEP, [])
+    except (OSError, ValueError):  # None, or what the logger will complain about.
+        return None
+    if not steps:
+        return None
+    return f"Started over at step 0: {folder} held evaluations up to step {max(steps):.0f} and no checkpoint."
 
 
 def restored(saved: SavedRun, backend: Backend, fresh: TrialState) -> TrialState:

@@ -14,7 +14,7 @@ from typing import Any
 from algoperf import backends, files, records, typed_json
 from algoperf import settings as settings_module
 from algoperf import submission as submissions
-from algoperf.backends import compile_caches, environment
+from algoperf.backends import environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
 from algoperf.run import claim, clock, exits, processes, summary, trial
 from algoperf.run.config import TrialConfig
@@ -106,8 +106,7 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
     This must happen before the backend is made: a submission may set options of its framework at import.
     """
     try:
-        with compile_caches.new_for_numba():
-            return submissions.load(plan.submission_file, plan.framework)
+        return submissions.load(plan.submission_file, plan.framework)
     except Exception:
         # A single process: nobody to tell.
         if plan.hosts is None and not backends.launch(plan.framework).is_launched():

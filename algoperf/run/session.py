@@ -136,7 +136,9 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         error = traceback.format_exc()
     # Only process 0 reads the folder, so hosts need not share it.
     saved = processes.from_first(backend, lambda: resume.load(config))
-    if saved is not None:
+    if saved is None:
+        warnings += _told(config, resume.started_over(config.folder) if backend.process_index == 0 else None)
+    else:
         ledger.add_earlier(saved.ledger)
         # If the run cannot continue, its summary still reports the earlier part.
         state = resume.restored(saved, backend, state) if error is None else saved.state

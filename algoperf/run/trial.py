@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algoperf import backends, records
-from algoperf.files import StorageError
+from algoperf.files import FolderGoneError, StorageError
 from algoperf.run import claim, clock, ending, exits, processes, signals, summary
 from algoperf.run.config import TrialConfig
 from algoperf.run.identity import check_same
@@ -115,7 +115,8 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
             with contextlib.suppress(Exception):
                 session.close()
             raise
-        except UsageError as error:  # Includes SubmissionError. The message says enough without a traceback.
+        # UsageError includes SubmissionError. The message says enough without a traceback.
+        except (UsageError, FolderGoneError) as error:
             status, error_text = "failed", str(error)
         except exits.FAILURES as error:
             status, error_text = "failed", traceback.format_exc()
@@ -186,7 +187,8 @@ def _end(
         session.logger.append_scalar_metrics(final, state.global_step, session.preemption_count)
     try:
         session.close()
-    except UsageError as problem:  # A value that the submission logged cannot be read.
+    # A value that the submission logged cannot be read, or the records have gone.
+    except (UsageError, FolderGoneError) as problem:
         status, error = "failed", error or str(problem)
     except Exception:
         if not failures.has_failed:  # A logged value may depend on a process that has ended.

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+from absl import flags
 
 from algoperf import commands
 from algoperf.spec import Interrupted, UsageError
@@ -38,3 +39,24 @@ def test_what_the_user_can_put_right_is_one_line_whatever_line_breaks_it_has(cap
 def test_a_bug_is_not_taken_for_wrong_input():
     with pytest.raises(ZeroDivisionError):
         commands.exit_code_of(lambda: 1 // 0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        (None, "--dataset is missing: give --dataset=<value>. A data set ('wmt', 'imagenet')"),
+        ("--progress=maybe", "--progress must be true or false, got 'maybe'; see --help."),
+        ("--data_dri=x", "Unknown command line flag 'data_dri'"),
+    ],
+)
+def test_a_wrong_flag_is_told_in_words_of_its_kind(capsys, monkeypatch, argument, words):
+    own = flags.FlagValues()
+    flags.DEFINE_string("dataset", None, "A data set ('wmt', 'imagenet') ...", required=True, flag_values=own)
+    flags.DEFINE_bool("progress", True, "Bars.", flag_values=own)
+    monkeypatch.setattr(commands.flags, "FLAGS", own)
+    with pytest.raises(SystemExit) as ended:
+        commands._parsed(["script", *([] if argument is None else ["--dataset=wmt", argument])])
+    assert ended.value.code == commands.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {words}")
+    assert said.count("\n") == 1

@@ -38,12 +38,32 @@ def compiled(folder, path, **changes):
 def test_the_template_compiles_its_step_once(tmp_path):
     found = compiled(tmp_path, TEMPLATE, ruleset="self", point=None)
     assert (found["update"], found["prepare_for_eval"]) == ({"train_step": 1}, {})
-    assert found["data_selection"].keys() <= {"_transferred_batch"}, "the harness's own"
+    assert found["data_selection"] == {}, "the transfer of batches is compiled in set-up"
 
 
 def test_a_submission_like_the_public_nadamw_compiles_its_step_once(tmp_path):
     found = compiled(tmp_path, PUBLIC, ruleset="self", point=None)
     assert found["update"] == {"train_step": 1}
+
+
+def test_state_of_numpy_arrays_compiles_the_step_once(tmp_path):
+    """They come back from the first update as arrays of JAX, for which the step was compiled once more."""
+    import jax
+    import jax.numpy as jnp
+
+    submitted = fresh(PUBLIC)
+    original = submitted.module.init_optimizer_state
+
+    def init_optimizer_state(*arguments, **named):
+        state, update = original(*arguments, **named)
+        return jax.tree.map(
+            lambda leaf: np.array(leaf) if isinstance(leaf, jnp.ndarray) else leaf, state
+        ), update
+
+    submitted.module.init_optimizer_state = init_optimizer_state
+    summary = run_trial(tmp_path, "jax", submitted, max_steps=5, ruleset="self", point=None)
+    assert (summary["status"], summary["error"]) == ("max_steps", None)
+    assert summary["compilations"]["update"] == {"train_step": 1}
 
 
 def test_a_submission_for_pmap_compiles_its_step_once(tmp_path):
@@ -94,7 +114,7 @@ def test_state_is_placed_without_a_change_of_values_types_identity_and_of_what_i
     from algoperf import jax_sharding_utils
 
     Pair = collections.namedtuple("Pair", "arrays update")
-    shared, host = jnp.arange(3.0), np.ones(2)
+    shared, host, halves = jnp.arange(3.0), np.ones(2), np.arange(3, dtype=np.float32)
     own_mesh = jax.sharding.Mesh(jax.devices(), ("mine",))
     spread = jax.device_put(
         jnp.ones(2), jax.sharding.NamedSharding(own_mesh, jax.sharding.PartitionSpec("mine"))
@@ -105,6 +125,7 @@ def test_state_is_placed_without_a_change_of_values_types_identity_and_of_what_i
         "key": jax.random.key(3),
         "twice": [shared, shared],
         "host": host,
+        "numpy": [halves, halves, np.int32(7)],
         "number": 0.5,
         "function": len,
         "nothing": None,
@@ -130,6 +151,12 @@ def test_state_is_placed_without_a_change_of_values_types_identity_and_of_what_i
     assert found["typed"].dtype == jnp.bfloat16
     assert found["key"].dtype == state["key"].dtype
     assert found["twice"][0] is found["twice"][1], "what is one array stays one"
+    first, second, number = found["numpy"]
+    assert first is second
+    assert (first.dtype, first.sharding, first.weak_type) == (jnp.float32, wanted, False)
+    assert (number.dtype, int(number)) == (jnp.int32, 7)
+    halves[0] = 9
+    assert float(first[0]) == 0, "a copy"
     np.testing.assert_array_equal(found["twice"][0], [0, 1, 2])
     for name in ("host", "number", "function", "nothing", "spread"):
         assert found[name] is state[name], name

@@ -25,7 +25,7 @@ from algoperf.backends import compile_caches
 framework = sys.argv[1]
 backends.launch(framework).prepare()
 assert not {"jax", "torch"} & set(sys.modules)
-with compile_caches.new_for_numba():
+with compile_caches.numba_of_harness():
     numba = os.environ.get("NUMBA_CACHE_DIR")
 first = compile_caches.record()
 backends.launch(framework).prepare()
@@ -68,8 +68,8 @@ def test_each_process_has_new_caches_in_a_folder_that_ends_with_it(tmp, framewor
     for name in compile_caches.FOLDERS:
         assert Path(first["environment"][name]).is_relative_to(tmp)
         assert first["environment"][name] != second["environment"][name]
-    assert Path(first["numba"]).is_relative_to(tmp)
-    assert "NUMBA_CACHE_DIR" not in first["environment"], "the harness's own functions keep theirs"
+    assert Path(first["environment"]["NUMBA_CACHE_DIR"]).is_relative_to(tmp)
+    assert first["numba"] is None, "the harness's own functions keep theirs"
     assert first["is_there"], "while the process runs"
     assert list(tmp.iterdir()) == []
     assert first["warnings"] == []
@@ -90,8 +90,8 @@ def test_caches_of_the_user_are_not_used_and_the_records_say_so(tmp, tmp_path):
     assert "JAX_COMPILATION_CACHE_DIR" not in found["environment"]
     assert found["environment"]["JAX_ENABLE_COMPILATION_CACHE"] == "false"
     assert found["environment"]["XLA_FLAGS"] == flags
-    assert found["environment"]["NUMBA_CACHE_DIR"] == mine
-    assert found["numba"] != mine
+    assert found["environment"]["NUMBA_CACHE_DIR"] != mine
+    assert found["numba"] == mine
     assert set(found["record"]["overridden"]) == {
         "JAX_COMPILATION_CACHE_DIR",
         "TRITON_CACHE_DIR",
@@ -149,6 +149,42 @@ def test_no_place_for_compiled_code_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(compile_caches.tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(UsageError, match=r"There is no place for compiled code .*set TMPDIR to a folder"):
         backends.launch("pytorch").prepare()
+
+
+NUMBA = """
+import json, os, sys
+from algoperf import backends
+
+backends.launch("pytorch").prepare()
+import numba
+from algoperf.data import machine_code
+
+@machine_code.compiled()
+def of_harness(x):
+    return x + 1
+
+def of_submission(x):
+    return x + 2
+
+of_harness(1)
+late = numba.njit(cache=True)(of_submission)  # As in a first update.
+late(1)
+print(json.dumps([sum(f.stats.cache_hits.values()) for f in (of_harness, late)]))
+"""
+
+
+def test_numba_functions_that_a_submission_makes_at_any_time_are_compiled_anew(tmp, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(NUMBA)
+
+    def hits():
+        own = environment(tmp, NUMBA_CACHE_DIR=str(tmp_path / "mine"))
+        done = subprocess.run([sys.executable, script], env=own, text=True, capture_output=True, cwd=tmp)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+    assert hits() == [0, 0]
+    assert hits() == [1, 0]
 
 
 COMPILES = """

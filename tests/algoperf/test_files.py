@@ -216,6 +216,25 @@ def test_a_full_disk_is_told_from_all_other_errors_and_leaves_the_file_of_before
     assert commands.exit_code_of(lambda: files.write_json(path, 2, durable=True)) == commands.EXIT_STORAGE
 
 
+def test_a_folder_that_was_deleted_while_it_was_written_is_one_line(tmp_path, capsys):
+    path = tmp_path / "trial_1" / "results.json"
+    assert commands.exit_code_of(lambda: files.write_json(path, 1)) == commands.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: Cannot write {path} (No such file or directory): its folder was deleted")
+    assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_known_by_what_a_library_says_of_it(tmp_path):
+    says = "Failed to write train: write() failed: No space left on device; at byte 3"
+    with (
+        pytest.raises(files.StorageError, match=rf"^Cannot write {tmp_path} \("),
+        files.storage_errors(tmp_path),
+    ):
+        raise RuntimeError(says)
+    with pytest.raises(RuntimeError, match="another"), files.storage_errors(tmp_path):
+        raise RuntimeError("another reason")
+
+
 @pytest.mark.parametrize(
     "place", ["a_file", "a_file/below", "dangling", "dangling/below", "loop", "loop/below"]
 )

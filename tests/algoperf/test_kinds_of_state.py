@@ -6,7 +6,7 @@ The submissions are found in `tests/submissions_of_all_kinds/`.
 import numpy as np
 import pytest
 import two_devices
-from harness import FRAMEWORKS, ROOT, patient, run_trial
+from harness import FRAMEWORKS, ROOT, patient, run_trial, stored_params
 
 from algoperf import frameworks, registry
 from algoperf import submission as submissions
@@ -102,6 +102,35 @@ def test_on_two_devices_each_part_goes_on_where_it_was(tmp_path, kind, layout):
     saved = checkpoint.load(tmp_path / "straight" / "trial_1")["training"]
     if layout == "pytorch_processes":
         assert len(saved["others"]) == 1
+
+
+OWN_FOR_EACH_PROCESS = {"own_process", "on_parameters"}
+"""Kinds that do something else in more processes: on purpose, or because hooks see gradients of their process alone."""
+ON_TWO = """
+from test_kinds_of_state import KINDS, run
+
+for kind, its_framework in KINDS:
+    if its_framework == framework:
+        run(folder / kind, kind, framework, 3, eval_every_steps=None, skip_evals=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["jax_devices", "pytorch_processes"])
+def test_on_two_devices_parameters_are_those_of_one_within_rounding(tmp_path, layout, monkeypatch):
+    monkeypatch.setenv("DROPOUT_RATE", "0")
+    here = f"sys.path.insert(0, {str(ROOT / 'tests' / 'algoperf')!r})\n"
+    two, one = tmp_path / "two", tmp_path / "one"
+    two.mkdir()
+    codes, err = two_devices.run(layout, two, here + ON_TWO, timeout=900)
+    assert codes == [0], err[-2000:]
+    framework = two_devices.framework_of(layout)
+    for kind in sorted({kind for kind, of in KINDS if of == framework} - OWN_FOR_EACH_PROCESS):
+        run(one / kind, kind, framework, 3, eval_every_steps=None, skip_evals=True)
+        found, wanted = (stored_params(place / kind / "trial_1") for place in (two, one))
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=f"{kind}: {name}")
 
 
 def test_states_that_differ_between_processes_want_as_many_processes_again(tmp_path):

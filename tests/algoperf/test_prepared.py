@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from algoperf import files, registry
 from algoperf.data import locate, manifest, prepared
+from algoperf.data.bad_files import BadFilesError
 from algoperf.data.download import unpack_tar
 from algoperf.data.jobs import run_jobs
 from algoperf.spec import UsageError
@@ -264,6 +265,8 @@ def test_an_archive_that_ends_early_leaves_whole_members_only(tmp_path):
 def write_square(folder, number):
     if number == 13:
         raise ValueError("an unlucky job")
+    if number > 20:
+        raise UsageError(f"{number} is bad.")
     files.write_text(folder / str(number), str(number**2))
     return number
 
@@ -275,5 +278,8 @@ def test_jobs_are_done_and_counted_and_an_error_ends_them(tmp_path, in_processes
         run_jobs(write_square, [(tmp_path, number) for number in (1, 2, 3)], bar, in_processes, 2)
         assert sorted(counts) == [1, 2, 3]
         assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"1": "1", "2": "4", "3": "9"}
+        with pytest.raises(BadFilesError, match=r"^2 raw files cannot be used\. 21 is bad\. 22 is bad\."):
+            run_jobs(write_square, [(tmp_path, number) for number in (22, 21, 5)], bar, in_processes, 2)
+        assert (tmp_path / "5").exists(), "what is good is done all the same"
         with pytest.raises(ValueError, match="an unlucky job"):
             run_jobs(write_square, [(tmp_path, 13), (tmp_path, 4)], bar, in_processes, 1)

@@ -1,7 +1,7 @@
 """Small submissions written as public ones are, one for each technique: found by their folders, trained on digits."""
 
 import pytest
-from harness import ROOT, run_trial
+from harness import ROOT, assert_equal_params, run_trial
 
 from algoperf import records, submission_info
 from algoperf import submission as submissions
@@ -28,6 +28,25 @@ def test_it_is_imported_and_trains(tmp_path, folder):
     recorded = records.newest_meta_data(tmp_path / "trial_1")
     assert recorded["per_device_layout"] is run.uses_pmap
     assert (recorded["submission_info"] is not None) == (folder / submission_info.FILE).exists()
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_ten_updates_and_ten_more_are_twenty_bit_for_bit(tmp_path, folder):
+    def train(place, max_steps):
+        run = submissions.load(folder)
+        summary = run_trial(
+            tmp_path / place, run.framework, run, point=None, eval_every_steps=5, max_steps=max_steps
+        )
+        assert summary["error"] is None, summary["error"]
+        return summary
+
+    straight = train("straight", 20)
+    train("parts", 10)
+    last = train("parts", 20)
+    assert (last["status"], last["global_step"]) == (straight["status"], straight["global_step"])
+    assert last["warnings"] == straight["warnings"]
+    assert last["last"] == straight["last"]
+    assert_equal_params(*(tmp_path / place / "trial_1" for place in ("parts", "straight")))
 
 
 def test_there_are_submissions_of_both_frameworks():

@@ -201,3 +201,25 @@ def test_what_is_no_number_is_named_once_and_the_rest_is_kept(tmp_path):
     logger.append_scalar_metrics({"loss": 3.0}, 3)
     logger.finish()
     assert read_csv(tmp_path / "measurements.csv")["global_step"] == [1, 3]
+
+
+@pytest.mark.parametrize("content", [b"\xda\xff\x00", b"global_step\n1\n\xda\n"])
+def test_a_log_that_is_no_text_is_named_and_left_as_it_is(tmp_path, content):
+    path = tmp_path / "measurements.csv"
+    path.write_bytes(content)
+    with pytest.raises(
+        UsageError, match=rf"{path} is damaged: byte \d+ is no text\. Restore it, or delete it"
+    ):
+        records.CsvLog(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"[1]", b"{", b"\xda\xff", "a pipe"])
+def test_damaged_meta_data_are_one_line_and_a_pipe_is_not_waited_for(tmp_path, content):
+    path = tmp_path / records.meta_data_file(0)
+    if content == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{path} is damaged .*run the trial again with --overwrite"):
+        records.newest_meta_data(tmp_path)

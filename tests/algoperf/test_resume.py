@@ -912,3 +912,14 @@ def test_hyperparameters_read_before_the_interruption_count_as_read(tmp_path, fr
     for stop in (5, 7):
         run_trial(tmp_path, framework, run, point=point, max_steps=stop)
     assert run_trial(tmp_path, framework, run, point=point)["unread_hyperparameters"] == []
+
+
+def test_a_run_whose_checkpoint_was_deleted_says_that_it_starts_over(tmp_path, framework):
+    run_trial(tmp_path, framework, max_steps=4)
+    for path in (tmp_path / "trial_1").glob("checkpoint_*"):
+        path.unlink()
+    summary = run_trial(tmp_path, framework, max_steps=6)
+    (said,) = [text for text in summary["warnings"] if text.startswith("Started over")]
+    assert "held evaluations up to step 4 and no checkpoint." in said
+    assert (summary["global_step"], summary["preemption_count"]) == (6, 0)
+    assert not any("Started over" in text for text in run_trial(tmp_path, framework, max_steps=8)["warnings"])

@@ -2,6 +2,7 @@
 
 import copy
 import time
+import types
 
 import numpy as np
 import pytest
@@ -161,6 +162,24 @@ def test_what_was_made_ahead_does_not_count_as_handed_out(framework):
     np.testing.assert_array_equal(np.asarray(next(again)["inputs"]), following)
     assert not np.array_equal(first[-1], following)
     again.close()
+
+
+def test_the_first_batch_is_there_before_the_clock_starts(framework):
+    workload = threaded_workload(framework)
+    queue = TrainingQueue(workload, 0, 10)
+    assert workload.data_module.made >= 1
+    assert queue.state() == {"next_batch": 0}, "it has not been handed out"
+    queue.close()
+    workload = shared_workload(digits(), framework)
+    made = []
+    workload = copy.copy(workload)
+    workload.model = types.SimpleNamespace(to_device=lambda batch, **_: made.append(batch) or batch)
+    queue = TrainingQueue(workload, 0, 10)
+    assert len(made) == 1
+    assert next(queue) is made[0]
+    next(queue)
+    assert len(made) == 2
+    queue.close()
 
 
 def test_the_queue_holds_few_batches_ahead(framework):

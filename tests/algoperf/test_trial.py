@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -903,3 +904,17 @@ def test_an_error_inside_a_property_of_the_workload_is_the_one_that_is_seen(monk
         _ = workload.evaluator
     with pytest.raises(AttributeError, match="Workload 'digits' has no attribute 'nothing'"):
         _ = workload.nothing
+
+
+def test_a_submission_that_deletes_its_folder_is_a_failed_trial_and_one_line(tmp_path, warm_framework):
+    original = submission(warm_framework).module.update_params
+
+    def update_params(**arguments):
+        shutil.rmtree(tmp_path / "trial_1", ignore_errors=True)
+        return original(**arguments)
+
+    run = submission(warm_framework, update_params=update_params)
+    summary = run_trial(tmp_path, warm_framework, run, max_steps=3)
+    assert summary["status"] == "failed"
+    assert "its folder was deleted meanwhile" in summary["error"]
+    assert "Traceback" not in summary["error"]

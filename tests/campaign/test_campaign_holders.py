@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from harness import ROOT
 
 from algoperf import holders, records
 from algoperf.holders import STALE_AFTER_SEC, identity_of_process
-from algoperf.run import claim
+from algoperf.run import checkpoint, claim
 from algoperf.spec import UsageError
 from campaign import execution, job_plan, process, status
 from campaign.store import MAX_CRASHES, MAX_LOST, Outcome, State, Store
@@ -196,14 +197,61 @@ def test_retry_failed_keeps_a_checkpoint_that_the_trial_can_go_on_from(first, ca
     identity = job.identity if is_same else {**job.identity, "submission_source": "of before"}
     records.write_json(job.folder / records.meta_data_file(0), {"identity": identity})
     records.write_json(job.folder / records.SUMMARY, {"status": "failed", "identity": identity})
-    checkpoint = job.folder / f"{records.CHECKPOINT_PREFIX}40"
-    checkpoint.write_bytes(b"much work")
+    path = checkpoint.save(job.folder, 40, {"much": "work"}, about={"identity": identity})
     execution.retry_failed(execution.Options(retry_failed=True), store, [job])
     said = "go on from their checkpoint: 1." if is_same else "start afresh: 1."
     assert said in capsys.readouterr().out
-    assert checkpoint.exists() is is_same
+    kept = path if is_same else store.root / "earlier" / job.key / "2" / path.name
+    assert checkpoint.load(kept.parent)["much"] == "work", "an intact checkpoint is never thrown away"
+    assert path.exists() is is_same
     assert not (job.folder / records.SUMMARY).exists()
     assert store.state(job) is State.WAITING
+
+
+def fail_with(job, store, content):
+    """Lets a job fail, with a checkpoint of such content."""
+    for _ in range(MAX_CRASHES):
+        store.end(job, store.claim(job), Outcome.CRASHED, "boom")
+    records.write_json(job.folder / records.meta_data_file(0), {"identity": job.identity})
+    path = job.folder / f"{records.CHECKPOINT_PREFIX}40"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no checkpoint", pickle.dumps({"version": 1, "of": [1.0] * 9})[:-5]]
+)
+def test_retry_failed_does_not_keep_a_checkpoint_that_nobody_can_read(first, capsys, content):
+    store, job = first
+    path = fail_with(job, store, content)
+    execution.retry_failed(execution.Options(retry_failed=True), store, [job])
+    assert "start afresh: 1." in capsys.readouterr().out
+    assert not path.exists()
+    assert store.state(job) is State.WAITING
+
+
+def test_retry_failed_takes_an_older_checkpoint_where_the_newest_is_damaged(first, capsys):
+    store, job = first
+    path = fail_with(job, store, b"")
+    older = job.folder / f"{records.CHECKPOINT_PREFIX}20"
+    older.write_bytes(pickle.dumps({"version": 1}))
+    execution.retry_failed(execution.Options(retry_failed=True), store, [job])
+    assert "go on from their checkpoint: 1." in capsys.readouterr().out
+    assert path.exists()
+    assert older.exists()
+
+
+def test_retry_failed_leaves_a_checkpoint_of_a_later_version_alone(first):
+    store, job = first
+    path = fail_with(job, store, b"")
+    checkpoint.save(job.folder, 40, {}, about={"identity": job.identity})
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(f"{checkpoint.VERSION:>6} ".encode(), f"{checkpoint.VERSION + 1:>6} ".encode(), 1)
+    )
+    with pytest.raises(UsageError, match="use the version that wrote it"):
+        execution.retry_failed(execution.Options(retry_failed=True), store, [job])
+    assert path.exists()
 
 
 def test_a_damaged_claim_is_one_line_that_names_its_file(first):

@@ -68,6 +68,12 @@ def test_a_damaged_campaign_file_is_named(tmp_path, content, words):
             r"'holders\[0\].pid' must be a whole number, got '12'",
         ),
         ({"holders": [{"pid": 1e30, "created": 1.0}]}, r"'holders\[0\].pid' must be a whole number"),
+        (
+            {"holders": [{"pid": 10**30, "created": 1.0}]},
+            r"'holders\[0\].pid' must be the number of a process",
+        ),
+        (b"\xff\xfe\x00\x01", "it is not readable as JSON"),
+        (b'{"outcome": ', "it is not readable as JSON"),
     ],
     ids=str,
 )
@@ -75,7 +81,7 @@ def test_a_damaged_attempt_is_named(tmp_path, content, words):
     (job,) = job_plan.make_jobs(campaign(tmp_path))
     path = tmp_path / FOLDER / "attempts" / job.key / "1.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(content))
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     with pytest.raises(UsageError, match=words) as caught:
         Store(tmp_path).state(job)
     assert str(path) in str(caught.value)

@@ -220,6 +220,7 @@ def test_brackets_without_end_in_a_summary_are_a_finding(write_trial, read):
     [
         ({"skip_evals": True}, ["skip_evals=True"]),
         ({"max_global_steps": 10}, ["max_global_steps=10"]),
+        ({"run_past_targets": True}, ["run_past_targets=True"]),
     ],
     ids=str,
 )

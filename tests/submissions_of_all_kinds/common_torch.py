@@ -1,8 +1,13 @@
 """What the PyTorch submissions of this folder have in common: everything but their state and what they do with it."""
 
+import os
+
 import torch.distributed as dist
 
 from algoperf import spec
+
+DROPOUT_RATE = float(os.environ.get("DROPOUT_RATE", "0.1"))
+"""0 where processes are compared with one, because each draws masks of its own."""
 
 
 def get_batch_size(workload_name):
@@ -42,7 +47,13 @@ def updater(change, zero_grad=True):
         if zero_grad:
             model.zero_grad(set_to_none=True)
         logits, _ = workload.model_fn(
-            model, batch, None, spec.ForwardPassMode.TRAIN, rng, update_batch_norm=True, dropout_rate=0.1
+            model,
+            batch,
+            None,
+            spec.ForwardPassMode.TRAIN,
+            rng,
+            update_batch_norm=True,
+            dropout_rate=DROPOUT_RATE,
         )
         loss = workload.loss_fn(batch["targets"], logits, batch.get("weights"))
         count = loss["n_valid_examples"].clone()

@@ -8,6 +8,7 @@ import pytest
 import sweep_folders
 from harness import ROOT
 
+from algoperf import commands
 from algoperf.spec import UsageError
 from campaign import flags as campaign_flags
 from target_setting import procedure_flags, procedures
@@ -185,6 +186,17 @@ def test_what_a_file_lacks_is_named(folder, old, new, words):
     with pytest.raises(UsageError, match=words) as raised:
         read_procedure(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_file_that_is_no_python_is_one_line_and_no_traceback(folder, capsys):
+    path = folder / "made_up.py"
+    path.write_text("def analyse(:\n")
+    with pytest.raises(SystemExit) as ended:
+        commands.before_flags(discover)
+    assert ended.value.code == commands.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path} is no valid Python (line 1: ")
+    assert said.count("\n") == 1
 
 
 def test_two_procedures_of_one_name_are_refused(folder):

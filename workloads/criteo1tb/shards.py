@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from algoperf import files
 from algoperf.data import manifest
+from algoperf.data.bad_files import Search
 from algoperf.data.download import require_disk
 from algoperf.spec import UsageError
 from workloads.criteo1tb import sources
@@ -155,9 +156,12 @@ def _is_converted(folder: Path, day: sources.Day, config: dict[str, Any]) -> boo
 def _convert_days(
     folder: Path, days: list[sources.Day], config: dict[str, Any], bar: tqdm, row_bytes: int
 ) -> None:
+    search = Search()
     if sum(path.stat().st_size for day in days for path in day.files) <= MAX_BYTES_IN_PROCESS:
         for day in days:
-            bar.update(convert_day(folder, day, config))
+            with search.going_on():
+                bar.update(convert_day(folder, day, config))
+        search.end()
         return
     before = bar.n
     # 'spawn': the caller may already run JAX or PyTorch threads, which do not survive a fork.
@@ -167,7 +171,8 @@ def _convert_days(
             while waiting:
                 finished, waiting = wait(waiting, timeout=1.0, return_when="FIRST_EXCEPTION")
                 for future in finished:
-                    future.result()
+                    with search.going_on():
+                        future.result()
                 written = sum(
                     max(
                         manifest.size_of(files.temporary_path(rows_path(folder, day.number))),
@@ -180,6 +185,7 @@ def _convert_days(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    search.end()
 
 
 def convert_day(folder: Path, day: sources.Day, config: dict[str, Any]) -> int:

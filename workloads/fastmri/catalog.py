@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data import manifest
+from algoperf.data import bad_files, manifest
 from algoperf.data.prepared import num_examples
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
@@ -79,12 +79,13 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
     """Inspects all volumes and writes the index; continues after an interruption.
 
     Raises:
-      UsageError: for a damaged volume, or if slices are missing.
+      UsageError: for damaged volumes, of which it names all, or if slices are missing.
     """
     names_of_splits = files_of_splits(spec, folder)
     partial = folder / "manifest.partial.jsonl"
     known = {volume.file: volume for volume in _read_partial(partial, config)}
     splits: dict[str, list[Volume]] = {}
+    search = bad_files.Search()
     with (
         partial.open("w") as file,
         tqdm(total=sum(map(len, names_of_splits.values())), unit="volume", disable=not progress) as bar,
@@ -94,13 +95,15 @@ def build(spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bo
             bar.set_description(f"inspect {split}")
             splits[split] = []
             for name in names:
-                volume = known.get(name)
-                if volume is None or (folder / name).stat().st_size != volume.num_bytes:
-                    volume = volumes.inspect(folder, name, spec.data.image_size)
-                file.write(json.dumps(volume.to_dict()) + "\n")
-                file.flush()
-                splits[split].append(volume)
                 bar.update()
+                with search.going_on():
+                    volume = known.get(name)
+                    if volume is None or (folder / name).stat().st_size != volume.num_bytes:
+                        volume = volumes.inspect(folder, name, spec.data.image_size)
+                    file.write(json.dumps(volume.to_dict()) + "\n")
+                    file.flush()
+                    splits[split].append(volume)
+    search.end()
     for split, wanted in num_examples(spec).items():
         found = sum(volume.num_slices for volume in splits[split])
         if found != wanted:

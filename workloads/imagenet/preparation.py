@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data import manifest
+from algoperf.data import bad_files, manifest
 from algoperf.data.download import require_disk
 from algoperf.data.jobs import run_jobs
 from algoperf.machine import num_cores
@@ -135,13 +135,16 @@ def _limits(lengths: list[int], shard: int) -> tuple[int, int]:
 
 
 def _write_shard(folder: Path, split: str, shard: int, num_shards: int, start: int, stop: int) -> int:
-    """Writes one shard with images `start` to `stop`; decodes every image once to check it."""
+    """Writes one shard with images `start` to `stop`; decodes every image once to check it, also after a bad one."""
     archive = folder / "raw" / sources.ARCHIVES[split]
     members = sources.Members.load(_members_path(folder / "parts", split))
 
     def examples() -> Iterator[tuple[str, bytes, int]]:
+        search = bad_files.Search()
         for name, content, label in sources.read(archive, members, start, stop):
-            yield name, jpeg.checked(content, f"{name} in {archive}"), label
+            with search.going_on():
+                yield name, jpeg.checked(content, f"{name} in {archive}"), label
+        search.end()  # Before the shard gets its name.
 
     array_records.write_shard(_shard_path(folder, split, shard, num_shards), examples())
     return stop - start

@@ -8,6 +8,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from algoperf.data.bad_files import Search
 from algoperf.spec import UsageError
 
 SAMPLE_RATE = 16_000
@@ -65,16 +66,19 @@ def read_subset(raw: Path, subset: str, expected: int | None = None) -> list[Utt
       expected: the number that there must be; None for any number.
 
     Raises:
-      UsageError: if a recording or transcript is missing, a name occurs twice, or the number differs.
+      UsageError: if a recording or transcript is missing, a name occurs twice, or the number differs; names all
+        chapters of which that holds.
     """
-    folder = subset_folder(raw, subset)
+    folder, search = subset_folder(raw, subset), Search()
     utterances: list[Utterance] = []
     if folder.is_dir():
         for speaker in _entries(folder):
             if speaker.is_dir():
                 for chapter in _entries(speaker.path):
                     if chapter.is_dir():
-                        utterances += read_chapter(Path(chapter.path))
+                        with search.going_on():
+                            utterances += read_chapter(Path(chapter.path))
+    search.end()
     if not utterances:
         raise UsageError(f"No utterances of {subset!r}: {folder} is missing or has no FLAC files.")
     if expected is not None and len(utterances) != expected:

@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data import manifest
+from algoperf.data import bad_files, manifest
 from algoperf.data.download import require_disk
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
@@ -79,10 +79,11 @@ def prepare(
         return
     (folder / manifest.NAME).unlink(missing_ok=True)
     (folder / "parts").mkdir(parents=True, exist_ok=True)
-    found = {
-        subset: corpus.read_subset(folder / "raw", subset, num_raw[subset])
-        for subset in tqdm(SUBSETS, desc="find", unit="subset", disable=not progress)
-    }
+    found, search = {}, bad_files.Search()
+    for subset in tqdm(SUBSETS, desc="find", unit="subset", disable=not progress):
+        with search.going_on(bad_files.BadFilesError):  # A subset that is missing is told at once.
+            found[subset] = corpus.read_subset(folder / "raw", subset, num_raw[subset])
+    search.end()
     tokenizer_sha256 = _train_tokenizer(folder, found[TOKENIZER_SUBSET], config)
     shards = [
         Shard(subset, number, tuple(utterances[start : start + UTTERANCES_PER_SHARD]))
@@ -153,16 +154,19 @@ def _convert_shards(
     report: Callable[[int], Any],
 ) -> None:
     # Decoding, checksums and writing release Python's lock, so threads are enough.
+    search = bad_files.Search()
     with ThreadPoolExecutor(num_cores()) as pool:
         futures = [
             pool.submit(convert_shard, folder, shard, made_of[shard], config, report) for shard in shards
         ]
         try:
             for future in as_completed(futures):
-                future.result()
+                with search.going_on():
+                    future.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    search.end()
 
 
 def convert_shard(
@@ -174,10 +178,15 @@ def convert_shard(
     kept: list[Utterance] = []
     lengths: list[int] = []
     dropped = {"long_transcript": 0, "long_audio": 0}
-    digest = hashlib.sha256()
+    digest, search = hashlib.sha256(), bad_files.Search()
     with files.writing(path) as file:
         for utterance in shard.utterances:
-            samples = flac.read(utterance.path)
+            report(1)
+            samples = None
+            with search.going_on():
+                samples = flac.read(utterance.path)
+            if samples is None:
+                continue
             # After reading: every recording is checked, also one that is dropped.
             if len(utterance.text) > config["max_transcript_chars"]:
                 dropped["long_transcript"] += 1
@@ -188,7 +197,7 @@ def convert_shard(
                 digest.update(samples.data)
                 kept.append(utterance)
                 lengths.append(len(samples))
-            report(1)
+        search.end()
         tokens = text.encode([utterance.text for utterance in kept])
         for utterance, ids in zip(kept, tokens, strict=True):
             if len(ids) > config["max_target_length"]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from algoperf import files
 from algoperf.data import manifest
+from algoperf.data.bad_files import Search
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from workloads.ogbg import raw_tables
@@ -58,9 +59,12 @@ def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None
     total = sum(table.path(folder).stat().st_size for table in todo)
     bar = tqdm(total=total, desc="parse", unit="B", unit_scale=True, disable=not progress)
     with bar, ThreadPoolExecutor(min(num_cores(), len(all_tables))) as pool:
-        # `map` raises in the order of the tables, so the error is the same in every run, whichever thread fails
-        # first.
-        list(pool.map(lambda table: _make(folder, table, bar), todo))
+        futures = [pool.submit(_make, folder, table, bar) for table in todo]
+        search = Search()
+        for future in futures:
+            with search.going_on():
+                future.result()
+        search.end()
     check(folder, config["splits"], all_tables)
     records = {table.name: files.read_json(_record_path(folder, table)) for table in all_tables}
     of_files = {

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from algoperf import files
 from algoperf.data.tfds_module import tfds_quietly
 from algoperf.spec import UsageError
 
@@ -133,7 +134,8 @@ def write_dataset(
             config=CONFIG, data_dir=raw, file_format="array_record"
         )
         config = tfds.download.DownloadConfig(num_shards=num_shards, try_download_gcs=False)
-        builder.download_and_prepare(download_dir=raw / "tfds_downloads", download_config=config)
+        with files.storage_errors(dataset_folder(raw, dataset)):
+            builder.download_and_prepare(download_dir=raw / "tfds_downloads", download_config=config)
     shutil.rmtree(raw / "tfds_downloads", ignore_errors=True)
 
 

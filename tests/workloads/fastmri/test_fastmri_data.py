@@ -262,6 +262,16 @@ def test_a_wrong_volume_is_named_in_preparation_and_in_verification(small, how, 
         assert not data.is_ready(spec, folder)
 
 
+def test_all_wrong_volumes_are_looked_for(small):
+    spec, folder = small
+    damage(place(folder, "train", "file0.h5"), "without kspace")
+    damage(place(folder, "val", "file1.h5"), "double precision")
+    with pytest.raises(
+        UsageError, match=r"^2 raw files .*file0\.h5 has no dataset.*file1\.h5.* is of type float64"
+    ):
+        data.prepare(spec, folder, progress=False)
+
+
 def test_missing_volumes_are_counted_and_missing_folders_named(small):
     spec, folder = small
     place(folder, "val", "file2.h5").unlink()

@@ -212,6 +212,16 @@ def test_a_truncated_jpeg_is_refused_by_archive_and_name(spec, raw_folder, split
         data.prepare(spec, raw_folder, progress=False)
 
 
+def test_all_bad_images_are_looked_for_and_no_shard_is_half_written(spec, raw_folder):
+    for split in ("train", "validation", "test"):
+        replace_image(raw_folder, split, lambda content: content[: len(content) // 2])
+    with pytest.raises(UsageError, match=r"^3 raw files cannot be used\. ") as raised:
+        data.prepare(spec, raw_folder, progress=False)
+    for archive in sources.ARCHIVES.values():
+        assert f"in {raw_folder / 'raw' / archive} is no complete JPEG image" in str(raised.value)
+    assert not list(raw_folder.rglob("*.tmp"))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_jpeg_cut_after_any_number_of_bytes_is_refused_by_name(mode):
     content = encoded(np.zeros((16, 16, 3), np.uint8), mode, "JPEG")

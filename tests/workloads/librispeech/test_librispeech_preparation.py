@@ -178,6 +178,19 @@ def test_damage_is_refused_by_file_and_record(tmp_path, tree, damage, message):
     assert manifest.read(tmp_path) is None
 
 
+def test_all_bad_files_are_looked_for_before_preparation_ends(tmp_path, tree):
+    for subset in ("train-clean-100", "dev-clean", "test-clean"):
+        flip_bytes(chapter_of(tmp_path, subset))
+    with pytest.raises(UsageError, match=r"^3 raw files cannot be used\. ") as raised:
+        prepare(tmp_path, tree)
+    for subset in ("train-clean-100", "dev-clean", "test-clean"):
+        assert f"{chapter_of(tmp_path, subset)}/" in str(raised.value)
+    for subset in ("dev-clean", "dev-other"):
+        latin_1_transcript(chapter_of(tmp_path, subset))
+    with pytest.raises(UsageError, match=r"^2 raw files .*dev-clean.*\.trans\.txt is not UTF-8.*dev-other"):
+        prepare(tmp_path, tree)
+
+
 def test_changed_samples_are_found_even_where_each_frame_is_sound(tmp_path):
     first, second = (write_utterance(tmp_path / "1" / "2", n, samples_of(n, 900)) for n in (0, 1))
     content, other = bytearray(first.read_bytes()), second.read_bytes()
