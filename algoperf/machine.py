@@ -4,9 +4,11 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,31 @@ def package_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """Name -> installed version, with Python's own as 'python'; what is not installed is left out.
+
+    From the names of the folders that installers leave (PEP 376): reading what is in them takes 10 ms a package.
+    """
+    wanted = {_normalized(name): name for name in sorted(names)}
+    found: dict[str, str] = {}
+    for place in sys.path:
+        try:
+            entries = os.listdir(place or ".")
+        except OSError:
+            continue
+        for entry in entries:
+            name, _, version = entry.removesuffix(".dist-info").partition("-")
+            if entry.endswith(".dist-info") and _normalized(name) in wanted:
+                found.setdefault(wanted[_normalized(name)], version)  # The first place wins, as for imports.
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, **dict(sorted(found.items()))}
+
+
+def _normalized(name: str) -> str:
+    """As PEP 503 compares names of packages."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _git(*arguments: str) -> str | None:

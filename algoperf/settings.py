@@ -150,6 +150,13 @@ class RunSettings:
     overwrite: bool = setting(
         False, help="Delete earlier results of the trial and start over.", is_reproduced=False
     )
+    accept_changes: bool = setting(
+        False,
+        help="Go on although the code of the harness or the workload, or versions of packages, have changed since; "
+        "the records say so.",
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
     resume_last_run: bool = setting(
         True, help="Accepted for compatibility: runs always continue where they stopped."
     )
@@ -221,7 +228,8 @@ class RunSettings:
     )
     reproduce: str | None = setting(
         None,
-        help="Folder of a stored trial: run it again from its own record.",
+        help="Folder of a stored trial, or <archive.tar.xz>:<trial>: run it again from its own record, and say whether "
+        "the evaluations are equal.",
         is_reproduced=False,
         is_passed_on=False,
     )

@@ -14,7 +14,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from algoperf import files, frameworks, submission_import, submission_source, tuning
+from algoperf import (
+    files,
+    frameworks,
+    source_digest,
+    submission_files,
+    submission_import,
+    submission_source,
+    tuning,
+)
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
@@ -57,7 +65,7 @@ class Submission:
     framework: str
     module: ModuleType
     source_hash: str
-    """Over its Python and JSON files and the data that they name (the file alone, if its folder holds other things)."""
+    """Over its folder (the file alone, if that holds other things) and every file that it imports: `source_hash`."""
     wants_train_state: bool
     uses_pmap: bool
     """Whether the source is written for arrays with a leading device axis."""
@@ -278,8 +286,10 @@ def _check_function(
 
 
 def source_hash(file: Path) -> str:
-    """Short hash over a submission's files: see `submission_source.source_hash`."""
-    return submission_source.source_hash(file, has_own_folder(file))
+    """Digest of all files that a submission consists of: see `submission_files.files_of`."""
+    return source_digest.combined(
+        source_digest.of_files(submission_files.files_of(file, has_own_folder(file)).paths)
+    )
 
 
 def has_own_folder(file: Path) -> bool:

@@ -1,13 +1,11 @@
-"""What a submission's source says without being imported: which files it is made of, and how it was written."""
+"""How a submission was written, as its source says without being imported."""
 
 import ast
-import hashlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from algoperf.submission_import import API, PROJECT, absolute_imports, parse
 
-SEARCH_SPACES = "tuning_search_space*.json"
 MODEL_FN_POSITIONALS = 7
 """Arguments of `model_fn` up to and including `dropout_rate`."""
 
@@ -110,41 +108,3 @@ def _uses(tree: ast.Module, packages: Collection[str], names: Collection[str]) -
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in imported:
             return True
     return False
-
-
-def source_hash(file: Path, has_own_folder: bool) -> str:
-    """Short hash over names and contents of a submission's files, search spaces left out.
-
-    All Python and JSON files count, and of others those that the source names (`theta.state`, or all of a kind by
-    `*.state`). Checkpoints, logs and caches that lie in the folder change nothing about the method; a search space
-    changes nothing but the points that are drawn from it, which are compared as such.
-
-    Args:
-      file: of the submission.
-      has_own_folder: whether all files of its folder count.
-    """
-    digest = hashlib.sha256()
-    paths = sorted(file.parent.rglob("*")) if has_own_folder else [file]
-    texts: set[str] = set()
-    for path in paths if has_own_folder else []:
-        if path.suffix == ".py" and path.is_file():
-            texts |= _texts_of(path)
-    for path in paths:
-        is_source = path.suffix in (".py", ".json") or _is_named(path, texts)
-        if is_source and not path.match(SEARCH_SPACES) and path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def _texts_of(path: Path) -> set[str]:
-    try:
-        nodes = list(ast.walk(parse(path)))
-    except (SyntaxError, ValueError, OSError):  # A file that is never imported may be broken.
-        return set()
-    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-
-
-def _is_named(path: Path, texts: Collection[str]) -> bool:
-    """Whether a text of the source is the path of this file, or a pattern for files of its kind."""
-    kind = f"*{path.suffix}" if path.suffix else path.name
-    return any(text.split("/")[-1] in (path.name, kind) for text in texts)

@@ -2,6 +2,8 @@
 
     job_plan.py  flags -> jobs: one per trial, with its point, seeds, folder and command line
     store.py     what is on disk: claims, attempts, which jobs are done
+    state.py     where a job stands
+    mixture.py   trials that ran under other code, or are others, and what is said of them
     frugal.py    which running trials can no longer change a score
     process.py   one attempt at one job: the child process, its log, its outcome
     launch.py    program that binds that process to its cores, and ends it with its parent

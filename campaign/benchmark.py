@@ -16,7 +16,8 @@ from campaign import status
 from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
-from campaign.store import FOLDER, State, Store
+from campaign.state import State
+from campaign.store import FOLDER, Store
 from scoring import provisional, published, score_field, text
 from scoring.results import AXES, SUBMISSION_TIME, Trial
 
@@ -42,7 +43,8 @@ def run(campaign: Campaign, config: Config) -> int:
       StorageError: if the disk is full or broken; the same command continues.
       Interrupted: after a signal; the same command continues.
     """
-    store = Store(campaign.experiment_dir)
+    # Whoever only looks is told what is mixed, and mixes nothing.
+    store = Store(campaign.experiment_dir, campaign.settings.accept_changes or config.status)
     jobs = make_jobs(campaign)
     if not config.status:
         # Read, not imported: that may take a minute, and the framework's memory in this process.
@@ -56,11 +58,11 @@ def run(campaign: Campaign, config: Config) -> int:
         if config.plan:
             check_scores(campaign, jobs)
             print(status.plan_text(jobs, states, expectations, config.num_workers))
-            for line in missing_data(jobs):
+            for line in (*store.mixtures(jobs, states), *missing_data(jobs)):
                 print(line)
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
-            print(status.status_text(jobs, states, store, left))
+            print("\n".join([status.status_text(jobs, states, store, left), *store.mixtures(jobs, states)]))
             print(scores_so_far(campaign, jobs, states))
         return 0
     retry_failed(config, store, jobs)
@@ -72,6 +74,7 @@ def run(campaign: Campaign, config: Config) -> int:
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
     states = run_jobs(config, campaign.settings.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
+    lines += store.mixtures(jobs, states)
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     if not any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs):
         print("There are no scores: no trial came to an evaluation.")

@@ -13,7 +13,8 @@ from algoperf.spec import Interrupted
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.process import last_evaluation
-from campaign.store import State, Store
+from campaign.state import State
+from campaign.store import Store
 
 POLL_SEC = 0.05
 CHECK_SEC = 1.0

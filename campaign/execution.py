@@ -11,7 +11,8 @@ from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
 from campaign.process import TRIAL_COMMAND, threads_of_user
-from campaign.store import Retried, State, Store
+from campaign.state import State
+from campaign.store import Retried, Store
 
 ENGINES = ("local", "ray")
 

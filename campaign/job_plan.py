@@ -1,13 +1,16 @@
 """From a suite and submissions to jobs: one per trial, in the order in which they run."""
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, random_utils, submission, suites
+from algoperf import files, random_utils, source_digest, submission, suites
+from algoperf.run import sources
 from algoperf.run.identity import SOURCE, Identity, identity_of
+from algoperf.run.sources import Sources
 from algoperf.run.study import StudyPlan, submission_name
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError
@@ -36,6 +39,8 @@ class Job:
     """Hyperparameters; None in the self-tuning ruleset."""
     identity: Identity
     """What the records of the trial say of it, if they are of this trial."""
+    sources: Sources
+    """The code that it would run now."""
     budget_sec: float
     """On the submission clock."""
     folder: Path
@@ -52,7 +57,7 @@ class Job:
 
     @property
     def submission_source(self) -> str:
-        """Hash of the submission's files."""
+        """Digest of the submission's files and of what they import."""
         return self.identity[SOURCE]
 
     @property
@@ -170,11 +175,12 @@ def make_jobs(campaign: Campaign) -> list[Job]:
             f"--num_studies={ruleset.num_studies} with --num_trials={ruleset.num_trials} would be {count} trials; at "
             f"most {MAX_JOBS} make a campaign: give smaller numbers."
         )
+    known = functools.cache(sources.of)  # Once for each submission on each workload.
     jobs = []
     for study in range(campaign.first_study, campaign.first_study + ruleset.num_studies):
         for workload in suite.scored_names():
             trials = [
-                list(_trials(campaign, given, workload, study, ruleset.num_trials))
+                list(_trials(campaign, given, workload, study, ruleset.num_trials, known))
                 for given in campaign.runs()
             ]
             # First trials of all submissions, then second ones: a time reached by one may let another be stopped early.
@@ -197,8 +203,15 @@ def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:
     return [job for column in itertools.zip_longest(*rows) for job in column if job is not None]
 
 
-def _trials(campaign: Campaign, given: str, workload: str, study: int, num_trials: int) -> Iterator[Job]:
-    """The trials of one study of a submission, as its folder or file was given."""
+def _trials(
+    campaign: Campaign,
+    given: str,
+    workload: str,
+    study: int,
+    num_trials: int,
+    known: Callable[[Path, str, tuple[str, ...]], Sources],
+) -> Iterator[Job]:
+    """The trials of one study of a submission, as its folder or file was given; `known` is `sources.of`."""
     settings = dataclasses.replace(
         campaign.settings,
         submission=given,
@@ -209,7 +222,9 @@ def _trials(campaign: Campaign, given: str, workload: str, study: int, num_trial
         num_tuning_trials=campaign.num_trials if campaign.ruleset == "external" else None,
     )
     plan = StudyPlan.of(settings)
-    source = submission.source_hash(plan.submission_file)
+    found = known(plan.submission_file, plan.framework, plan.families)
+    source = source_digest.combined(found.files[SOURCE])
+    budget_sec = plan.workload.max_allowed_runtime_sec * plan.budget_factor
     for trial, point in enumerate(plan.points[:num_trials], start=1):
         own = dataclasses.replace(
             plan.settings,
@@ -227,7 +242,8 @@ def _trials(campaign: Campaign, given: str, workload: str, study: int, num_trial
             study=study,
             trial=trial,
             point=point,
-            identity=identity_of(own, plan.workload, source, point),
-            budget_sec=plan.workload.max_allowed_runtime_sec * plan.budget_factor,
+            identity=identity_of(own, plan.workload, source, point, budget_sec=budget_sec, known=found),
+            sources=found,
+            budget_sec=budget_sec,
             folder=plan.folder(trial),
         )

@@ -11,7 +11,8 @@ from campaign.engine import Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.process import TRIAL_COMMAND, Place, Run, threads_of_user
-from campaign.store import State, Store
+from campaign.state import State
+from campaign.store import Store
 
 
 def places(num_workers: int, gpus: Sequence[str] = ()) -> list[Place]:

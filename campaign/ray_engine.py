@@ -35,7 +35,8 @@ from campaign.engine import POLL_SEC, Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import ROOT, Job
 from campaign.process import TRIAL_COMMAND, Place, Run
-from campaign.store import MAX_LOST, Attempt, Outcome, State, Store
+from campaign.state import State
+from campaign.store import MAX_LOST, Attempt, Outcome, Store
 
 try:
     import ray

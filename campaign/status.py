@@ -13,7 +13,8 @@ from algoperf.run.summary import Summary
 from campaign.engine import Running
 from campaign.job_plan import Job
 from campaign.process import last_evaluation
-from campaign.store import Outcome, State, Store
+from campaign.state import State
+from campaign.store import Outcome, Store
 from scoring.text import table
 
 OVERHEAD_FACTOR = 1.3

@@ -21,30 +21,16 @@ from algoperf import files, holders, records
 from algoperf.holders import identity_of_process, is_alive
 from algoperf.run import checkpoint, claim
 from algoperf.run import summary as summaries
-from algoperf.run.identity import SOURCE, difference
+from algoperf.run.identity import Difference, differences, recorded_files
 from algoperf.run.summary import Summary
-from algoperf.spec import UsageError
-from campaign import attempt_file
+from campaign import attempt_file, mixture
 from campaign.job_plan import Job
+from campaign.state import State
 
 FOLDER = ".campaign"
 MAX_CRASHES = 2  # The second attempt tells a fault of the submission from one of the machine.
 MAX_LOST = 10
 """In a row without any progress: then it is neither chance nor one bad machine."""
-
-
-class State(enum.StrEnum):
-    """Of a job; the value is what tables show."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    STOPPED = "stopped early"
-    FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        return self in (State.DONE, State.STOPPED, State.FAILED)
 
 
 class Outcome(enum.StrEnum):
@@ -116,10 +102,12 @@ class Store:
 
     Args:
       experiment_dir: root of the campaign's results.
+      accept_changes: whether trials count that ran under other code of the project or other versions of packages.
     """
 
-    def __init__(self, experiment_dir: Path):
+    def __init__(self, experiment_dir: Path, accept_changes: bool = False):
         self.root = experiment_dir / FOLDER
+        self._accept_changes = accept_changes
         self._watch = holders.Watch(self.root)
 
     # ---- attempts ----------------------------------------------------------------------------------------------
@@ -232,7 +220,10 @@ class Store:
             return None
         header = checkpoint.header(job.folder)
         stored = (header or {}).get("identity") or records.newest_meta_data(job.folder).get("identity") or {}
-        goes_on = header is not None and bool(stored) and difference(stored, job.identity) is None
+        is_same = bool(stored) and not any(
+            not (self._accept_changes and one.is_acceptable) for one in differences(stored, job.identity)
+        )
+        goes_on = header is not None and is_same
         if goes_on:
             (job.folder / records.SUMMARY).unlink(missing_ok=True)
         elif header is not None:
@@ -293,12 +284,21 @@ class Store:
 
     def _state(self, job: Job, attempts: list[Attempt]) -> State:
         summary = self.summary(job)
+        found = mixture.Mixture(job, self._differences(job, summary, attempts))
+        if found.refused(self._accept_changes):
+            raise found.error()
+        return self._judge(job, summary, attempts)
+
+    @staticmethod
+    def _differences(job: Job, summary: Summary | None, attempts: list[Attempt]) -> list[Difference]:
+        """In what the trial that is in a job's folder differs from the job."""
         identity = None if summary is None else summary.identity
         # An unfinished trial: its own process would refuse to continue another one.
         if identity is None and attempts:
             identity = records.newest_meta_data(job.folder).get("identity")
-        self._check_same(job, identity or {})
-        return self._judge(job, summary, attempts)
+        if not identity or not differences(identity, job.identity):
+            return []
+        return differences(identity, job.identity, recorded_files(job.folder), job.sources.files)
 
     def _judge(self, job: Job, summary: Summary | None, attempts: list[Attempt]) -> State:
         if summary is not None:
@@ -325,25 +325,34 @@ class Store:
     def _num_crashes(attempts: Iterable[Attempt]) -> int:
         return sum(one.outcome is Outcome.CRASHED and not one.is_forgiven for one in attempts)
 
-    @staticmethod
-    def _check_same(job: Job, stored: Mapping[str, Any]) -> None:
-        found = difference(stored, job.identity)
-        if found is None:
-            return
-        if found.key == SOURCE:
-            raise UsageError(
-                f"{job.folder} holds a trial of {job.submission!r} as its files were then (source hash {found.stored}, "
-                f"now {found.wanted}): put them back, or use another --experiment_dir. Trials that failed start afresh "
-                "with --retry_failed."
-            )
-        raise UsageError(
-            f"{job.folder} holds a trial with another {found.key} ({found.stored!r}, now {found.wanted!r}): use the "
-            "settings of that time, or another --experiment_dir."
-        )
-
     def states(self, jobs: Iterable[Job]) -> dict[str, State]:
-        """Key -> state."""
-        return {job.key: self.state(job) for job in jobs}
+        """Key -> state.
+
+        Raises:
+          UsageError: if folders hold other trials, or trials of other code; says how many, and what has changed.
+        """
+        found: dict[str, State] = {}
+        mixed: list[mixture.Mixture] = []
+        for job in jobs:
+            attempts, summary = self.attempts(job), self.summary(job)
+            found[job.key] = self._judge(job, summary, attempts)
+            differing = mixture.Mixture(job, self._differences(job, summary, attempts))
+            if differing.differences:
+                mixed.append(differing)
+        if any(one.refused(self._accept_changes) for one in mixed):
+            raise mixture.error_of(
+                [one for one in mixed if one.refused(self._accept_changes)], found, self.root.parent
+            )
+        return found
+
+    def mixtures(self, jobs: Iterable[Job], states: Mapping[str, State]) -> list[str]:
+        """A line for each kind of difference among the trials of a campaign that was accepted, or cannot be refused."""
+        summaries_of = {job.key: self.summary(job) for job in jobs}
+        mixed = [
+            mixture.Mixture(job, self._differences(job, summaries_of[job.key], self.attempts(job)))
+            for job in jobs
+        ]
+        return mixture.lines([one for one in mixed if one.differences], states, summaries_of.values())
 
 
 def _progress(job: Job) -> int:

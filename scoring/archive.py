@@ -4,8 +4,9 @@
     python -m scoring.archive <folder of a sweep> docs/mini_sweep.tar.xz
 
 The archive has the folder's own layout (`scoring.reading`; reruns of a sweep lie deeper), so it can be unpacked and
-scored as any other. Of each trial it keeps evaluations, hyperparameters, the summary, and of the newest record of its
-machine what says how to repeat it: seeds, versions, commit, device. Checkpoints, training logs and the rest stay out.
+scored as any other. Of each trial it keeps evaluations, hyperparameters, the summary, and of the newest records of its
+settings and its machine what says how to repeat it (`submission_runner.py --reproduce=<archive>:<trial>`): seeds,
+settings, threads, versions, code, commit, device. Checkpoints, training logs, paths and the rest stay out.
 """
 
 import contextlib
@@ -14,10 +15,12 @@ import json
 import lzma
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
 
-from algoperf import commands, records
+from algoperf import commands, records, settings
+from algoperf.run.identity import ENVIRONMENT, META_SOURCES
 from algoperf.spec import UsageError, no_such
 from scoring import facts
 from scoring.reading import STUDY, TRIAL, read_json
@@ -28,6 +31,13 @@ KEPT_META_DATA = (
     *facts.META_DATA_KEYS,
 )
 """Keys that provenance of a sweep is made of (`target_setting.sweep`), and those that scoring compares."""
+KEPT_TO_REPEAT = (
+    *("identity", META_SOURCES, "workload_spec", "num_devices", "global_batch_size", "data_manifest"),
+    *("cpu_model_name", "gpu_model_name", "python_version"),
+)
+"""Keys that `algoperf.run.reproduce` reads besides."""
+PATHS = ("submission", "submission_path", "tuning_search_space", "experiment_name")
+"""Settings that say where something was on a machine."""
 
 
 def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
@@ -77,10 +87,28 @@ def _kept(folder: Path) -> dict[str, bytes]:
     content = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
     newest = records.newest(folder, records.meta_data_file)
     if newest is not None:
-        known = read_json(str(newest))
-        slim = {key: known[key] for key in KEPT_META_DATA if key in known}
-        content[newest.name] = (json.dumps(slim, indent=2) + "\n").encode()
+        facts = read_json(str(newest))
+        slim: dict[str, Any] = {key: facts[key] for key in (*KEPT_META_DATA, *KEPT_TO_REPEAT) if key in facts}
+        environment: Any = facts.get(ENVIRONMENT)
+        if isinstance(environment, dict):
+            # Without the variables themselves, which are of one machine, and may be anybody's.
+            slim[ENVIRONMENT] = {key: value for key, value in environment.items() if key != "variables"}
+        content[newest.name] = _json(slim)
+    flags = records.newest(folder, records.flags_file)
+    if flags is not None and newest is not None:
+        content[flags.name] = _json(_slim_flags(read_json(str(flags))))
     return content
+
+
+def _json(content: object) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
+def _slim_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that decide a run; of the submission's file the last two parts of its path."""
+    decide = (name for name, mark in settings.marks().items() if mark.is_reproduced and name not in PATHS)
+    file = "/".join(PurePath(str(flags.get("submission_file", ""))).parts[-2:])
+    return {**{name: flags[name] for name in decide if name in flags}, "submission_file": file}
 
 
 @contextlib.contextmanager

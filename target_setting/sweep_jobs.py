@@ -64,6 +64,7 @@ class SweepConfig:
     rng_seed: int = 0
     data_dir: str | None = None
     device: str = "auto"
+    accept_changes: bool = False
     min_reruns: int = 5
     runtime_budget: str = "workload"
 
@@ -415,6 +416,7 @@ def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]
         max_global_steps=suites.load(suite).targets(workload).step_hint,
         run_past_targets=True,  # Today's targets must not cut off the metrics that new ones are made from.
         device=config.device,
+        accept_changes=config.accept_changes,
     )
     shape = {name: value for name, value in own.items() if name not in ("suite", "tuning_search_space")}
     campaign = Campaign(settings=settings, submissions=(str(file),), workloads=(workload,), **shape)
@@ -427,4 +429,4 @@ def _jobs(config: SweepConfig, file: Path, workload: str, own: Mapping[str, Any]
 
 def store_of(config: SweepConfig, part: str) -> Store:
     """Where claims and attempts of the jobs of a part of the sweep are."""
-    return Store(part_folder(config.sweep_dir, part))
+    return Store(part_folder(config.sweep_dir, part), config.accept_changes)

@@ -25,6 +25,7 @@ GROUPS = {
             "records",
         ),
         *("submission", "submission_import", "submission_source", "submission_info"),
+        *("submission_files", "source_digest"),
         *("commands", "output", "holders"),
     ),
     "algoperf/machinery": ("backends", "data", "losses", "metrics", "layers", "families", "registry"),

@@ -49,6 +49,9 @@ class Launch(Protocol):
         threads wait. May be called again.
         """
 
+    def use_threads(self, count: int) -> None:
+        """Lets one operation on a CPU be computed by so many threads; before the framework makes its devices."""
+
     def join_hosts(self, hosts: Hosts) -> None:
         """Connects to the other hosts of a run; must come before anything that uses a device.
 
@@ -254,6 +257,9 @@ class Backend(Protocol):
 
     def describe_device(self) -> str:
         """For example '1 x NVIDIA H100' or 'cpu (2 cores)'."""
+
+    def device_kind(self) -> str:
+        """What a device is, however many there are: the model of a GPU, 'cpu' for any processor."""
 
     def to_float(self, value: Tensor) -> float:
         """A one-element device array or number as Python float."""

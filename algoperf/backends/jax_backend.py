@@ -220,7 +220,10 @@ class JaxBackend:
     def describe_device(self) -> str:
         if self.platform() == "cpu":
             return describe_cpus(self.num_processes)
-        return f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+        return f"{jax.device_count()} x {self.device_kind()}"
+
+    def device_kind(self) -> str:
+        return "cpu" if self.platform() == "cpu" else jax.devices()[0].device_kind
 
     def to_float(self, value: float | jax.Array) -> float:
         return float(np.asarray(value).reshape(()))

@@ -45,6 +45,11 @@ def num_threads() -> int:
     return int(threads) if threads.isdecimal() and threads not in _chosen else machine.num_cores()
 
 
+def use_threads(count: int) -> None:
+    """See `Launch.use_threads`; of no effect once JAX has made its devices."""
+    os.environ[THREADS] = str(count)
+
+
 def join_hosts(hosts: Hosts) -> None:
     """Connects to the other hosts; imports JAX.
 

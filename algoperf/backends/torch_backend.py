@@ -204,8 +204,11 @@ class TorchBackend:
 
     def describe_device(self) -> str:
         if self.device.type == "cuda":
-            return f"{max(1, self.num_processes)} x {torch.cuda.get_device_name()}"
+            return f"{max(1, self.num_processes)} x {self.device_kind()}"
         return describe_cpus(self.num_processes)
+
+    def device_kind(self) -> str:
+        return torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
 
     def to_float(self, value: float | torch.Tensor) -> float:
         return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)

@@ -1,6 +1,7 @@
 """See `algoperf.backends.base.Launch`: torchrun starts PyTorch's processes, one per GPU."""
 
 import os
+import sys
 
 from algoperf.backends import compile_caches
 from algoperf.hosts import Hosts
@@ -33,6 +34,13 @@ def prepare() -> None:
     compile_caches.renew(CACHE_FOLDERS, dict.fromkeys(REMOTE_CACHES, "0"))
     if not any(name in os.environ for name in WAITING):
         os.environ.update(YIELDING)
+
+
+def use_threads(count: int) -> None:
+    """See `Launch.use_threads`."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+    if "torch" in sys.modules:  # Then it has read the variable.
+        sys.modules["torch"].set_num_threads(count)
 
 
 def join_hosts(hosts: Hosts) -> None:

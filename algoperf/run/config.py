@@ -1,10 +1,13 @@
 """The configuration of one trial: its settings and everything they were resolved to."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algoperf.run.identity import Identity, identity_of
+from algoperf.run import checkpoint
+from algoperf.run.identity import Identity, check_same, identity_of
+from algoperf.run.sources import Sources
 from algoperf.settings import SHARED, RunSettings
 from algoperf.submission import Submission
 from algoperf.workload import WorkloadSpec
@@ -28,6 +31,12 @@ class TrialConfig:
     torch_compile: bool = False
     environment: dict[str, Any] | None = None
     """See `identity.ENVIRONMENT`; as it was when the submission had been imported."""
+    device: str | None = None
+    """See `Backend.device_kind`."""
+    sources: Sources | None = None
+    """The code as it was then, and versions."""
+    eval_steps: tuple[int, ...] | None = None
+    """The updates after which a run is evaluated that repeats another one; else the settings say when."""
 
     @property
     def framework(self) -> str:
@@ -48,8 +57,22 @@ class TrialConfig:
     def identity(self) -> Identity:
         """Everything that must be equal for one run to continue another (R6.16)."""
         return identity_of(
-            self.settings, self.workload, self.submission.source_hash, self.point, self.environment
+            self.settings,
+            self.workload,
+            self.submission.source_hash,
+            self.point,
+            budget_sec=self.budget_sec,
+            known=self.sources,
+            environment=self.environment,
+            device=self.device,
+            torch_compile=self.torch_compile,
+            eval_steps=None if self.eval_steps is None else list(self.eval_steps),
         )
+
+    def check_same(self, stored: Mapping[str, object] | None) -> tuple[str, ...]:
+        """See `identity.check_same`; `stored` is in the form that JSON gives back."""
+        accepts = self.settings.accept_changes
+        return check_same(stored or {}, checkpoint.plain(self.identity()), self.folder, self.sources, accepts)
 
     def shared_settings(self) -> dict[str, Any]:
         """Everything that must be equal on all processes of a run; else they wait for each other for ever."""

@@ -13,7 +13,6 @@ from algoperf.data.queue import TrainingQueue
 from algoperf.data.stream import Position
 from algoperf.run import checkpoint, clock
 from algoperf.run.config import TrialConfig
-from algoperf.run.identity import check_same
 from algoperf.run.training import TrialState
 from algoperf.spec import Hyperparameters, UsageError
 
@@ -43,6 +42,8 @@ class SavedRun:
     """Names that the submission has asked for."""
     unsaved: tuple[str, ...] = ()
     """Parts of the optimizer state that are not in `training`, with the reasons."""
+    accepted: tuple[str, ...] = ()
+    """Changes of code or versions over which the run went on, as its user said (`--accept_changes`)."""
     path: Path | None = None
     """Of the file that this was read from."""
     damaged: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class SavedRun:
             "identity": self.identity,
             "hyperparameters_read": list(self.hyperparameters_read),
             "unsaved": list(self.unsaved),
+            "accepted": list(self.accepted),
         }
 
     @classmethod
@@ -80,6 +82,7 @@ class SavedRun:
             identity=content["identity"],
             hyperparameters_read=tuple(content["hyperparameters_read"]),
             unsaved=tuple(content.get("unsaved", ())),
+            accepted=tuple(content.get("accepted", ())),
         )
 
     def about(self) -> dict[str, Any]:
@@ -102,6 +105,7 @@ class SavedRun:
         step = self.state.global_step
         return [
             *found,
+            *self.accepted,
             *(f"Continued at step {step} without {part}: it starts afresh." for part in self.unsaved),
         ]
 
@@ -116,9 +120,13 @@ def load(config: TrialConfig) -> SavedRun | None:
     if found is None:
         return None
     # First, as a changed submission may be why the rest cannot be read. Both in the form that JSON gives them.
-    check_same(found.about.get("identity") or {}, checkpoint.plain(config.identity()), config.folder)
+    accepted = config.check_same(found.about.get("identity"))
     saved = SavedRun.from_content(found.content())
-    return dataclasses.replace(saved, path=found.path, damaged=found.damaged)
+    step = saved.state.global_step
+    accepted = tuple(f"From step {step} on with another {change}." for change in accepted)
+    return dataclasses.replace(
+        saved, path=found.path, damaged=found.damaged, accepted=(*saved.accepted, *accepted)
+    )
 
 
 def started_over(folder: Path) -> str | None:
@@ -180,6 +188,7 @@ class Checkpoints:
         self._hyperparameters = hyperparameters
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
+        self._accepted = earlier.accepted if earlier else ()
         self._can_write = True
         self._last_step = None if earlier is None else earlier.state.global_step
         self.warnings: list[str] = []
@@ -242,6 +251,7 @@ class Checkpoints:
                 sorted({*tuning.names_read(self._hyperparameters), *self._read_earlier})
             ),
             unsaved=tuple(self._backend.unsaved),
+            accepted=self._accepted,
         )
         keep_older = self._config.settings.save_intermediate_checkpoints
         try:

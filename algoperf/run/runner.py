@@ -7,21 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from algoperf import backends, files, records, typed_json
-from algoperf import settings as settings_module
+from algoperf import backends
 from algoperf import submission as submissions
 from algoperf.backends import environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
-from algoperf.run import claim, clock, exits, processes, summary, trial
+from algoperf.run import claim, clock, exits, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
-from algoperf.run.identity import SOURCE, Identity, difference, identity_of
+from algoperf.run.reproduce import Repetition
 from algoperf.run.study import StudyPlan
 from algoperf.settings import RunSettings
-from algoperf.spec import UsageError
 
 
 def run(settings: RunSettings, ledger: clock.Ledger) -> int:
@@ -35,12 +31,13 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
       Interrupted: after a signal; the same command continues.
       StorageError: if records cannot be written; the same command continues.
     """
-    plan = StudyPlan.of(settings) if settings.reproduce is None else reproduced(settings)
+    repetition = None if settings.reproduce is None else Repetition.of(settings)
+    plan = StudyPlan.of(settings) if repetition is None else repetition.plan
     if len(plan.trials) > 1:
         return _run_each(plan)
     number = plan.trials[0]
     with _early_claim(plan, number):
-        return _run_one(plan, number, ledger)
+        return _run_one(plan, number, ledger, repetition)
 
 
 def _early_claim(plan: StudyPlan, number: int) -> contextlib.AbstractContextManager[None]:
@@ -52,8 +49,13 @@ def _early_claim(plan: StudyPlan, number: int) -> contextlib.AbstractContextMana
     return claim.on(folder)
 
 
-def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger) -> int:
-    """Runs one trial in this process, which may be one of several; returns the exit code."""
+def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Repetition | None) -> int:
+    """Runs one trial in this process, which may be one of several; returns the exit code.
+
+    A repetition of a stored trial is compared with it, and ends with `EXIT_FAILED` where they differ.
+    """
+    if repetition is not None and not plan.settings.quiet:
+        print("\n".join([f"repeats {repetition.stored.place}", *repetition.expected()]), file=sys.stderr)
     launch = backends.launch(plan.framework)
     launch.prepare()  # Before the submission is imported, which may create the devices.
     if plan.hosts is not None:
@@ -62,6 +64,10 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger) -> int:
     backend = backends.get_backend(plan.framework)
     if backend.process_index == 0:
         print(summary.describe(ended, plan.folder(number)))
+        if repetition is not None:
+            text, is_equal = repetition.report(ended, plan.folder(number))
+            print(text)
+            return 0 if is_equal else EXIT_FAILED
     if ended.status != "failed":
         return 0
     if backend.num_processes > 1:
@@ -77,6 +83,7 @@ def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Sum
 
 def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
     settings, point = plan.settings, plan.points[number - 1]
+    found = sources.of(plan.submission_file, plan.framework, plan.families)
     submission = _load_submission(plan)
     backend = backends.get_backend(plan.framework)
     if not settings.quiet and backend.process_index == 0:
@@ -96,6 +103,9 @@ def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Su
         folder=plan.folder(number),
         torch_compile=backend.compiles_models(settings.torch_compile),
         environment=environment.of_identity(backend),
+        device=backend.device_kind(),
+        sources=found,
+        eval_steps=plan.eval_steps,
     )
     return trial.run(config, ledger)
 
@@ -149,65 +159,3 @@ def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-# ---- reproduction ------------------------------------------------------------------------------------------------
-
-
-def reproduced(settings: RunSettings) -> StudyPlan:
-    """The plan to repeat a stored trial from its records, with results in this command's own experiment_dir.
-
-    Raises:
-      UsageError: if the folder holds no trial, or submission, workload or suite have changed since.
-    """
-    assert settings.reproduce is not None
-    folder = files.expanded(settings.reproduce)
-    stored, identity = _read_record(folder)
-    # Never into the folder of the original, which would count as already finished.
-    own_dir = files.expanded(settings.experiment_dir)
-    if own_dir.resolve() == files.expanded(stored["experiment_dir"]).resolve():
-        settings = dataclasses.replace(
-            settings, experiment_dir=str(Path(settings.experiment_dir) / "reproduced")
-        )
-    settings = dataclasses.replace(settings.reproduced_from(stored), submission=stored["submission_file"])
-    file, framework = submissions.find(settings.given_submission or "", settings.framework)
-    source = submissions.load(file, framework).source_hash
-    if source != identity[SOURCE]:
-        raise UsageError(
-            f"The submission at {file} has changed since {folder} was written (source hash {source}, then "
-            f"{identity[SOURCE]}): check out the version of that time to reproduce it."
-        )
-    plan = StudyPlan.of(settings)
-    number = plan.trials[0]
-    its_settings = dataclasses.replace(plan.settings_of(number), framework=plan.framework)
-    found = difference(identity, identity_of(its_settings, plan.workload, source, plan.points[number - 1]))
-    if found is not None:
-        raise UsageError(
-            f"{folder} cannot be reproduced: its {found.key} was {found.stored!r} and is {found.wanted!r} now. Check "
-            "out the workloads, suite and search space of that time."
-        )
-    return plan
-
-
-def _check_record(stored: Mapping[str, object]) -> None:
-    """Raises MalformedError unless a stored trial has what is needed, each of its type."""
-    for name in ("submission_file", "experiment_dir", SOURCE):
-        typed_json.value_of(str, stored.get(name), name)
-    known = {name: stored[name] for name in settings_module.marks() if stored.get(name) not in (None, "")}
-    typed_json.typed(RunSettings, known)
-
-
-def _read_record(folder: Path) -> tuple[dict[str, Any], Identity]:
-    """(flags of the last command that ran a trial, which may have raised a limit; identity of the trial)."""
-    try:
-        newest = records.newest(folder, records.flags_file) or folder / records.flags_file(0)
-        stored = typed_json.value_of(dict[str, Any], records.read_json(newest))
-        meta_data = typed_json.value_of(dict[str, Any], records.read_json(folder / records.meta_data_file(0)))
-        identity = typed_json.value_of(dict[str, Any], meta_data.get("identity"), "identity")
-        _check_record({**stored, SOURCE: identity.get(SOURCE)})
-        return stored, identity
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--reproduce={folder} is not the folder of a trial that this version wrote: {str(error).rstrip('.')}. "
-            "Pass a folder such as <experiment_dir>/<submission>/study_0/<workload>_<framework>/trial_1."
-        ) from None

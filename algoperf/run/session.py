@@ -19,6 +19,7 @@ from algoperf.data import locate, manifest
 from algoperf.data.queue import TrainingQueue
 from algoperf.run import clock, exits, processes, progress, resume
 from algoperf.run.config import TrialConfig
+from algoperf.run.identity import META_SOURCES
 from algoperf.run.training import TrialState
 from algoperf.spec import Hyperparameters, UsageError
 
@@ -318,6 +319,7 @@ def _meta_data(
         "dropout_of_point": config.submission.leaves_dropout_to_harness,
         "workload_spec": facts,
         "identity": config.identity(),
+        META_SOURCES: None if config.sources is None else config.sources.files,
         "environment": environment.record(backend),
         "compile_caches": compile_caches.record(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

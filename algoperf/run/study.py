@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,21 @@ class StudyPlan:
     submission_file: Path
     framework: str
     hosts: Hosts | None
+    eval_steps: tuple[int, ...] | None = None
+    """See `TrialConfig.eval_steps`."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Folders below `workloads/` of the workload and of its data set."""
+        return tuple(dict.fromkeys((self.workload.family, self.workload.dataset)))
 
     @classmethod
-    def of(cls, settings: RunSettings) -> "StudyPlan":
+    def of(cls, settings: RunSettings, points: Sequence[Point | None] | None = None) -> "StudyPlan":
         """The plan that follows from the settings of a command.
+
+        Args:
+          settings: of the command.
+          points: of the trials of the study, where they are known; else they are drawn from the search space.
 
         Raises:
           UsageError: for wrong settings; names the flag, the choices and the next step.
@@ -62,7 +74,7 @@ class StudyPlan:
             settings.coordinator, settings.num_hosts, settings.host_id, settings.hosts_timeout_sec
         )
         # Points are drawn here, before any process starts, so that a wrong search space fails at once.
-        points = _points(settings, suite, file)
+        points = _points(settings, suite, file) if points is None else points
         plan = cls(
             settings=dataclasses.replace(settings, suite=settings.suite and suite.name),
             workload=with_suite(workload, suite),

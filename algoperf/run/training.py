@@ -52,6 +52,8 @@ class LoopOptions:
     """The budget on the submission clock."""
     eval_period_sec: float
     """Least wall time between evaluations."""
+    eval_steps: tuple[int, ...] | None = None
+    """The updates after which to evaluate, instead of what settings and period say; ascending."""
     settings: RunSettings
     """Of the run; the loop reads what is about evaluating and stopping by itself."""
 
@@ -152,12 +154,16 @@ class TrainingLoop:
     def _schedule(self) -> due.Schedule:
         settings, step = self.options.settings, self.state.global_step
         every = None if settings.skip_evals else settings.eval_every_steps
-        by_time = settings.eval_every_steps is None and not settings.skip_evals
+        by_time = every is None and not settings.skip_evals
+        eval_step = due.next_eval_step(step, every=every, max_steps=settings.max_global_steps)
+        if self.options.eval_steps is not None:
+            by_time = False
+            eval_step = next((one for one in self.options.eval_steps if one > step), math.inf)
         return due.Schedule(
             self._backend,
             self.ledger,
             step=step,
-            eval_step=due.next_eval_step(step, every=every, max_steps=settings.max_global_steps),
+            eval_step=eval_step,
             eval_ns=self._next_eval_ns if by_time else math.inf,
             budget_ns=self._budget_ns,
         )

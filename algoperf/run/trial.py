@@ -10,11 +10,13 @@ from algoperf import backends, records
 from algoperf.files import FolderGoneError, StorageError
 from algoperf.run import claim, clock, ending, exits, processes, signals, summary
 from algoperf.run.config import TrialConfig
-from algoperf.run.identity import check_same
 from algoperf.run.session import Session, build
 from algoperf.run.summary import Summary
 from algoperf.run.training import LoopOptions, TrainingLoop
 from algoperf.spec import Interrupted, UsageError
+
+UNLIMITED_SEC = 1e9
+"""More seconds than any run takes: 30 years."""
 
 
 def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
@@ -56,7 +58,7 @@ def _finished(config: TrialConfig) -> Summary | None:
     found = summary.read(config.folder)
     if found is None:
         return None
-    check_same(found.identity or {}, config.identity(), config.folder)
+    config.check_same(found.identity)
     # A failure may have had a cause outside (a full disk), so the same command tries again.
     if found.status == "failed" or found.goes_on(config.settings.max_global_steps):
         return None
@@ -87,8 +89,7 @@ def set_up(config: TrialConfig, ledger: clock.Ledger, failures: processes.Failur
 def _record_failed_set_up(config: TrialConfig, reason: str) -> None:
     # The folder may hold another run, whose records must not be changed; that would have been refused later in
     # set-up.
-    earlier = records.newest_meta_data(config.folder).get("identity", {})
-    check_same(earlier, config.identity(), config.folder)
+    config.check_same(records.newest_meta_data(config.folder).get("identity"))
     summary.write(config.folder, ending.summarize(config, None, "failed", error=reason))
 
 
@@ -152,7 +153,9 @@ def _loop(session: Session) -> TrainingLoop:
         session.ledger,
         session.step_keys,
         LoopOptions(
-            budget_sec=config.budget_sec,
+            # A repetition ends where the stored run did, however long that takes here.
+            budget_sec=config.budget_sec if config.eval_steps is None else UNLIMITED_SEC,
+            eval_steps=config.eval_steps,
             eval_period_sec=config.workload.eval_period_time_sec,
             settings=config.settings,
         ),

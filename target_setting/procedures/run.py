@@ -52,6 +52,8 @@ class Options:
     """Root of prepared data; $ALGOPERF_DATA_DIR, else ~/data/algoperf."""
     device: str = "auto"
     """auto, cpu or gpu."""
+    accept_changes: bool = False
+    """Count trials that ran under other code of the project or other versions, and go on with the rest."""
     min_reruns: int = 5
     """Fewest reruns that targets are set from."""
     runtime_budget: str = "workload"

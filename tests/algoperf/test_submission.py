@@ -322,7 +322,7 @@ def test_the_source_hash_follows_every_python_and_json_file_of_the_folder(tmp_pa
     other = write(tmp_path / "hashed" / "inner" / "utils.py", "VALUE = 1")
     table = write(tmp_path / "hashed" / "schedule.json", "{}")
     hashes = [load(path, "jax").source_hash]
-    for file, text in ((path, STUB + "#"), (other, "VALUE = 2"), (table, "[]")):
+    for file, text in ((path, STUB + "MORE = 1"), (other, "VALUE = 2"), (table, "[]")):
         write(file, text)
         hashes.append(load(path, "jax").source_hash)
     for name in ("notes.txt", "tuning_search_space.json", "tuning_search_space_wide.json"):

@@ -25,7 +25,8 @@ from algoperf.settings import RunSettings, given
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, cores, execution, frugal, job_plan, process, status
 from campaign.local import LocalEngine, places
-from campaign.store import MAX_CRASHES, Outcome, State, Store
+from campaign.state import State
+from campaign.store import MAX_CRASHES, Outcome, Store
 
 PRETENDED = (sys.executable, str(ROOT / "tests" / "helpers" / "pretended_trial.py"))
 QUICK = [{"evaluations": [[1.0, 10, 0.95]]}]

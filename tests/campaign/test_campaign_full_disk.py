@@ -15,7 +15,8 @@ from algoperf.commands import EXIT_STORAGE
 from algoperf.files import StorageError
 from campaign import engine as engine_module
 from campaign import job_plan, process
-from campaign.store import Outcome, State, Store
+from campaign.state import State
+from campaign.store import Outcome, Store
 
 FULL = [{"exit": EXIT_STORAGE, "error": "error: Cannot write"}]
 

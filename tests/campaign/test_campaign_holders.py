@@ -16,7 +16,8 @@ from algoperf.holders import STALE_AFTER_SEC, identity_of_process
 from algoperf.run import checkpoint, claim
 from algoperf.spec import UsageError
 from campaign import execution, job_plan, process, status
-from campaign.store import MAX_CRASHES, MAX_LOST, Outcome, State, Store
+from campaign.state import State
+from campaign.store import MAX_CRASHES, MAX_LOST, Outcome, Store
 
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 SCRIPT = """

@@ -10,7 +10,8 @@ from algoperf.settings import given
 from algoperf.spec import UsageError
 from campaign import benchmark, execution, job_plan
 from campaign.job_plan import Campaign
-from campaign.store import FOLDER, State, Store
+from campaign.state import State
+from campaign.store import FOLDER, Store
 
 
 def campaign(tmp_path, **changes):

@@ -18,7 +18,8 @@ from algoperf.files import StorageError
 from algoperf.holders import STALE_AFTER_SEC
 from algoperf.spec import Interrupted, UsageError
 from campaign import benchmark, frugal, job_plan, ray_engine
-from campaign.store import MAX_LOST, Outcome, State, Store
+from campaign.state import State
+from campaign.store import MAX_LOST, Outcome, Store
 
 # Ray's own processes outlive the objects that started them.
 # Ray leaves sockets and processes to the garbage collector, which may come in a later test.

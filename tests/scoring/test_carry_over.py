@@ -118,7 +118,8 @@ def test_an_archive_keeps_how_to_repeat_a_run(write_trial, tmp_path, suite):
     with archive.unpacked(tmp_path / "packed.tar.xz") as root:
         [kept] = root.rglob("meta_data_*.json")
         assert kept.name == "meta_data_10.json"
-        assert json.loads(kept.read_text()) == {**facts, "rng_seed": 10}
+        spec = {"name": "up"}  # Targets, budget and step hint of then.
+        assert json.loads(kept.read_text()) == {**facts, "rng_seed": 10, "workload_spec": spec}
         # All that provenance of targets reads is there.
         packed, written = (sweep.read_trial(one, identity, "accuracy", []) for one in (kept.parent, folder))
         assert packed.facts == written.facts
