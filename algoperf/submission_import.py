@@ -26,7 +26,7 @@ API = ("algoperf", "algorithmic_efficiency")
 """What every submission imports; nothing takes their place."""
 OURS = frozenset(
     {
-        *("benchmarks", "campaign", "datasets", "reference_algorithms", "scoring"),
+        *("audit", "benchmarks", "campaign", "datasets", "reference_algorithms", "scoring"),
         *("submissions", "target_setting", "tests", "workloads"),
     }
 )

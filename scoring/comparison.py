@@ -121,6 +121,15 @@ def _source(facts: Facts, trial: Trial, factor: float) -> Iterable[tuple[str, Ha
     return [] if facts.source is None else [(f"{trial.submission} in {trial.framework}", facts.source)]
 
 
+def _harness(facts: Facts, trial: Trial, factor: float) -> Iterable[tuple[str, Hashable]]:
+    return [] if facts.harness is None else [(trial.framework, facts.harness)]
+
+
+def _workload_code(facts: Facts, trial: Trial, factor: float) -> Iterable[tuple[str, Hashable]]:
+    where = f"{trial.workload} in {trial.framework}"
+    return [] if facts.workload_code is None else [(where, facts.workload_code)]
+
+
 def _shown_targets(targets: tuple[float, float | None]) -> str:
     validation, test = targets
     return f"{validation:g}" if test is None else f"{validation:g} (test {test:g})"
@@ -137,6 +146,8 @@ FACTS = (
     _Fact("device", _whole(lambda facts: facts.device)),
     _Fact("host", _whole(lambda facts: facts.host)),
     _Fact("versions", lambda facts, trial, factor: facts.versions),
+    _Fact("harness code", _harness, lambda value: value[:8]),
+    _Fact("workload code", _workload_code, lambda value: value[:8]),
     _Fact("seed", _whole(lambda facts: facts.seed), lambda value: f"{value:g}"),
     _Fact("source", _source, lambda value: value[:8], is_equal_in_field=False),
     _Fact(

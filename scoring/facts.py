@@ -66,6 +66,10 @@ class Facts:
     """Of the project, with a word where files differed from it."""
     source: str | None = None
     """Hash of the submission."""
+    harness: str | None = None
+    """Hash of the project's code that the trial ran through, without other frameworks' files."""
+    workload_code: str | None = None
+    """Hash of the workload's files, without other frameworks'."""
     seed: float | None = None
     """The one that fixes a field (R11.8). AlgoPerf has none: each of its trials draws one."""
     trial_seeds: tuple[object, ...] | None = None
@@ -123,6 +127,8 @@ def _of_start(
         versions=_versions(meta_data, framework),
         commit=_commit(meta_data),
         source=_text(get("submission_hash")) or _text(identity.get("submission_source")),
+        harness=_text(identity.get("harness")),
+        workload_code=_text(identity.get("workload_source")),
         seed=_seed(meta_data, identity),
         trial_seeds=_trial_seeds(meta_data, identity),
         was_loaded=None if warnings is None else any(text.startswith(records.BUSY) for text in warnings),
