@@ -40,13 +40,18 @@ flags.DEFINE_bool(
     False,
     "Carry times over to the machine of the published ones, by the reference algorithm, which ran here too.",
 )
-flags.DEFINE_integer("bootstrap_samples", 1000, "Resamples behind the intervals; 0 leaves intervals out.")
-flags.DEFINE_integer("seed", 0, "Seed of the resampling.")
+flags.DEFINE_integer("bootstrap_samples", 1000, "Draws behind the intervals; 0 leaves intervals out.")
+flags.DEFINE_integer("seed", 0, "Seed of the draws.")
 flags.DEFINE_list("include", [], "Submissions to score, published ones too; all by default.")
 flags.DEFINE_list("exclude", [], "Submissions to leave out, published ones too.")
 flags.DEFINE_list("workloads", [], "Score on these workloads instead of the suite's.")
 flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
 flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
+flags.DEFINE_bool(
+    "sensitivity",
+    False,
+    "Also score without each entry and each workload, with other r_max, and with relaxed and tightened targets.",
+)
 flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
 
 
@@ -71,6 +76,7 @@ def main(argv: Sequence[str]) -> None:
         workloads=tuple(FLAGS.workloads),
         num_studies=FLAGS.num_studies,
         num_trials=FLAGS.num_trials,
+        sensitivity=FLAGS.sensitivity,
         output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())

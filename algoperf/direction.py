@@ -34,7 +34,7 @@ def meets_target(
 def meets_target(
     value: float | np.ndarray, target: float, metric_name: str, higher_is_better: bool
 ) -> bool | np.ndarray:
-    """Whether values of a metric meet a target, elementwise. Equality meets it, NaN never does (R7.1).
+    """Whether values of a metric meet a target, elementwise. Equality meets it; NaN and infinity never do (R7.1).
 
     Metrics that are counts are equal where the counts are.
 
@@ -44,17 +44,23 @@ def meets_target(
     (True, False)
     """
     slack = ROUNDING if metric_name in COUNTED_METRICS else 0.0
-    return value >= target - slack if higher_is_better else value <= target + slack
+    # An infinite metric is an overflow, on whichever side it lies.
+    if higher_is_better:
+        return (value >= target - slack) & (value < math.inf)
+    return (value <= target + slack) & (value > -math.inf)
 
 
 def best(values: Sequence[float], higher_is_better: bool) -> float:
-    """The best of several values without NaN; NaN if there is no other value.
+    """The best of several values without NaN, and without the infinity that would be better than all; NaN of none.
 
-    >>> best([math.nan, 0.3, 0.2], higher_is_better=False)
-    0.2
+    >>> best([math.nan, 0.3, 0.2], higher_is_better=False), best([0.3, math.inf], higher_is_better=True)
+    (0.2, 0.3)
     """
-    if math.isnan(sum(values)):  # One sum finds out faster than a test of each value that nothing is NaN.
-        values = [value for value in values if not math.isnan(value)]
+    if not math.isfinite(
+        sum(values)
+    ):  # One sum finds out faster than a test of each value that all are finite.
+        beyond = math.inf if higher_is_better else -math.inf
+        values = [value for value in values if not math.isnan(value) and value != beyond]
     if not values:
         return math.nan
     return max(values) if higher_is_better else min(values)

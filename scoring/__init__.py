@@ -18,7 +18,11 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     rules.py        workload times -> held-out and r_max rules -> performance ratios
     profiles.py     ratios -> performance profiles and benchmark scores
     speedup.py      geometric-mean speedup over a reference
-    bootstrap.py    intervals for scores, ranks and speedups
+    uncertainty.py  what a few studies say about infinitely many: a model that pools over the field, and draws from it
+    intervals.py    draws -> intervals of scores, ranks and speedups, and who is told apart
+    absolute.py     restricted speedup over a pinned reference, data profiles
+    curves.py       stored evaluations, and hits at other targets
+    sensitivity.py  scores without each entry or workload, with other r_max and targets
     published.py    results that ship with the package
     archive.py      the results of a folder in one file
     carry_over.py   times of one machine carried over to another
@@ -28,7 +32,7 @@ imports a framework, and nothing heavier than numpy (plotly and matplotlib only 
     explained.py    updates, speed, compilation and evaluation behind a time
     target_origin.py    verdicts that hang on how a target was set
     differences.py  what the clean rules change against the official procedure
-    score_report.py, text.py, output.py, plot.py    terminal, its tables, files, picture
+    score_report.py, report_parts.py, text.py, output.py, json_parts.py, plot.py    terminal, tables, files, picture
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
     out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
     other_axis.py   ranks by updates beside those by time, in reports of mini suites

@@ -4,6 +4,7 @@ Scores are relative to the field: with another competitor the fastest times may 
 ratios.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,11 +12,12 @@ import numpy as np
 
 from algoperf.spec import no_such
 from algoperf.suites import Ruleset, Suite
-from scoring import bootstrap, profiles, rules, speedup, times
-from scoring.bootstrap import Bootstrap
+from scoring import absolute, intervals, profiles, rules, speedup, times, uncertainty
+from scoring.absolute import Absolute
 from scoring.bounds import Bounds
+from scoring.intervals import Scorers, Uncertainty
 from scoring.procedure import Procedure
-from scoring.results import Miss, Results
+from scoring.results import SUBMISSION_TIME, Miss, Results
 from scoring.rules import Ratios
 from scoring.times import TimeTable
 
@@ -64,7 +66,7 @@ class Leaderboard:
     misses: Mapping[tuple[str, str], Miss]
     """(submission, workload or variant) -> why its time is infinite."""
     speedups: Speedups | None
-    bootstrap: Bootstrap | None
+    uncertainty: Uncertainty | None
     bounds: Bounds | None = None
     """What missing results could still change; None where nothing is missing, or nobody asked."""
     devices: tuple[str, ...] = ()
@@ -78,22 +80,32 @@ class Leaderboard:
     def workloads(self) -> tuple[str, ...]:
         return self.table.columns[: self.table.num_workloads]
 
-    def has_interval(self, row: int) -> bool:
-        """Whether the submission was repeated at all: one study, or a published median, has no spread."""
-        cells = (self.table.cells[self.submissions[row], column] for column in self.table.columns)
-        return self.bootstrap is not None and any(
-            sum(study.was_run for study in cell.studies) > 1 for cell in cells
+    @functools.cached_property
+    def absolute(self) -> Absolute | None:
+        """Figures that do not depend on the field; None on steps."""
+        if self.settings.axis != SUBMISSION_TIME:
+            return None
+        return absolute.measure(
+            uncertainty.studies_in(self.table),
+            self.table.values(),
+            limits(self.table, self.settings),
+            self.table.num_workloads,
+            absolute.pinned(self.settings.suite, self.settings.ruleset_name),
         )
+
+    def has_interval(self, row: int) -> bool:
+        """Whether studies of the submission are known: a published median has no spread."""
+        cells = (self.table.cells[self.submissions[row], column] for column in self.table.columns)
+        return self.uncertainty is not None and any(study.was_run for cell in cells for study in cell.studies)
 
     def order(self) -> list[int]:
         """Rows from best to worst score; ties by name."""
-        return sorted(
-            range(len(self.submissions)), key=lambda row: (-self.scores[row], self.submissions[row])
-        )
+        ranks = self.ranks()
+        return sorted(range(len(self.submissions)), key=lambda row: (ranks[row], self.submissions[row]))
 
     def ranks(self) -> np.ndarray:
-        """(submissions,) from 1; ties share the better rank."""
-        return bootstrap.ranks(self.scores)
+        """(submissions,) from 1; ties, equal up to rounding, share the better rank."""
+        return intervals.ranks(self.scores)
 
     def rank_range(self, row: int) -> tuple[int, int]:
         """The best and the worst rank that missing results still allow; equal where they change nothing."""
@@ -135,19 +147,17 @@ def make_leaderboard(
     penalties = speedup.penalties(suite, settings.ruleset, settings.axis, fixed)
     reference = submissions.index(settings.reference) if settings.reference is not None else None
 
-    speedups, speedup_field, resampled = None, None, None
+    speedups, spread = None, None
     if reference is not None:
         penalized = speedup.geometric_mean_speedup(fixed, reference, penalties)
         speedups = Speedups(submissions[reference], penalized, *speedup.common_speedup(fixed, reference))
-
-        def speedup_field(samples: np.ndarray, row: int = reference) -> np.ndarray:
-            return speedup.geometric_mean_speedup(samples[..., : table.num_workloads], row, penalties)
-
-    if num_bootstrap_samples:
-        resampled = bootstrap.bootstrap(
-            *table.study_values(),
-            lambda samples: scores_of(ratios_of(samples, table, settings), settings),
-            speedup_field,
+    scores = scores_of(ratios, settings)
+    if num_bootstrap_samples and submissions:
+        spread = intervals.estimate(
+            uncertainty.studies_in(table),
+            limits(table, settings),
+            scorers(table, settings, reference, penalties),
+            scores,
             num_samples=num_bootstrap_samples,
             seed=seed,
         )
@@ -155,10 +165,41 @@ def make_leaderboard(
         settings=settings,
         table=table,
         ratios=ratios,
-        scores=scores_of(ratios, settings),
+        scores=scores,
         misses=rules.why_infinite(table, ratios, suite.r_max),
         speedups=speedups,
-        bootstrap=resampled,
+        uncertainty=spread,
+    )
+
+
+def limits(table: TimeTable, settings: Settings) -> np.ndarray:
+    """(columns,) budgets in seconds; infinite on steps, which have none."""
+    if settings.axis != SUBMISSION_TIME:
+        return np.full(len(table.columns), np.inf)
+    return absolute.budgets(settings.suite, settings.ruleset_name, table.columns)
+
+
+def scorers(table: TimeTable, settings: Settings, reference: int | None, penalties: np.ndarray) -> Scorers:
+    """How drawn times become figures: by the same rules as measured ones."""
+    pinned = None
+    if settings.axis == SUBMISSION_TIME:
+        pinned = absolute.pinned(settings.suite, settings.ruleset_name)
+
+    def score(samples: np.ndarray) -> np.ndarray:
+        return scores_of(ratios_of(samples, table, settings), settings)
+
+    def speedup_over(samples: np.ndarray) -> np.ndarray:
+        assert reference is not None
+        return speedup.geometric_mean_speedup(samples[..., : table.num_workloads], reference, penalties)
+
+    def restricted(samples: np.ndarray) -> np.ndarray:
+        assert pinned is not None
+        return absolute.restricted_speedup(samples, pinned)
+
+    return Scorers(
+        score,
+        None if reference is None else speedup_over,
+        None if pinned is None else restricted,
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
-from scoring import comparison_report, explained, rules
+from scoring import comparison_report, explained, intervals, json_parts, rules, uncertainty
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.results import Finding, Miss, Reason, Trial
+from scoring.sensitivity import Variation
 
 SCORES = "scores.csv"
 SCORES_JSON = "scores.json"
@@ -34,6 +35,7 @@ def write_all(
     differences: Differences | None,
     notes: Collection[str],
     trials: Collection[Trial] = (),
+    variations: Collection[Variation] = (),
 ) -> list[Path]:
     """Writes the four files, making the folder where needed; the paths written.
 
@@ -44,7 +46,9 @@ def write_all(
         folder.mkdir(parents=True, exist_ok=True)
         write_csv(folder / SCORES, scores_rows(board))
         write_csv(folder / TIMES, times_rows(board))
-        write_json(folder / SCORES_JSON, scores_content(board, findings, differences, notes, trials))
+        write_json(
+            folder / SCORES_JSON, scores_content(board, findings, differences, notes, trials, variations)
+        )
         write_json(folder / TIMES_JSON, times_content(board))
     except OSError as error:
         raise UsageError(
@@ -56,22 +60,26 @@ def write_all(
 def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
     """Header and one row per submission, best first; floats in full precision."""
     header = ["submission", "score", "rank"]
-    header += ["score_low", "score_high", "rank_low", "rank_high"] if board.bootstrap else []
+    spread = board.uncertainty
+    header += ["score_low", "score_high", "rank_low", "rank_high", "tie_group"] if spread else []
     header += ["num_workloads_reached"]
     header += ["speedup", "speedup_common", "num_workloads_common"] if board.speedups else []
+    header += ["speedup_low", "speedup_high"] if spread and spread.speedup else []
     bounds = board.bounds
     header += (
         ["provisional", "score_at_least", "score_at_most", "rank_at_best", "rank_at_worst"] if bounds else []
     )
     yield header
+    groups = intervals.tie_groups(spread.clear, board.order()) if spread else None
     for row in board.order():
         best, worst = board.rank_range(row)
         is_known = board.has_ranks and best == worst
         cells = [board.submissions[row], float(board.scores[row]), best if is_known else ""]
-        if board.bootstrap:
-            score, rank = board.bootstrap.score, board.bootstrap.rank
+        if spread and groups is not None:
+            score, rank = spread.score, spread.rank
             own = [float(score.low[row]), float(score.high[row]), int(rank.low[row]), int(rank.high[row])]
             cells += own if board.has_interval(row) else [""] * len(own)
+            cells.append(int(groups[row]))
         cells.append(int((board.ratios.values[row] < math.inf).sum()))
         if board.speedups:
             pair = (float(board.speedups.penalized[row]), float(board.speedups.common[row]))
@@ -79,6 +87,9 @@ def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
                 *("" if math.isnan(value) else value for value in pair),
                 int(board.speedups.num_common[row]),
             ]
+        if spread and spread.speedup:
+            ends = (float(spread.speedup.low[row]), float(spread.speedup.high[row]))
+            cells += ["" if math.isnan(end) or not board.has_interval(row) else end for end in ends]
         if bounds:
             least, most = float(bounds.low[row]), float(bounds.high[row])
             cells += [int(bounds.is_incomplete[row]), least, most, best, worst]
@@ -105,6 +116,7 @@ def scores_content(
     differences: Differences | None,
     notes: Collection[str],
     trials: Collection[Trial] = (),
+    variations: Collection[Variation] = (),
 ) -> dict[str, Any]:
     """Everything about scores, as plain JSON types."""
     header, *rows = scores_rows(board)
@@ -125,6 +137,9 @@ def scores_content(
         "notes": list(notes),
         "submissions": submissions,
         "next_runs": [dataclasses.asdict(gap) for gap in board.bounds.gaps] if board.bounds else [],
+        "uncertainty": json_parts.uncertainty_content(board),
+        "independent_of_field": json_parts.absolute_content(board),
+        "sensitivity": json_parts.sensitivity_content(variations) or None,
         "differences_from_official": differences_content(differences),
         "findings": [
             {
@@ -164,8 +179,8 @@ def settings_content(board: Leaderboard) -> dict[str, Any]:
         "procedure": settings.procedure.name,
         "axis": settings.axis,
         "reference": settings.reference,
-        "bootstrap_samples": board.bootstrap.num_samples if board.bootstrap else 0,
-        "seed": board.bootstrap.seed if board.bootstrap else None,
+        "bootstrap_samples": board.uncertainty.num_samples if board.uncertainty else 0,
+        "seed": board.uncertainty.seed if board.uncertainty else None,
     }
 
 
@@ -191,10 +206,14 @@ def differences_content(differences: Differences | None) -> dict[str, Any] | Non
 def times_content(board: Leaderboard) -> dict[str, Any]:
     """Per submission and workload (variants too): median, studies with the selected trial, reasons."""
     content: dict[str, Any] = {**head(board), "axis": board.settings.axis, "submissions": {}}
-    for submission in board.submissions:
+    studies = uncertainty.studies_in(board.table)
+    for row, submission in enumerate(board.submissions):
         content["submissions"][submission] = {
             column: {
                 "time_to_target": finite(cell.value),
+                # Of a published median the studies are not known.
+                "num_studies": None if cell.is_median_only else int(studies.counts[row, place]),
+                "num_reached": None if cell.is_median_only else int(studies.hits[row, place]),
                 "miss": miss_content(board.misses.get((submission, column))),
                 "studies": [
                     {
@@ -207,7 +226,7 @@ def times_content(board: Leaderboard) -> dict[str, Any]:
                     for one in cell.studies
                 ],
             }
-            for column, cell in (
+            for place, (column, cell) in enumerate(
                 (column, board.table.cells[submission, column]) for column in board.table.columns
             )
         }

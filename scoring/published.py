@@ -23,6 +23,8 @@ from algoperf import commands, suites
 from algoperf.spec import UsageError, no_such
 from algoperf.suites import Suite
 from scoring import archive
+from scoring.curves import Curve
+from scoring.curves import read as read_curves
 from scoring.facts import Facts
 from scoring.reading import read_submissions
 from scoring.results import STEPS, Hit, Results, Trial
@@ -136,6 +138,13 @@ def _load_mini(ruleset: str, suite: Suite) -> Published:
         dataclasses.replace(trial, submission=f"{MINI}/{trial.submission}") for trial in found.trials
     )
     return Published(MINI, Results(tuple(f"{MINI}/{name}" for name in found.submissions), trials), None)
+
+
+def curves(version: str, ruleset: str, suite: Suite) -> list[Curve]:
+    """The evaluations of a leaderboard that ships with them, `MINI`."""
+    trials = load(version, ruleset, suite, STEPS).results.trials
+    with archive.unpacked(DATA_DIR / f"{version}_{ruleset}.tar.xz") as folder:
+        return read_curves([folder], trials, suite, prefix=f"{version}/")
 
 
 def facts_of(suite: Suite, ruleset: str) -> dict[str, tuple[Facts, ...]]:

@@ -12,16 +12,20 @@ from scoring import (
     bounds,
     carry_over,
     completeness,
+    curves,
     endings,
     mixtures,
     other_axis,
     output,
     plot,
     published,
+    report_parts,
     results,
     score_report,
+    sensitivity,
     sources,
     target_origin,
+    text,
 )
 from scoring.differences import Differences, compare_with_official
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
@@ -58,6 +62,7 @@ class Config:
     num_studies: int | None = None
     num_trials: int | None = None
     output_dir: Path | None = None
+    sensitivity: bool = False
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
@@ -103,10 +108,17 @@ class Scored:
     notes: tuple[str, ...]
     trials: tuple[Trial, ...] = ()
     """Of the field."""
+    variations: tuple[sensitivity.Variation, ...] = ()
+    """What --sensitivity tried; empty without it."""
+    variation_notes: tuple[str, ...] = ()
 
     def text(self) -> str:
         """The report for the terminal."""
-        return score_report.render(self.board, self.findings, self.differences, self.notes, self.trials)
+        part = ""
+        if self.variations:
+            width = text.terminal_width()
+            part = report_parts.sensitivity_part(self.variations, self.variation_notes, width)
+        return score_report.render(self.board, self.findings, self.differences, self.notes, self.trials, part)
 
 
 def run(config: Config, so_far: SoFar | None = None) -> Scored:
@@ -187,7 +199,13 @@ def score(
     if factors and (cut := carry_over.cut_short(own, board)):
         notes.append(score_report.cut_short_note(cut, full, config.ruleset))
     notes += other_axis.notes(board, field)
-    scored = Scored(board, findings, differences, tuple(notes), field.trials)
+    notes += [*report_parts.field_of_one_note(board), *report_parts.first_place_lines(board)]
+    variations, variation_notes = (
+        try_variations(config, places, board, own) if config.sensitivity else ([], [])
+    )
+    scored = Scored(
+        board, findings, differences, tuple(notes), field.trials, tuple(variations), tuple(variation_notes)
+    )
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)
     return scored
@@ -258,6 +276,23 @@ def check_steps(field: Results, axis: str) -> None:
             )
 
 
+def try_variations(
+    config: Config, places: Sequence[sources.Source], board: Leaderboard, own: Results
+) -> tuple[list[sensitivity.Variation], list[str]]:
+    """What --sensitivity tries, and sentences on what it cannot."""
+    variations = [*sensitivity.left_out(board), *sensitivity.of_r_max(board)]
+    suite = board.settings.suite
+    stored = curves.read([place.folder for place in places], own.trials, suite) if places else []
+    if config.compare_to == published.MINI:
+        stored += published.curves(config.compare_to, config.ruleset, suite)
+    elif config.compare_to is not None:
+        return variations, [
+            f"Other targets were not tried: of the entries of {config.compare_to} only the first hits are stored."
+        ]
+    found, notes = sensitivity.of_targets(board, stored)
+    return [*variations, *found], notes
+
+
 def make_notes(
     config: Config,
     full: Suite,
@@ -303,7 +338,13 @@ def write(scored: Scored, folder: Path) -> Scored:
     names = [
         path.name
         for path in output.write_all(
-            folder, scored.board, scored.findings, scored.differences, scored.notes, scored.trials
+            folder,
+            scored.board,
+            scored.findings,
+            scored.differences,
+            scored.notes,
+            scored.trials,
+            scored.variations,
         )
     ]
     missing = []

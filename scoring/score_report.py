@@ -4,10 +4,20 @@ import math
 from collections.abc import Collection, Mapping
 
 from algoperf.suites import Suite
-from scoring import comparison_report, completeness, explained, provisional, published, text
-from scoring.bootstrap import CONFIDENCE
+from scoring import (
+    comparison_report,
+    completeness,
+    explained,
+    intervals,
+    provisional,
+    published,
+    report_parts,
+    text,
+    uncertainty,
+)
 from scoring.carry_over import CutShort
 from scoring.differences import Differences
+from scoring.intervals import CONFIDENCE
 from scoring.leaderboard import Leaderboard
 from scoring.results import AXIS_UNITS, MIXTURES, Finding, Reason, Trial
 
@@ -49,6 +59,7 @@ def render(
     differences: Differences | None,
     notes: Collection[str],
     trials: Collection[Trial] = (),
+    sensitivity: str = "",
 ) -> str:
     """The whole report.
 
@@ -58,6 +69,7 @@ def render(
       differences: between clean and official scores; None to leave that part out.
       notes: sentences about this field, printed above the scores.
       trials: of the field, for what they have in common.
+      sensitivity: the part on what the ranking hangs on, where it was asked for.
     """
     width = text.terminal_width()
     parts = [
@@ -71,8 +83,10 @@ def render(
     parts += [ratios_part(board, width)]
     if differences is not None:
         parts.append(differences_part(differences, width))
+    parts += [sensitivity, report_parts.absolute_part(board, width)]
     parts += [text.paragraph(note, width, indent="") for note in notes]
-    parts += [provisional.summary(board, width), scores_part(board, width)]
+    parts += [provisional.summary(board, width), speedups_part(board, width), scores_part(board, width)]
+    parts.append(report_parts.pairs_part(board, width))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -125,12 +139,21 @@ def finding_rows(findings: Collection[Finding]) -> list[list[str]]:
 
 def times_part(board: Leaderboard, width: int) -> str:
     """Workload times before the held-out and r_max rules."""
-    rows = [
-        (name, [provisional.time_cell(board, name, column) for column in board.table.columns])
-        for name in board.submissions
-    ]
+    studies = uncertainty.studies_in(board.table)
+    counts, hits = studies.counts, studies.hits
+    rows = []
+    for row, name in enumerate(board.submissions):
+        cells = [provisional.time_cell(board, name, column) for column in board.table.columns]
+        for column, cell in enumerate(cells):
+            is_known = counts[row, column] and not studies.is_exact[row, column]
+            if is_known and hits[row, column] < counts[row, column]:
+                cells[column] = f"{cell} {hits[row, column]}/{counts[row, column]}"
+        rows.append((name, cells))
     unit = AXIS_UNITS[board.settings.axis]
-    title = f"Time to target: median over studies, {unit}, before held-out and r_max rules"
+    title = (
+        f"Time to target: median over studies, {unit}, before held-out and r_max rules "
+        "(k/n: k of n studies reached the target; all did where nothing is said)"
+    )
     table = text.matrix("submission", board.table.columns, rows, width)
     return f"{text.paragraph(title, width, indent='')}\n{table}"
 
@@ -196,41 +219,78 @@ def differences_part(differences: Differences, width: int) -> str:
 
 
 def scores_part(board: Leaderboard, width: int) -> str:
-    """Rank, score, interval, rank interval, number of finite workloads, speedups."""
+    """Rank, score, interval, rank interval, tie group, number of finite workloads."""
     digits = 6 if board.settings.procedure.exact_integral else 12
-    percent = f"{CONFIDENCE:.0%}"
+    spread, order = board.uncertainty, board.order()
     header = ["rank", "submission", "score"]
-    header += [f"{percent} interval", "ranks"] if board.bootstrap else []
+    header += [f"{CONFIDENCE:.0%} interval", "ranks", "tie group"] if spread else []
     header += ["workloads"]
-    header += [f"speedup over {board.speedups.reference}", "on common"] if board.speedups else []
     rows = []
-    for row in board.order():
+    groups = intervals.tie_groups(spread.clear, order) if spread else None
+    for row in order:
         cells = [
             provisional.rank_cell(board, row),
             board.submissions[row],
             provisional.score_cell(board, row, digits),
         ]
-        if board.bootstrap:
-            score, rank = board.bootstrap.score, board.bootstrap.rank
+        if spread and groups is not None:
             known = board.has_interval(row)
+            score, rank = spread.score, spread.rank
             cells.append(f"{score.low[row]:.4f} - {score.high[row]:.4f}" if known else "-")
             cells.append(f"{rank.low[row]:.0f} - {rank.high[row]:.0f}" if known else "-")
+            cells.append(str(groups[row]))
         finite = int((board.ratios.values[row] < math.inf).sum())
-        cells.append(f"{finite} of {len(board.workloads)}")
-        if board.speedups:
-            cells.append(number(board.speedups.penalized[row], 4))
-            cells.append(f"{number(board.speedups.common[row], 4)} ({board.speedups.num_common[row]})")
-        rows.append(cells)
+        rows.append([*cells, f"{finite} of {len(board.workloads)}"])
     title = "Scores: relative to this field, 1 = fastest on every workload"
-    if board.bootstrap and any(map(board.has_interval, board.order())):
-        title += (
-            f"; intervals: studies resampled {board.bootstrap.num_samples} times, seed {board.bootstrap.seed}"
+    lines = [text.paragraph(title, width, indent=""), text.table(header, rows, num_left=2, width=width)]
+    if spread and any(map(board.has_interval, order)):
+        lines.insert(1, text.paragraph(intervals_words(board), width))
+    if not board.has_ranks:
+        lines.append("Nobody reached a target that counts, so there are no ranks.")
+    return "\n".join(lines)
+
+
+def speedups_part(board: Leaderboard, width: int) -> str:
+    """Geometric-mean speedups over the reference, with intervals."""
+    if board.speedups is None:
+        return ""
+    own = board.uncertainty.speedup if board.uncertainty else None
+    rows = []
+    for row in board.order():
+        ends = f"{number(own.low[row], 4)} - {number(own.high[row], 4)}" if own else "-"
+        is_other = board.submissions[row] != board.speedups.reference
+        rows.append(
+            [
+                board.submissions[row],
+                number(board.speedups.penalized[row], 4),
+                ends if is_other and board.has_interval(row) else "-",
+                f"{number(board.speedups.common[row], 4)} ({board.speedups.num_common[row]})",
+            ]
         )
-    title = text.paragraph(title, width, indent="")
-    table = f"{title}\n{text.table(header, rows, num_left=2, width=width)}"
-    if board.has_ranks:
-        return table
-    return f"{table}\nNobody reached a target that counts, so there are no ranks."
+    title = (
+        f"Geometric-mean speedup over {board.speedups.reference}: a miss counts as the budget; on common: on the "
+        "workloads that both reached"
+    )
+    table = text.table(
+        ["submission", "speedup", f"{CONFIDENCE:.0%} interval", "on common"], rows, width=width
+    )
+    return f"{text.paragraph(title, width, indent='')}\n{table}"
+
+
+def intervals_words(board: Leaderboard) -> str:
+    """What the intervals are of, and where their spread comes from."""
+    spread = board.uncertainty
+    assert spread is not None
+    words = (
+        "Intervals: of the scores that infinitely many studies would give; ranks hold all at once; who shares a tie "
+        f"group is not told apart from its best ({spread.num_samples} draws, seed {spread.seed})."
+    )
+    if spread.is_default_spread:
+        words += (
+            f" No cell has two studies that reached their target, so the spread of times is a default, "
+            f"{uncertainty.DEFAULT_LOG_SD:.0%} from study to study, and no measurement."
+        )
+    return words
 
 
 def published_note(entries: published.Published, factors: Mapping[str, float] | None) -> str:

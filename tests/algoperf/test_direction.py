@@ -32,6 +32,16 @@ def test_all_who_ask_whether_a_target_is_met_give_one_answer(higher_is_better, w
         np.testing.assert_array_equal(metric.meets(np.array([value]), 0.5), [wanted])
 
 
+@pytest.mark.parametrize(("higher_is_better", "infinity"), [(True, math.inf), (False, -math.inf)])
+def test_an_infinite_metric_reaches_no_target_and_is_nobodys_best(higher_is_better, infinity):
+    assert not direction.meets_target(infinity, 0.5, "perplexity", higher_is_better)
+    found = direction.meets_target(np.array([infinity, 0.5]), 0.5, "perplexity", higher_is_better)
+    assert found.tolist() == [False, True]
+    assert direction.best([0.5, infinity, math.nan], higher_is_better) == 0.5
+    assert math.isnan(direction.best([infinity], higher_is_better))
+    assert direction.best([-infinity], higher_is_better) == -infinity
+
+
 @pytest.mark.parametrize("num_examples", [250, 1_024, 10_000, 50_000])
 def test_a_metric_that_is_a_count_meets_a_target_when_the_count_does(num_examples):
     counts = np.arange(num_examples + 1)

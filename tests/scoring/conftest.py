@@ -13,6 +13,12 @@ from algoperf.suites import Ruleset, Suite, WorkloadTargets
 SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports as they are in a file, however wide the terminal of whoever runs the tests is."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+
 @pytest.fixture
 def suite() -> Suite:
     """Two workloads, one of them with a held-out variant; 'up' wants accuracy 0.8, 'down' a loss of 0.2."""

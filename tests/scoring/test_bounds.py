@@ -207,7 +207,7 @@ def test_the_interval_resamples_the_studies_that_were_run(settings):
     values, counts = board.table.study_values()
     assert counts[1, 1] == 2
     assert values[1, 1, :2].tolist() == [20.0, 22.0]
-    assert board.bootstrap.score.high[1] > board.scores[1], "a study that was not run is no miss"
+    assert board.uncertainty.score.high[1] > board.scores[1], "a study that was not run is no miss"
 
 
 def test_scores_of_intervals_without_width_are_those_of_the_rules(settings):

@@ -57,6 +57,34 @@ def test_two_submissions_are_scored_by_the_rules(score):
         assert words in text
 
 
+@pytest.mark.usefixtures("two_submissions")
+def test_the_files_hold_pairs_groups_counts_and_figures_that_do_not_depend_on_the_field(score, tmp_path):
+    score(output_dir=tmp_path / "out", reference="slow")
+    content = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert content["uncertainty"]["tie_groups"] == {"fast": 1, "slow": 2}
+    (pair,) = content["uncertainty"]["pairs"]
+    assert (pair["above"], pair["below"], pair["is_clear"]) == ("fast", "slow", True)
+    figures = content["independent_of_field"]
+    assert figures["reference"] is None
+    assert figures["submissions"]["fast"]["data_profile"]["budget_fractions_at_target"] == [0.11, 0.4]
+    rows = {row["submission"]: row for row in content["submissions"]}
+    assert rows["fast"]["speedup_low"] < rows["fast"]["speedup"] < rows["fast"]["speedup_high"]
+    times = json.loads((tmp_path / "out" / "time_to_target.json").read_text())
+    assert times["submissions"]["fast"]["up"]["num_reached"] == 3
+
+
+def test_reach_counts_stand_beside_times_where_not_all_studies_reached_the_target(score, write_trial):
+    for study, best in enumerate((0.1, 0.1, 0.3)):
+        write_trial("adam", "down_jax", study=study, rows=[(10.0, best)], metric="loss")
+        write_trial("lion", "down_jax", study=study, rows=[(20.0, 0.4 - best)], metric="loss")
+        write_trial("muon", "down_jax", study=study, rows=[(15.0, 0.1)], metric="loss")
+    text = score(workloads=("down",), num_trials=1).text()
+    lines = [line.split() for line in text.splitlines()]
+    assert ["adam", "10.0", "2/3"] in lines
+    assert ["lion", "inf", "1/3"] in lines
+    assert ["muon", "15.0"] in lines
+
+
 def test_a_held_out_variant_does_not_count_for_who_missed_its_fixed_workload(score, write_trial):
     for study in range(3):
         for trial in (1, 2):
@@ -232,11 +260,16 @@ def test_nan_metrics_are_shown_but_not_refused(score, write_trial):
     assert scored.board.scores[0] == 1.0
 
 
-def test_one_study_has_no_interval(score, write_trial):
+def test_one_study_has_an_interval_from_a_default_spread_and_a_field_of_one_says_what_it_means(
+    score, write_trial
+):
     write_trial("adam", "down_jax", rows=[(10.0, 0.1)], metric="loss")
     scored = score(workloads=("down",), num_studies=1, num_trials=1)
     assert scored.board.scores[0] == 1.0
-    assert not scored.board.has_interval(0)
+    assert scored.board.uncertainty.is_default_spread
+    text = " ".join(scored.text().split())
+    assert "the spread of times is a default, 12% from study to study" in text
+    assert "A field of one" in text
     assert any("Not the rules of suite test" in note for note in scored.notes)
     assert scored.findings == ()
 
@@ -283,7 +316,7 @@ WRONG_ARGUMENTS = {
     "no folder": ([], "Give the folder of submissions"),
     "no such folder": (["/no/such"], "No folder of submissions at '/no/such'"),
     "unknown flag": (["--sweet=mini", "a"], "Unknown command line flag 'sweet'"),
-    "ill-typed flag": (["--seed=x", "a"], "--seed=x"),
+    "ill-typed flag": (["--seed=x", "a"], "--seed must be a whole number, got 'x'"),
     "unknown suite": (["--suite=algoperf_v5", "a"], "the nearest is 'algoperf_v05'"),
     "unknown ruleset": (["--ruleset=extern", "a"], "the nearest is 'external'"),
     "unknown axis": (["--axis=step", "a"], "the nearest is 'steps'"),

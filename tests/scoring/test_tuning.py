@@ -307,7 +307,8 @@ def test_the_command_reads_the_shipped_archive_and_writes_both_files(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "nadamw: 15 points, each study with its own; 45 runs on 3 workloads, of which 19" in done.stdout
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    # The last line names a folder, which is as long as it is.
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 100
     content = json.loads((tmp_path / "tuning.json").read_text())
     curve = content["submissions"]["nadamw"]["workloads"]["ogbg_mini"]
     assert [step["trials"] for step in curve] == list(range(1, 16))
