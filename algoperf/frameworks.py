@@ -4,8 +4,11 @@ All code that lists frameworks reads `FRAMEWORKS` at run time. So a new framewor
 (`algoperf/backends/`) and the models of the workloads. What needs an import of the framework belongs to its backend.
 """
 
+import contextlib
 import dataclasses
+import importlib
 import importlib.util
+from collections.abc import Iterator
 
 from algoperf.spec import UsageError, no_such
 
@@ -51,6 +54,26 @@ class Framework:
                 f"Framework {self.name!r} needs {', '.join(missing)}, not installed here: "
                 f"run `pip install -e .[{self.extra}]`{advice}."
             )
+
+    @contextlib.contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Within, an error that this framework raises whenever it is imported is told as that, not as a submission's.
+
+        Raises:
+          UsageError: where the framework is installed and broken.
+        """
+        try:
+            yield
+        except Exception:
+            for package in self.packages:
+                try:
+                    importlib.import_module(package)
+                except Exception as error:  # Broken installations fail in many ways.
+                    raise UsageError(
+                        f"Framework {self.name!r} is installed and cannot be used: importing {package} fails with "
+                        f"{type(error).__name__}: {error}. Mend it, for example with `pip install -e .[{self.extra}]`."
+                    ) from error
+            raise
 
 
 # In order of preference where several frameworks are possible: AlgoPerf's public targets were set with JAX.

@@ -197,6 +197,8 @@ def version_hint(error: BaseException, file: Path) -> str:
     else:
         return ""
     package = module.split(".")[0]
+    if not package:  # Raised by somebody who gave no name.
+        return ""
     asked = [
         line for line in _requirements(file) if re.match(rf"{re.escape(package)}\b", line, re.IGNORECASE)
     ]
@@ -240,9 +242,12 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
     record.check_installed()  # Else the import below would fail with a message about the submission.
     _parse(file)  # Says what is wrong with a file that is no Python.
     source = submission_source.Source(file)
-    if record.older_names is not None:
-        importlib.import_module(record.older_names).put_back()  # Before anything is imported from it by name.
-    module = import_file(file)
+    with record.blamed():
+        if record.older_names is not None:
+            importlib.import_module(
+                record.older_names
+            ).put_back()  # Before anything is imported from it by name.
+        module = import_file(file)
     for name, (num_positional, keywords) in {**REQUIRED, **OPTIONAL}.items():
         function = getattr(module, name, None)
         if function is None and name in OPTIONAL:

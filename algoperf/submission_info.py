@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from algoperf import files
+
 FILE = "submission_info.yml"
+MAX_CHARS = 100_000
+"""Of a file that is read: published ones have a few hundred."""
+MAX_DEPTH = 20
+"""Of lists and mappings within each other."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ def read(folder: Path) -> tuple[SubmissionInfo | None, str]:
     """(what the file in a folder says, or None; a note where there is a file that cannot be used, or '')."""
     path = folder / FILE
     try:
-        content = path.read_bytes().decode("utf-8-sig")
+        content = files.read_regular(path).decode("utf-8-sig")
     except OSError:
         return None, ""
     except UnicodeDecodeError:
@@ -40,13 +46,30 @@ def read(folder: Path) -> tuple[SubmissionInfo | None, str]:
         yaml = importlib.import_module("yaml")
     except ModuleNotFoundError:
         return None, f"{path} was ignored: reading it needs the package PyYAML."
+    if len(content) > MAX_CHARS:
+        return None, f"{path} has more than {MAX_CHARS:,} characters and was ignored."
     try:
+        _check_simple(yaml, content)
         found = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return None, f"{path} is not well formed and was ignored ({' '.join(str(error).split())[:120]})."
     if not isinstance(found, dict) or not isinstance(found.get("submission_name"), (str, int, float)):
         return None, f"{path} has another form, without a submission_name, and was ignored."
-    return from_mapping({"name": found["submission_name"], **found}), ""
+    try:
+        return from_mapping({**found, "name": found["submission_name"]}), ""
+    except ValueError:  # A number of more digits than Python writes.
+        return None, f"{path} names a number that is too long, and was ignored."
+
+
+def _check_simple(yaml: Any, content: str) -> None:
+    """Raises ValueError where a few characters can stand for any number of others, or for themselves."""
+    depth = 0
+    for event in yaml.parse(content, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("an alias, with *, stands for a text that is elsewhere")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
 
 
 def from_mapping(found: Mapping[str, Any]) -> SubmissionInfo:

@@ -10,6 +10,7 @@ import difflib
 import json
 import keyword
 import math
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,9 @@ def check_search_space(space: object) -> None:
 
 def _check_names(names: Iterable[str]) -> None:
     for name in names:
-        if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name):
+        # Python takes some letters for others, by which two names would be one.
+        is_usual = unicodedata.normalize("NFKC", name) == name
+        if not name.isidentifier() or name.startswith("_") or keyword.iskeyword(name) or not is_usual:
             raise UsageError(
                 f"{name!r} is no name for a hyperparameter: use letters, digits and underscores, and no word of Python."
             )

@@ -177,10 +177,23 @@ class Run:
             if claim.is_held(self.job.folder):  # By somebody who was faster: whatever that comes to counts.
                 return Outcome.INTERRUPTED, self._log_tail()
             return Outcome.REFUSED, self._log_tail()
-        return Outcome.CRASHED, (summary and summary.error) or self._log_tail()
+        return Outcome.CRASHED, (summary and summary.error) or self._log_tail() + _of_signal(code)
 
     def _log_tail(self) -> str:
         return self.attempt.log.read_text(errors="replace")[-LOG_TAIL_CHARS:].strip()
+
+
+def _of_signal(code: int) -> str:
+    """A line about an end by a signal, of which the trial itself cannot say anything; '' for another exit code."""
+    if code >= 0:
+        return ""
+    name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+    reason = (
+        "as the system does where memory is full"
+        if -code == signal.SIGKILL
+        else "from outside or by a fault in native code"
+    )
+    return f"\nIts process was ended by {name}, {reason}."
 
 
 def last_evaluation(folder: Path) -> tuple[float, float]:

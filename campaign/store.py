@@ -116,13 +116,13 @@ class Store:
         """All attempts at a job, first one first."""
         folder = self._folder(job)
         found = []
-        for number in range(1, 1_000_000):
+        for number in _numbers(folder):  # One of them may have been deleted, as where it was damaged.
             path = folder / f"{number}.json"
             try:
                 # Created and not yet filled: its holder is at work, or died right then.
                 content = files.read_json(path) if path.stat().st_size else {}
             except FileNotFoundError:
-                break
+                continue
             except ValueError as error:
                 content = error  # Filled at once, so what is there was changed since.
             found.append(Attempt(number, path, attempt_file.checked(path, content, list(Outcome))))
@@ -144,7 +144,7 @@ class Store:
             return None
         # The number after the attempts that were looked at. If another machine has added one since, creating the file
         # fails, as it must: the state that was found no longer holds.
-        number = len(seen) + 1
+        number = max((attempt.number for attempt in seen), default=0) + 1
         path = self._folder(job) / f"{number}.json"
         try:
             with files.storage_errors(path):
@@ -353,6 +353,16 @@ class Store:
             for job in jobs
         ]
         return mixture.lines([one for one in mixed if one.differences], states, summaries_of.values())
+
+
+def _numbers(folder: Path) -> list[int]:
+    """Of the attempts in a folder, in ascending order."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
 
 
 def _progress(job: Job) -> int:

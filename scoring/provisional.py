@@ -18,12 +18,18 @@ ASSUMPTION = (
 
 
 def score_cell(board: Leaderboard, row: int, digits: int) -> str:
-    """A score, or its bounds; the word says whose own results are missing."""
+    """A score; where others' missing results could still change it, with its bounds.
+
+    Where its own are missing, the bounds alone, and a word that says so.
+    """
     bounds = board.bounds
+    score = f"{board.scores[row]:.{digits}f}"
     if bounds is None or (bounds.is_exact(row) and not bounds.is_incomplete[row]):
-        return f"{board.scores[row]:.{digits}f}"
-    cell = f"[{bounds.low[row]:.4f}, {bounds.high[row]:.4f}]"
-    return f"{cell} {WORD}" if bounds.is_incomplete[row] else cell
+        return score
+    low, high = f"{bounds.low[row]:.3f}", f"{bounds.high[row]:.3f}"
+    if bounds.is_incomplete[row]:
+        return f"[{low}, {high}] {WORD}"
+    return score if low == high else f"{score} [{low}, {high}]"
 
 
 def rank_cell(board: Leaderboard, row: int) -> str:

@@ -312,7 +312,14 @@ class Beside:
 def read_side_files(folder: str, framework: str, report: evaluations.Report) -> Beside:
     """Summary and facts of a trial; reports what flags files and summary say against scoring the trial."""
     summary, newest, meta_data = None, {}, []
-    for name in sorted(os.listdir(folder)):
+    told: list[tuple[object, ...]] = []
+
+    def report_once(*what: object) -> None:  # Every start of a trial that was continued has flags of its own.
+        if what not in told:
+            told.append(what)
+            report(*what)
+
+    for name in sorted(os.listdir(folder), key=lambda name: (len(name), name)):  # 10 comes after 9.
         if name == records.SUMMARY:
             try:
                 summary = summaries.read(folder)
@@ -325,7 +332,7 @@ def read_side_files(folder: str, framework: str, report: evaluations.Report) -> 
             meta_data.append(f"{folder}/{name}")
         elif FLAGS.fullmatch(name):
             newest = read_json(f"{folder}/{name}")
-            check_flags(newest, report)
+            check_flags(newest, report_once)
     if summary is None and not newest and not meta_data:
         return NOTHING
     return Beside(summary, all_facts.read(meta_data, summary, newest, framework))

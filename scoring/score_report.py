@@ -223,8 +223,8 @@ def scores_part(board: Leaderboard, width: int) -> str:
     digits = 6 if board.settings.procedure.exact_integral else 12
     spread, order = board.uncertainty, board.order()
     header = ["rank", "submission", "score"]
-    header += [f"{CONFIDENCE:.0%} interval", "ranks", "tie group"] if spread else []
-    header += ["workloads"]
+    header += [f"{CONFIDENCE:.0%} interval", "ranks", "tie"] if spread else []
+    header += ["reached"]
     rows = []
     groups = intervals.tie_groups(spread.clear, order) if spread else None
     for row in order:
@@ -283,7 +283,7 @@ def intervals_words(board: Leaderboard) -> str:
     assert spread is not None
     words = (
         "Intervals: of the scores that infinitely many studies would give; ranks hold all at once; who shares a tie "
-        f"group is not told apart from its best ({spread.num_samples} draws, seed {spread.seed})."
+        f"group (tie) is not told apart from its best ({spread.num_samples} draws, seed {spread.seed})."
     )
     if spread.is_default_spread:
         words += (

@@ -26,6 +26,10 @@ from algoperf import backends, frameworks, records, registry, suites
 from algoperf.run import runner
 
 HELPERS = ROOT / "tests" / "helpers"
+UPDATE = (
+    "workload, current_param_container, current_params_types, model_state, hyperparameters, batch, loss_type, "
+    "optimizer_state, eval_results, global_step, rng"
+)
 EXTENSION = {one.name: one.suffix for one in frameworks.FRAMEWORKS}
 
 
@@ -165,6 +169,29 @@ def test_a_run_stops_at_the_targets_of_a_file_and_its_records_name_the_file(tmp_
     one_error(
         capsys, command(tmp_path, **{**given, "workload": "wmt_mini"}, suite=str(path)), "Choose from digits"
     )
+
+
+@pytest.mark.parametrize("when", ["import", "update"])
+def test_a_submission_that_changes_the_working_directory_leaves_its_records_where_they_were(
+    tmp_path, framework, monkeypatch, when
+):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    go = f"import os; os.chdir({str(elsewhere)!r})"
+    of_update = f"\nupdate_without = update_params\n\ndef update_params({UPDATE}):\n    {go}\n"
+    of_update += f"    return update_without({', '.join(f'{name}={name}' for name in UPDATE.split(', '))})"
+    folder = written_submission(tmp_path, framework, go if when == "import" else of_update)
+    given = {
+        "workload": "digits",
+        "submission": str(folder),
+        "experiment_dir": "here",
+        "framework": framework,
+    }
+    assert command(tmp_path, **given, max_global_steps=10, eval_every_steps=5) == 0
+    trial = tmp_path / "here" / "mine" / "study_0" / f"digits_{framework}" / "trial_1"
+    assert records.read_json(trial / records.SUMMARY)["global_step"] == 10
+    assert not list(elsewhere.iterdir())
 
 
 def test_missing_data_are_one_line_with_the_folder_and_the_command(tmp_path, capsys):

@@ -184,7 +184,7 @@ class JaxBackend:
     def save(
         self, params: ParameterContainer, model_state: ModelAuxiliaryState, optimizer_state: OptimizerState
     ) -> HostCopy:
-        saved, functions = jax_checkpoint.to_host(params, model_state, optimizer_state[0])
+        saved, functions = jax_checkpoint.to_host(params, model_state, *optimizer_state)
         initial = self._initial_functions
         late = [] if initial is None else [path for path in functions if path not in initial]
         self.unsaved = [f"optimizer_state{path[3:]} (a function that came during training)" for path in late]
@@ -198,7 +198,10 @@ class JaxBackend:
         optimizer_state: OptimizerState,
     ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
         params, model_state, state = jax_checkpoint.to_device(saved, params, model_state, optimizer_state[0])
-        return params, model_state, (state, optimizer_state[1])
+        extra = jax_checkpoint.extra_to_device(saved, optimizer_state[1])
+        # Of the submission's own kind, where that is a pair with names.
+        make = getattr(optimizer_state, "_make", tuple)
+        return params, model_state, make((state, extra))
 
     def random_state(self) -> GeneratorState:
         return {"numpy": np.random.get_state(), "python": random.getstate()}

@@ -108,9 +108,12 @@ def functions_in(tree: object) -> dict[str, Callable[..., object]]:
 
 
 def to_host(
-    params: ParameterContainer, model_state: ModelAuxiliaryState, state: OptimizerState
+    params: ParameterContainer, model_state: ModelAuxiliaryState, state: OptimizerState, extra: object = None
 ) -> tuple[HostCopy, list[str]]:
-    """The tree of the three that a checkpoint holds, and the paths of the functions in the state."""
+    """The tree of the four that a checkpoint holds, and the paths of the functions in the state.
+
+    Of `extra`, which is for functions, it holds the data alone, and nothing where it is no tree.
+    """
     functions: list[str] = []
 
     def saved(path: jax.tree_util.KeyPath, leaf: object) -> object:
@@ -129,7 +132,32 @@ def to_host(
         functions.append(name)
         return FunctionLeaf(name)
 
-    return jax.tree_util.tree_map_with_path(saved, (params, model_state, state)), functions
+    trees = jax.tree_util.tree_map_with_path(saved, (params, model_state, state))
+    return (*trees, _data_of(extra)), functions
+
+
+def _data_of(extra: object) -> dict[str, object]:
+    """Path -> data in the second item of an optimizer state."""
+    try:
+        leaves = jax.tree_util.tree_flatten_with_path(extra)[0]
+    except Exception:  # Such as a dict whose keys have no order: nobody has asked for a tree here.
+        return {}
+    return {
+        jax.tree_util.keystr(path): SavedArray.of(leaf) if isinstance(leaf, jax.Array) else leaf
+        for path, leaf in leaves
+        if isinstance(leaf, (jax.Array, *PLAIN))
+    }
+
+
+def extra_to_device(saved: HostCopy, fresh: object) -> object:
+    """The second item of an optimizer state: data as saved, at their places in that of this process."""
+    data = saved[3] if len(saved) > 3 else {}  # Older checkpoints are without.
+
+    def restored(path: jax.tree_util.KeyPath, leaf: object) -> object:
+        found = data.get(jax.tree_util.keystr(path), leaf)
+        return found.restored() if isinstance(found, SavedArray) else found
+
+    return jax.tree_util.tree_map_with_path(restored, fresh) if data else fresh
 
 
 def to_device(
@@ -152,7 +180,8 @@ def to_device(
             return functions.get(leaf.path)
         return leaf
 
-    return jax.tree_util.tree_map(restored, saved)
+    params, model_state, state = jax.tree_util.tree_map(restored, saved[:3])
+    return params, model_state, state
 
 
 def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) -> None:

@@ -110,7 +110,7 @@ class JaxModel:
         model_state: ModelAuxiliaryState,
         optimizer_state: OptimizerState,
     ) -> tuple[ParameterContainer, ModelAuxiliaryState, OptimizerState]:
-        # Item 1 of the optimizer state is the submission's own affair, and in no checkpoint either.
+        # Item 1 of the optimizer state is for functions: where data in it lie is the submission's own affair.
         arrays, other = cast(tuple[Any, Any], optimizer_state)
         params, model_state, arrays = self._placed((params, model_state, arrays))
         # Of the submission's own kind, where that is a pair with names.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 import torch
 import torch.distributed as dist
 
+from algoperf.backends import torch_closures
 from algoperf.backends.torch_graph import StateReader, StateWriter, StorageRecord, TensorRecord, is_whole
 from algoperf.backends.torch_model import unwrap
 from algoperf.backends.torch_places import Initial, ModelNames, Places
@@ -63,7 +64,9 @@ def places_of(names: ModelNames, optimizer_state: OptimizerState) -> Places:
 
 def initial(params: torch.nn.Module, optimizer_state: OptimizerState) -> Initial:
     """What a new process will have, to be called when this one has it."""
-    return Initial(places_of(ModelNames(params), optimizer_state))
+    names = ModelNames(params)
+    places = places_of(names, optimizer_state)
+    return Initial(places, torch_closures.marks(places, names))
 
 
 def _tensor_attributes(names: ModelNames) -> dict[str, dict[str, Any]]:
@@ -77,7 +80,8 @@ def _tensor_attributes(names: ModelNames) -> dict[str, dict[str, Any]]:
 def write(params: torch.nn.Module, optimizer_state: OptimizerState, initial: Initial) -> Written:
     """This process's share."""
     names = ModelNames(params)
-    writer = StateWriter(names, places_of(names, optimizer_state), initial)
+    places = places_of(names, optimizer_state)
+    writer = StateWriter(names, places, initial)
     gradients = {
         name: tensor.grad
         for name, tensor in names.tensors.items()
@@ -92,7 +96,11 @@ def write(params: torch.nn.Module, optimizer_state: OptimizerState, initial: Ini
     graph = writer.written(root, optimizer_state)
     layout = {name: writer.record(tensor) for name, tensor in names.tensors.items()}
     module = {name: tensor.detach().to("cpu", copy=True) for name, tensor in names.tensors.items()}
-    return Written(module, Share({}, layout, graph, writer.tensors, writer.storages), writer.unsaved)
+    unsaved = [
+        *writer.unsaved,
+        *torch_closures.changed(initial.variables, torch_closures.marks(places, names)),
+    ]
+    return Written(module, Share({}, layout, graph, writer.tensors, writer.storages), unsaved)
 
 
 def gathered(written: Written, exchange: TorchExchange | None) -> Saved | None:

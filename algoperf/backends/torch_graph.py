@@ -6,6 +6,7 @@ replaced, because closures of the submission, hooks and schedulers may hold them
 `init_optimizer_state` has made it.
 """
 
+import copyreg
 import importlib
 import io
 import pickle
@@ -161,6 +162,11 @@ class StateWriter(pickle.Pickler):
             return "call", value.name
         if value is self._root and value is not None:
             return "root", ""
+        if (
+            type(value) is int
+        ):  # Dicts may have tensors as keys by their numbers, which differ between processes.
+            name = self._names.name_of.get(value)
+            return None if name is None else ("id", name)
         name = self._names.name_of.get(id(value))
         return None if name is None else ("model", name)
 
@@ -205,6 +211,8 @@ class StateWriter(pickle.Pickler):
 
     def _reduced_instance(self, value: Any, path: Path | None) -> Any:
         kind = type(value)
+        if kind in copyreg.dispatch_table:  # Somebody has said how it is written, as PyTorch does of layouts.
+            return NotImplemented
         if id(value) in self._contracts and id(value) in self._unwritable:
             reduced: Any = (NEW_OBJECT, (kind,))
         elif isinstance(value, torch.optim.Optimizer):
@@ -299,7 +307,7 @@ def is_importable(value: Any) -> bool:
 
 def why_unwritable(value: Any) -> str | None:
     """The words in which an object refuses to be pickled; None where it does not."""
-    if type(value) in (dict, list, tuple, set, frozenset):
+    if type(value) in (dict, list, tuple, set, frozenset) or type(value) in copyreg.dispatch_table:
         return None
     try:
         with warnings.catch_warnings(action="ignore"):  # Of iterators, whose pickling Python 3.12 deprecates.
@@ -343,6 +351,8 @@ class StateReader(pickle.Unpickler):
         kind, name = identity
         if kind == "call":
             return getattr(self, name)
+        if kind == "id":
+            return id(self._names.parts[name])
         return self._root if kind == "root" else self._names.parts[name]
 
     def fresh(self, path: Path) -> object:

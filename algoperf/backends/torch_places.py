@@ -136,8 +136,9 @@ class Places:
 
     def _step_to(self, key: object, number: int) -> Step:
         """A step that means the same in another process: parameters by name, what has no value by its number."""
-        if id(key) in self._names.name_of:
-            return "of", self._names.name_of[id(key)]
+        number_of = key if type(key) is int else id(key)  # A parameter may be the key by its number, too.
+        if number_of in self._names.name_of:
+            return "of", self._names.name_of[number_of]
         if isinstance(key, ATOMS) or (isinstance(key, tuple) and all(isinstance(k, ATOMS) for k in key)):
             return "key", key
         return "number", number
@@ -178,9 +179,11 @@ class Initial:
 
     Args:
       places: of the state before the first update.
+      variables: of its functions, see `torch_closures.marks`.
     """
 
-    def __init__(self, places: Places):
+    def __init__(self, places: Places, variables: Mapping[tuple[Path, str], object] | None = None):
+        self.variables = variables or {}
         self._kinds = {path: type(value) for path, value in places.objects.items()}
         self._objects: dict[Path, weakref.ref[Any]] = {}
         for path, value in places.objects.items():

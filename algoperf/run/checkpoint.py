@@ -8,6 +8,7 @@ objects are in the payload. The payload is a pickle.
 import contextlib
 import hashlib
 import json
+import os
 import pickle
 import pickletools
 from collections.abc import Iterator, Mapping
@@ -214,6 +215,8 @@ def _read(path: Path) -> tuple[dict[str, Any], int | dict[str, Any]]:
             number, size = int(version), int(header_bytes)
         except ValueError:
             raise Damaged("its first line is broken") from None
+        if not 0 <= size <= os.fstat(file.fileno()).st_size:  # The line itself has no checksum.
+            raise Damaged("its first line is broken")
         _check_version(path, number)
         digest = hashlib.sha256()
         header = file.read(size)

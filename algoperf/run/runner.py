@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from types import FrameType
 
-from algoperf import backends
+from algoperf import backends, files
 from algoperf import submission as submissions
 from algoperf.backends import environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
@@ -56,6 +56,7 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Rep
     """
     if repetition is not None and not plan.settings.quiet:
         print("\n".join([f"repeats {repetition.stored.place}", *repetition.expected()]), file=sys.stderr)
+    folder = plan.folder(number).absolute()  # Now: a submission may go to another working directory.
     launch = backends.launch(plan.framework)
     launch.prepare()  # Before the submission is imported, which may create the devices.
     if plan.hosts is not None:
@@ -65,7 +66,7 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Rep
     if backend.process_index == 0:
         print(summary.describe(ended, plan.folder(number)))
         if repetition is not None:
-            text, is_equal = repetition.report(ended, plan.folder(number))
+            text, is_equal = repetition.report(ended, folder)
             print(text)
             return 0 if is_equal else EXIT_FAILED
     if ended.status != "failed":
@@ -82,7 +83,11 @@ def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Sum
 
 
 def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
-    settings, point = plan.settings, plan.points[number - 1]
+    # Before the submission is imported, which may go to another working directory.
+    point, folder = plan.points[number - 1], plan.folder(number).absolute()
+    settings = plan.settings
+    if settings.data_dir is not None:
+        settings = dataclasses.replace(settings, data_dir=str(files.expanded(settings.data_dir).absolute()))
     found = sources.of(plan.submission_file, plan.framework, plan.families)
     submission = _load_submission(plan)
     backend = backends.get_backend(plan.framework)
@@ -100,7 +105,7 @@ def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Su
         suite=plan.suite,
         point=point,
         budget_factor=plan.budget_factor,
-        folder=plan.folder(number),
+        folder=folder,
         torch_compile=backend.compiles_models(settings.torch_compile),
         environment=environment.of_identity(backend),
         device=backend.device_kind(),

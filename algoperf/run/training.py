@@ -176,11 +176,15 @@ class TrainingLoop:
             "current_params_types": workload.model_params_types,
             "hyperparameters": self.hyperparameters,
             "loss_type": workload.loss_type,
-            "eval_results": self.state.eval_results,
+            "eval_results": self._results_to_read(),
         }
         if self._wants_train_state:
             arguments["train_state"] = types.MappingProxyType(self._train_state)
         return arguments
+
+    def _results_to_read(self) -> list[tuple[int, dict[str, float]]]:
+        """A copy of the evaluations: whoever writes into it changes no record."""
+        return [(step, dict(metrics)) for step, metrics in self.state.eval_results]
 
     def _steps_until_pause(self) -> bool:
         """Trains until something is due; returns whether that is an evaluation.
@@ -353,7 +357,7 @@ class TrainingLoop:
             hyperparameters=self.hyperparameters,
             loss_type=workload.loss_type,
             optimizer_state=optimizer_state,
-            eval_results=state.eval_results,
+            eval_results=self._results_to_read(),
             global_step=state.global_step,
             rng=rng,
         )

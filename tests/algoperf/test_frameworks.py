@@ -3,6 +3,8 @@
 import ast
 import configparser
 import re
+import subprocess
+import sys
 
 import pretended_framework
 import pytest
@@ -123,6 +125,35 @@ def test_a_third_framework_that_is_not_installed_is_one_line_with_the_command(tm
     words = r"'mango' needs no_such_package_at_all.*pip install -e .\[fruit\]` or use --framework=jax"
     with pytest.raises(UsageError, match=words):
         backends.get_backend("mango")
+
+
+@pytest.mark.parametrize(
+    ("framework", "package", "fails"),
+    [
+        ("jax", "jax", "ImportError('no libjax')"),
+        ("jax", "flax", "RuntimeError('too old')"),
+        ("pytorch", "torch", "OSError('no CUDA')"),
+    ],
+)
+def test_a_framework_that_is_broken_is_one_line_and_no_fault_of_the_submission(
+    tmp_path, framework, package, fails
+):
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text(f"raise {fails}\n")
+    head = f"import {package}\n"
+    (tmp_path / "submission.py").write_text(head + SGD_FILES[framework].read_text())
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from algoperf import commands, submission\n"
+        f"main = lambda: submission.load({str(tmp_path / 'submission.py')!r}, {framework!r})\n"
+        "sys.exit(commands.exit_code_of(main))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    kind, text = fails.rstrip("')").split("('")
+    wanted = f"Framework {framework!r} is installed and cannot be used: importing {package} fails with {kind}: {text}"
+    assert wanted in run.stderr
 
 
 def test_a_workload_without_a_model_in_a_framework_is_one_line(monkeypatch):

@@ -706,6 +706,17 @@ def test_one_flipped_bit_is_noticed(tmp_path):
             checkpoint.find(tmp_path / "trial_1")
 
 
+@pytest.mark.parametrize("size", ["9" * 16, "-1".rjust(16)])
+def test_a_first_line_with_a_wrong_length_is_damage_and_no_traceback(tmp_path, size):
+    path = checkpoint.save(tmp_path, 5, {})
+    whole = path.read_bytes()
+    end = checkpoint.FIRST_LINE_BYTES - 1  # Of the length; a line break follows.
+    path.write_bytes(whole[: end - 16] + size.encode() + whole[end:])
+    with pytest.raises(UsageError, match="its first line is broken"):
+        checkpoint.find(tmp_path)
+    assert checkpoint.header(tmp_path) is None
+
+
 def test_an_older_checkpoint_is_gone_on_from_with_a_warning(tmp_path, capsys):
     run_trial(tmp_path, "pytorch", max_steps=10, save_intermediate_checkpoints=True)
     (tmp_path / "trial_1" / "checkpoint_10").write_bytes(b"")

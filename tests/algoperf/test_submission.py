@@ -377,6 +377,12 @@ def test_names_that_jax_has_dropped_are_there_for_submissions(tmp_path, line):
     load(write(tmp_path / "older" / "submission.py", f"{line}\n{STUB}"), "jax")
 
 
+def test_an_import_error_without_a_name_is_told_as_it_is(tmp_path):
+    path = write(tmp_path / "submission.py", f"import torch\nraise ImportError('by hand')\n{STUB}")
+    with pytest.raises(UsageError, match=r"\(line 2\) failed: ImportError: by hand$"):
+        load(path, "pytorch")
+
+
 def test_a_name_that_a_package_has_not_is_named_with_both_versions(tmp_path):
     path = write(tmp_path / "newer" / "submission.py", f"from optax.contrib import no_such\n{STUB}")
     version = re.escape(importlib.metadata.version("optax"))

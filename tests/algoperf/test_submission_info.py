@@ -1,5 +1,7 @@
 """`submission_info.yml`: read where it has the published form, ignored with a note where it has another."""
 
+import os
+
 import pytest
 
 from algoperf import records
@@ -37,6 +39,10 @@ def test_a_folder_without_one_needs_none(tmp_path):
         (b"submission_name: {broken\n", "is not well formed"),
         (b"submission_name: \xff\xfe\n", "is not UTF-8"),
         (b"", "has another form"),
+        (b"submission_name: x\nauthors: &a [*a]\n", "is not well formed"),
+        (b"a: " + b"[" * 3000, "is nested too deeply"),
+        (b"submission_name: 0x" + b"f" * 5000, "a number that is too long"),
+        (b"submission_name: x\n" + b"#" * 200_000, "more than 100,000 characters"),
     ],
 )
 def test_a_file_of_another_form_is_ignored_with_a_note(tmp_path, content, why):
@@ -47,6 +53,24 @@ def test_a_file_of_another_form_is_ignored_with_a_note(tmp_path, content, why):
     assert str(tmp_path / FILE) in note
     assert "ignored" in note
     assert "\n" not in note
+
+
+def test_a_few_lines_that_stand_for_billions_do_not_hang(tmp_path):
+    doubled = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+    (tmp_path / FILE).write_text(f"submission_name: x\na0: &a0 [x]\n{doubled}authors: *a39\n")
+    assert "an alias" in read(tmp_path)[1]
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / FILE)
+    assert read(tmp_path) == (None, "")
+
+
+def test_the_name_is_that_of_the_published_key(tmp_path):
+    (tmp_path / FILE).write_text("submission_name: Mine\nname: of something else\n")
+    info, _ = read(tmp_path)
+    assert info is not None
+    assert info.name == "Mine"
 
 
 def test_reports_tell_folders_of_one_name_apart(tmp_path):

@@ -241,3 +241,70 @@ def test_a_parameter_that_lies_elsewhere_by_now_lies_there_again(change):
         assert weight.stride() == (1, 4)
     if change == "storage":
         assert (weight.storage_offset(), weight.untyped_storage().nbytes()) == (4, 80)
+
+
+def counting(module):
+    count = 0
+
+    def step():
+        nonlocal count
+        count += 1
+
+    return step, lambda step: step()
+
+
+def with_an_optimizer(module):
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    return lambda: optimizer.step(), lambda step: step()
+
+
+def averaging(module):
+    averages = {"of": [torch.zeros(2)]}
+    return lambda: averages["of"][0].add_(1), lambda step: step()
+
+
+def through_another(module):
+    inner, change = counting(module)
+    return lambda: inner(), change
+
+
+@pytest.mark.parametrize("make", [counting, with_an_optimizer, averaging, through_another])
+def test_what_only_a_function_keeps_is_named_as_soon_as_it_changes(make):
+    changes = []
+
+    def make_state(module):
+        function, change = make(module)
+        changes.append(change)
+        return {"step": [function]}
+
+    def change(module, state):
+        for parameter in module.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        changes[0](state["step"][0])
+
+    assert list(Written(make_state).unsaved) == []
+    changes.clear()
+    (unsaved,) = Written(make_state, change).unsaved
+    assert unsaved.endswith(" of the function optimizer_state['step'][0]")
+
+
+def test_functions_that_keep_what_the_state_or_the_model_has_are_not_named():
+    def make_state(module):
+        optimizer, rate = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9), 0.5
+        average = [p.detach().clone() for p in module.parameters()]
+
+        def step():
+            optimizer.step()
+            for own, parameter in zip(average, module.parameters(), strict=True):
+                own.lerp_(parameter.detach(), rate)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: rate**t)
+        return {"optimizer": optimizer, "average": average, "step": step, "schedule": schedule}
+
+    def change(module, state):
+        for parameter in module.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        state["step"]()
+        state["schedule"].step()
+
+    assert list(Written(make_state, change).unsaved) == []

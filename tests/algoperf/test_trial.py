@@ -419,6 +419,19 @@ def test_train_state_says_what_was_reached_and_how_long_all_else_took(tmp_path, 
     assert 0 < seen[1]["accumulated_logging_time"] < seen[5]["accumulated_logging_time"] < in_logging
 
 
+def test_writing_into_eval_results_changes_no_record(tmp_path, framework):
+    def update_params(**arguments):
+        if arguments["eval_results"]:
+            arguments["eval_results"][-1][1]["validation/accuracy"] = 1.0
+            arguments["eval_results"].pop(0)
+        return sgd(framework).update_params(**arguments)
+
+    summary = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert summary["error"] is None
+    assert summary["num_evaluations"] == 3
+    assert summary["best"]["validation/accuracy"] < 1
+
+
 def test_a_submission_sees_the_arguments_of_the_contract(tmp_path, framework):
     calls = []
 

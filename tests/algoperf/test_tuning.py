@@ -220,3 +220,9 @@ def test_reading_everything_at_once_counts_as_reading(read_all):
 def test_hyperparameters_survive_pickle():
     found = pickle.loads(pickle.dumps(make_hyperparameters({"a": 1, "b": None})))
     assert (found.a, found.b) == (1, None)
+
+
+@pytest.mark.parametrize("name", ["\ufb01", "\u017f"])
+def test_letters_that_python_takes_for_others_are_refused_in_names(name):
+    with pytest.raises(UsageError, match="is no name for a hyperparameter"):
+        tuning.check_search_space([{name: 1, "fi": 2, "s": 3}])

@@ -383,6 +383,14 @@ def test_the_last_lines_of_the_log_say_why_a_process_crashed_or_was_refused(tmp_
         assert "start" not in attempt.content["error"]
 
 
+def test_a_process_that_was_killed_is_told_as_that_and_not_by_its_last_progress(tmp_path):
+    code = "import os; print('step 25  4.9 steps/s', flush=True); os.kill(os.getpid(), 9)"
+    attempt = run_code(campaign(tmp_path), code)
+    assert attempt.outcome is Outcome.CRASHED
+    wanted = "Its process was ended by SIGKILL, as the system does where memory is full."
+    assert attempt.content["error"].splitlines() == ["step 25  4.9 steps/s", wanted]
+
+
 def test_a_process_that_ends_well_without_a_summary_of_its_own_has_crashed(tmp_path):
     found = campaign(tmp_path)
     job = job_plan.make_jobs(found)[0]

@@ -11,7 +11,7 @@ from algoperf.spec import UsageError
 from campaign import benchmark, execution, job_plan
 from campaign.job_plan import Campaign
 from campaign.state import State
-from campaign.store import FOLDER, Store
+from campaign.store import FOLDER, Outcome, Store
 
 
 def campaign(tmp_path, **changes):
@@ -86,6 +86,20 @@ def test_a_damaged_attempt_is_named(tmp_path, content, words):
     with pytest.raises(UsageError, match=words) as caught:
         Store(tmp_path).state(job)
     assert str(path) in str(caught.value)
+
+
+def test_deleting_a_damaged_attempt_leaves_the_later_ones(tmp_path):
+    (job,) = job_plan.make_jobs(campaign(tmp_path))
+    store = Store(tmp_path)
+    for _ in range(2):
+        attempt = store.claim(job)
+        assert attempt is not None
+        store.end(job, attempt, Outcome.INTERRUPTED)
+    (tmp_path / FOLDER / "attempts" / job.key / "1.json").unlink()
+    attempt = store.claim(job)
+    assert attempt is not None
+    assert attempt.number == 3
+    assert not attempt.is_lost()
 
 
 def test_an_attempt_that_names_no_holder_is_held_by_nobody(tmp_path):

@@ -49,7 +49,7 @@ def test_an_entry_with_a_study_missing_is_provisional_and_keeps_the_rank_that_bo
     scored = score(output_dir=three.parent / "out")
     table = scores_table(scored)
     # Without the study 20 and 22 s: the median is between them.
-    assert "2     second      [0.6818, 0.7121] provisional" in table
+    assert "2     second      [0.682, 0.712] provisional" in table
     assert any(line.split()[:3] == ["1", "first", "1.000000"] for line in table.splitlines())
     assert "<= 22.0" in scored.text()
     assert "No run that is missing can change a rank." in scored.text()

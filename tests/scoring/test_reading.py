@@ -231,6 +231,13 @@ def test_a_trial_under_other_rules_than_are_scored_is_reported(write_trial, read
     ]
 
 
+def test_what_speaks_against_a_trial_is_said_once_however_often_it_was_continued(write_trial, read):
+    folder = write_trial("adam", "up_jax", rows=[(1.0, 0.1)], flags={"max_global_steps": 10})
+    for number in range(1, 12):
+        (folder / f"flags_{number}.json").write_text(json.dumps({"max_global_steps": 10}))
+    assert [one.detail for one in read().findings] == ["max_global_steps=10"]
+
+
 def test_a_study_that_is_a_copy_of_another_is_reported(write_trial, read):
     for study in (0, 1):
         write_trial("adam", "up_jax", study=study, rows=[(1.000123456, 0.1)])
