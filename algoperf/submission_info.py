@@ -80,4 +80,7 @@ def from_mapping(found: Mapping[str, Any]) -> SubmissionInfo:
 def _line(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(_line(item) for item in value)
-    return "" if value is None or isinstance(value, dict) else " ".join(str(value).split())
+    if value is None or isinstance(value, dict):
+        return ""
+    # Control characters would reach terminals and pictures.
+    return "".join(letter for letter in " ".join(str(value).split()) if letter.isprintable())

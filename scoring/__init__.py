@@ -1,11 +1,12 @@
 """From results on disk to times, ratios, performance profiles, scores and reports.
 
 One pure function per rule; the rules themselves are in `RULES.md` and `scoring/README.md`. Nothing here
-imports a framework, and nothing heavier than numpy (plotly and matplotlib only when a plot is drawn).
+imports a framework, and nothing heavier than numpy (plotly only when its plot is drawn).
 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target
     results.py      what is known about results: `Trial`, `Finding`, `Miss`
+    picture.py      the performance profile as SVG
     facts.py        what a trial's records say about how it was run
     contradictions.py   where a summary says something else than the evaluations
     sources.py      several folders and archives as one field; which submissions of it and of published ones count

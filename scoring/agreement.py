@@ -84,14 +84,15 @@ def study_sec(results: Results, workloads: Sequence[str]) -> float:
 def table(found: Sequence[Agreement], limit: int) -> str:
     rows = [
         [
-            ", ".join(one.workloads),
             f"{one.tau:.3f}",
             score_report.number(one.study_sec, 0),
             ", ".join(one.first),
+            ", ".join(one.workloads),
         ]
         for one in found[:limit]
     ]
-    return text.table(["workloads", "tau", "seconds a study", "first"], rows, num_left=1)
+    header = ["tau", "seconds a study", "first", "workloads"]
+    return text.table(header, rows, num_left=len(header), width=text.terminal_width())
 
 
 def read(suite: Suite, ruleset: str, folder: Path | None, compare_to: str | None) -> Results:
@@ -124,9 +125,10 @@ def main(argv: Sequence[str]) -> None:
         title = f"Agreement with suite {suite.name}, {FLAGS.ruleset} ruleset, axis {axis}"
         if FLAGS.out_of_sample:
             found = out_of_sample.out_of_sample(results, settings, FLAGS.num_workloads)
-            print(f"{title}, out of sample\n{out_of_sample.report(found)}\n")
+            print(f"{title}, out of sample\n{out_of_sample.report(found, text.terminal_width())}\n")
         else:
-            print(f"{title}, in sample: of the best subsets a part is luck (--out_of_sample)")
+            title += ", in sample: of the best subsets a part is luck (--out_of_sample)"
+            print(text.paragraph(title, text.terminal_width(), indent=""))
             print(table(agreements(results, settings, FLAGS.num_workloads), FLAGS.limit) + "\n")
 
 

@@ -124,8 +124,10 @@ def unpacked(path: Path) -> Iterator[Path]:
                 # An archive may come from anybody: the filter refuses members that would leave the folder.
                 archive.extractall(folder, filter="data")
         except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+            # tarfile says of each compression that it knows why it is not that one.
+            why = "it is none" if str(error).startswith("file could not be opened") else str(error)
             raise UsageError(
-                f"Cannot read {str(path)!r} as an archive of results: {error}. Make one with python -m scoring.archive."
+                f"Cannot read {str(path)!r} as an archive of results: {why}. Make one with python -m scoring.archive."
             ) from None
         yield Path(folder)
 

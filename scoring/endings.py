@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from algoperf import direction
 from algoperf.suites import Suite, WorkloadTargets
+from scoring import comparison
 from scoring.results import Finding, Kind, Miss, Reason, Trial
 
 USED_UP = 0.9
@@ -38,8 +39,12 @@ def broke_off(trial: Trial, targets: WorkloadTargets, budget_sec: float) -> bool
     if trial.hit or trial.status or end is None or not end.is_finite or has_made_all_updates(trial, targets):
         return False
     spacing = max(end.longest_gap_sec, targets.eval_period_sec)
-    left = budget_sec - trial.last_time_sec
-    return trial.last_time_sec < USED_UP * budget_sec and left > FEW_EVALUATIONS * spacing
+    factor = budget_sec / targets.runtime_budget_sec
+    # A budget of its own that was smaller explains the end, and is a finding of its own.
+    own = [known for facts in trial.facts if (known := comparison.budget_of(facts, factor)) is not None]
+    allowed_sec = min([budget_sec, *own])
+    left = allowed_sec - trial.last_time_sec
+    return trial.last_time_sec < USED_UP * allowed_sec and left > FEW_EVALUATIONS * spacing
 
 
 def has_made_all_updates(trial: Trial, targets: WorkloadTargets) -> bool:

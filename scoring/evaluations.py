@@ -79,7 +79,8 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     log = regular(rows, len(names), columns) or careful(rows, len(names), columns, oddities)
     time, step, validation = drop_superseded(*log, oddities)
     if not time:
-        raise UnreadableError("the file has no well-formed row")
+        first = f": {oddities[0][1]}" if oddities else ""
+        raise UnreadableError(f"the file has no well-formed row{first}")
     if time != sorted(time):
         oddities.append((Kind.CLOCK_BACK, ""))
     validation = possible(validation, metric_name, oddities)

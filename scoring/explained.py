@@ -70,7 +70,7 @@ def part(board: Leaderboard, width: int) -> str:
             one = of_cell(cell)
             if one is not None and any(study.run and study.run.status for study in cell.studies):
                 number_hit = sum(study.run is not None for study in cell.studies)
-                rows.append([workload, name, f"{number_hit} of {len(cell.studies)}", *cells(one)])
+                rows.append([workload, name, f"{number_hit}/{len(cell.studies)}", *cells(one)])
     if not rows:
         return ""
     header = [
@@ -79,14 +79,18 @@ def part(board: Leaderboard, width: int) -> str:
         "studies",
         "seconds",
         "updates",
-        "per second",
-        "first update",
-        "evaluation",
+        "per s",
+        "first",
+        "eval",
     ]
     hidden = len(rows) - MAX_LINES
     more = f"\n  ... and {hidden} more lines; --output_dir writes all." if hidden > 0 else ""
-    title = "What explains the times: medians over the studies that reached the target"
-    return f"{title}\n{text.table(header, rows[:MAX_LINES], num_left=2, width=width)}{more}"
+    title = (
+        "What explains the times: medians over the studies that reached the target (first: seconds until after the "
+        "first update, mostly compilation; eval: share of evaluation)"
+    )
+    table = text.table(header, rows[:MAX_LINES], num_left=2, width=width)
+    return f"{text.paragraph(title, width, indent='')}\n{table}{more}"
 
 
 def cells(one: Explanation) -> list[str]:
@@ -95,7 +99,7 @@ def cells(one: Explanation) -> list[str]:
         (one.seconds, "{:.1f}"),
         (one.updates, "{:,.0f}"),
         (one.updates_per_sec, "{:,.1f}"),
-        (one.first_update_sec, "{:.1f} s"),
+        (one.first_update_sec, "{:.1f}"),
         (one.evaluation_share, "{:.0%}"),
     ]
     return ["-" if math.isnan(value) else form.format(value) for value, form in shown]

@@ -131,7 +131,9 @@ def estimate(
     assert scores is not None
     assert centered is not None
     scores = corrected(scores, centered)
-    num_studies = int(np.median(studies.counts[studies.counts > 0])) if studies.counts.any() else 0
+    # A published median stands for studies that nobody knows, and would count as one here.
+    counts = studies.counts[(studies.counts > 0) & ~studies.is_exact]
+    num_studies = int(np.median(counts)) if counts.size else 0
     level = max(number for number in TAILS if number <= max(1, num_studies))
     tail = TAILS[level]
     score = _interval(scores, tail)

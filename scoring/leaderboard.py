@@ -5,6 +5,7 @@ ratios.
 """
 
 import functools
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from scoring.procedure import Procedure
 from scoring.results import SUBMISSION_TIME, Miss, Results
 from scoring.rules import Ratios
 from scoring.times import TimeTable
+
+LABEL_WIDTH = 30
+"""Letters that tables show of the name that a submission gives itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,8 @@ class Leaderboard:
     """What missing results could still change; None where nothing is missing, or nobody asked."""
     devices: tuple[str, ...] = ()
     """That the trials ran on, as far as they say so."""
+    display_names: Mapping[str, str] = field(default_factory=dict)
+    """Submission -> the name that it gives itself, where that is another than its folder's."""
 
     @property
     def submissions(self) -> tuple[str, ...]:
@@ -79,6 +85,12 @@ class Leaderboard:
     @property
     def workloads(self) -> tuple[str, ...]:
         return self.table.columns[: self.table.num_workloads]
+
+    def label(self, row: int) -> str:
+        """What stands for a submission where there is room: its own name and its folder's, or the latter alone."""
+        name = self.submissions[row]
+        shown = self.display_names.get(name)
+        return f"{textwrap.shorten(shown, LABEL_WIDTH, placeholder=' ...')} ({name})" if shown else name
 
     @functools.cached_property
     def absolute(self) -> Absolute | None:

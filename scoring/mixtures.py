@@ -58,6 +58,11 @@ def ruleset_finding(submission: str, own: str, ruleset: str) -> Finding:
     return Finding(submission, "", Kind.OTHER_RULESET, "", ruleset_words(own, ruleset))
 
 
+def of_other_ruleset(findings: Collection[Finding]) -> set[str]:
+    """The submissions of which `ruleset_finding` is among the findings."""
+    return {one.submission for one in findings if one.kind is Kind.OTHER_RULESET}
+
+
 def ruleset_words(own: str, ruleset: str) -> str:
     """What is wrong with scoring results of one ruleset under another, and what to do."""
     return f"these are results of the {own} tuning ruleset, scored as {ruleset}: use --ruleset={own}"

@@ -108,15 +108,15 @@ def scores(
     return leaderboard.make_leaderboard(part, dataclasses.replace(settings, suite=suite)).scores
 
 
-def report(found: OutOfSample) -> str:
-    """The table: a row per study that chose, and their mean."""
+def report(found: OutOfSample, width: int) -> str:
+    """The table, in `width` columns: a row per study that chose, and their mean."""
     rows = [
         [
             f"study {one.chosen_on}",
-            ", ".join(one.chosen[0]) + (f" (and {len(one.chosen) - 1} more)" if one.chosen[1:] else ""),
             f"{one.best:.3f}",
             f"{one.elsewhere:.3f}",
             f"{one.median:.3f}",
+            ", ".join(one.chosen[0]) + (f" (and {len(one.chosen) - 1} more)" if one.chosen[1:] else ""),
         ]
         for one in found.splits
     ]
@@ -124,12 +124,12 @@ def report(found: OutOfSample) -> str:
         statistics.fmean(getattr(one, name) for one in found.splits)
         for name in ("best", "elsewhere", "median")
     ]
-    rows.append(["mean", "", *(f"{value:.3f}" for value in means)])
+    rows.append(["mean", *(f"{value:.3f}" for value in means), ""])
     pairs = ", ".join(f"{value:.3f}" for value in found.between_studies)
-    return (
-        text.table(
-            ["chosen on", "best there", "tau there", "on the others", "median subset"], rows, num_left=2
-        )
-        + f"\nWhole suite, tau between two studies: {pairs}; mean {statistics.fmean(found.between_studies):.3f}. "
+    header = ["chosen on", "tau there", "on the others", "median subset", "best there"]
+    words = (
+        f"Whole suite, tau between two studies: {pairs}; mean {statistics.fmean(found.between_studies):.3f}. "
         f"Median subset: of all {found.num_subsets}, on the others."
     )
+    table = text.table(header, rows, num_left=len(header), width=width)
+    return f"{table}\n{text.paragraph(words, width, indent='')}"

@@ -78,8 +78,8 @@ def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
         if spread and groups is not None:
             score, rank = spread.score, spread.rank
             own = [float(score.low[row]), float(score.high[row]), int(rank.low[row]), int(rank.high[row])]
+            own.append(int(groups[row]))
             cells += own if board.has_interval(row) else [""] * len(own)
-            cells.append(int(groups[row]))
         cells.append(int((board.ratios.values[row] < math.inf).sum()))
         if board.speedups:
             pair = (float(board.speedups.penalized[row]), float(board.speedups.common[row]))
@@ -123,6 +123,7 @@ def scores_content(
     submissions = [dict(zip(header, [None if cell == "" else cell for cell in row])) for row in rows]
     for entry in submissions:
         row = board.submissions.index(entry["submission"])
+        entry["display_name"] = board.display_names.get(entry["submission"])
         entry["workloads"] = {
             workload: {
                 "ratio": finite(board.ratios.values[row, column]),

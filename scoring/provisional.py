@@ -37,7 +37,7 @@ def rank_cell(board: Leaderboard, row: int) -> str:
     if not board.has_ranks and (board.bounds is None or not board.bounds.high.any()):
         return "-"
     best, worst = board.rank_range(row)
-    return str(best) if best == worst else f"{best} - {worst}"
+    return str(best) if best == worst else f"{best}-{worst}"
 
 
 def time_cell(board: Leaderboard, submission: str, column: str) -> str:

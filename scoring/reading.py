@@ -11,12 +11,13 @@ import math
 import operator
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from algoperf import direction, files, frameworks, records, submission_info
 from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
+from algoperf.submission_info import SubmissionInfo
 from algoperf.suites import WorkloadTargets
 from scoring import contradictions, evaluations
 from scoring import facts as all_facts
@@ -106,17 +107,17 @@ def submission_folders(root: Path) -> list[str]:
     ]
 
 
-def info_notes(root: Path, submissions: Sequence[str]) -> list[str]:
-    """What submissions say of themselves: in a submission_info.yml of their results, or recorded by their runs."""
-    notes = []
-    for name in submissions:
-        info, problem = submission_info.read(root / name)
-        if info is None:
-            trials = sorted((root / name).glob("study_*/*/trial_*"))
-            recorded = records.newest_meta_data(trials[0]).get("submission_info") if trials else None
-            info = submission_info.from_mapping(recorded) if isinstance(recorded, dict) else None
-        notes += [note for note in (f"{name} is {info.text()}" if info else "", problem) if note]
-    return notes
+def info_of(root: Path, name: str) -> tuple[SubmissionInfo | None, str]:
+    """(what a submission says of itself, a note on what cannot be used or '').
+
+    It says so in a submission_info.yml of its results, or its runs have recorded it.
+    """
+    info, problem = submission_info.read(root / name)
+    if info is None:
+        trials = sorted((root / name).glob("study_*/*/trial_*"))
+        recorded = records.newest_meta_data(trials[0]).get("submission_info") if trials else None
+        info = submission_info.from_mapping(recorded) if isinstance(recorded, dict) else None
+    return info, problem
 
 
 def read_submission(

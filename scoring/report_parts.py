@@ -14,8 +14,8 @@ MAX_FIRST_CHANGES = 3
 KINDS = {
     "entry": "without the entry",
     "workload": "without the workload",
-    "r_max": "r_max",
-    "target": "targets",
+    "r_max": "with r_max",
+    "target": "with targets",
 }
 
 
@@ -33,11 +33,13 @@ def unclear_pairs(board: Leaderboard) -> Iterator[tuple[int, int]]:
 def pairs_part(board: Leaderboard, width: int) -> str:
     """The chance that each of the pairs that are not clear is in the right order, and what would settle it."""
     spread = board.uncertainty
-    if spread is None or len(board.submissions) < 2:
+    if spread is None or len(board.submissions) < 2 or not (board.has_ranks or board.bounds):
+        return ""
+    if sum(map(board.has_interval, board.order())) < 2:  # Nobody's studies are known.
         return ""
     groups = intervals.tie_groups(spread.clear, board.order())
     pairs = list(unclear_pairs(board))
-    position = {row: place for place, row in enumerate(board.order())}
+    position = {row: place for place, row in enumerate(filter(board.has_interval, board.order()))}
     near = [(a, b) for a, b in pairs if position[b] - position[a] == 1 or groups[a] == groups[b]]
     if not pairs:
         return "The studies tell all submissions apart."
@@ -53,12 +55,13 @@ def pairs_part(board: Leaderboard, width: int) -> str:
     studies = "1 study" if spread.num_studies == 1 else f"{spread.num_studies} studies"
     title = f"Not told apart by {studies}: chance that A is truly above B, and how many studies would tell"
     more = len(pairs) - len(rows)
-    tail = (
-        f"\n  ... and {more} more pairs, further apart; scores.json of --output_dir has all." if more else ""
-    )
-    return (
-        f"{title}\n{text.table(['A', 'B', 'chance', 'told apart by'], rows, num_left=2, width=width)}{tail}"
-    )
+    lines = [text.paragraph(title, width, indent="")]
+    lines += [text.table(["A", "B", "chance", "told apart by"], rows, num_left=2, width=width)]
+    if more:
+        others = f"{more} more pair{'s' if more > 1 else ''}"
+        words = f"... and {others}, further apart; scores.json of --output_dir has all."
+        lines.append(text.paragraph(words, width))
+    return "\n".join(lines)
 
 
 def absolute_part(board: Leaderboard, width: int) -> str:
@@ -73,7 +76,7 @@ def absolute_part(board: Leaderboard, width: int) -> str:
     shares = [figures.solved(fraction) for fraction in absolute.FRACTIONS]
     rows = []
     for row in board.order():
-        cells = [board.submissions[row]]
+        cells = [board.label(row)]
         if reference is not None and figures.restricted is not None:
             cells += [f"{figures.restricted[row]:.3f}", "-"]
             if board.uncertainty and board.uncertainty.restricted and board.has_interval(row):

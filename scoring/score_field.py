@@ -187,13 +187,16 @@ def score(
     devices = {trial.end.device for trial in field.trials if trial.end and trial.end.device}
     board = dataclasses.replace(board, devices=tuple(sorted(devices)))
     if not config.official:
-        final = chosen.results.submissions if chosen else ()
+        # Nothing will be added to published entries, nor to results of the other ruleset what that one does not ask.
+        final = {*(chosen.results.submissions if chosen else ()), *mixtures.of_other_ruleset(findings)}
         missing = bounds.of(board.table, suite, config.ruleset, field.trials, final)
         board = dataclasses.replace(board, bounds=missing)
     differences = None if config.official else compare_with_official(field, settings)
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board), *target_origin.notes(board)]
     notes += sources.joined_notes(places, own.submissions)
-    notes += sources.info_notes(places, own.submissions)
+    infos = sources.read_infos(places, own.submissions)
+    board = dataclasses.replace(board, display_names=infos.names)
+    notes += infos.notes
     if chosen and chosen.results.submissions:
         notes.append(score_report.published_note(chosen, factors))
     if factors and (cut := carry_over.cut_short(own, board)):
@@ -347,17 +350,13 @@ def write(scored: Scored, folder: Path) -> Scored:
             scored.variations,
         )
     ]
-    missing = []
-    for name, package, is_available, draw in (
-        (output.PROFILE, "plotly", plot.is_available, plot.write_profile_plot),
-        (output.PICTURE, "matplotlib", plot.is_picture_available, plot.write_profile_picture),
-    ):
-        if is_available():
-            draw(scored.board, folder / name)
-            names.append(name)
-        else:
-            missing.append(f"{name} needs {package}")
-    note = f"Written to {folder}: {', '.join(names)}."
-    if missing:
-        note += f" Left out: {', '.join(missing)}. {plot.INSTALL}, and run again."
+    plot.write_profile_picture(scored.board, folder / output.PICTURE)
+    names.append(output.PICTURE)
+    left_out = ""
+    if plot.is_available():
+        plot.write_profile_plot(scored.board, folder / output.PROFILE)
+        names.append(output.PROFILE)
+    else:
+        left_out = f" Left out: {output.PROFILE} needs plotly. {plot.INSTALL}, and run again."
+    note = f"Written to {folder}: {', '.join(names)}.{left_out}"
     return dataclasses.replace(scored, notes=(*scored.notes, note))

@@ -23,6 +23,8 @@ from scoring.results import AXIS_UNITS, MIXTURES, Finding, Reason, Trial
 
 MAX_FINDING_LINES = 40
 MAX_CHANGED_TIMES = 6
+ENOUGH_DRAWS = 500
+"""Of which the 1.5th percentile, where an interval ends, is not one of the extremes."""
 
 # What a cell of the ratio table says instead of a number.
 SHORT = {
@@ -221,32 +223,37 @@ def differences_part(differences: Differences, width: int) -> str:
 def scores_part(board: Leaderboard, width: int) -> str:
     """Rank, score, interval, rank interval, tie group, number of finite workloads."""
     digits = 6 if board.settings.procedure.exact_integral else 12
-    spread, order = board.uncertainty, board.order()
+    order = board.order()
+    spread = board.uncertainty if any(map(board.has_interval, order)) else None
     header = ["rank", "submission", "score"]
-    header += [f"{CONFIDENCE:.0%} interval", "ranks", "tie"] if spread else []
-    header += ["reached"]
+    header += [f"{CONFIDENCE:.0%} interval", "ranks", "group"] if spread else []
+    header += ["solved"]
     rows = []
     groups = intervals.tie_groups(spread.clear, order) if spread else None
     for row in order:
         cells = [
             provisional.rank_cell(board, row),
-            board.submissions[row],
+            board.label(row),
             provisional.score_cell(board, row, digits),
         ]
         if spread and groups is not None:
             known = board.has_interval(row)
             score, rank = spread.score, spread.rank
             cells.append(f"{score.low[row]:.4f} - {score.high[row]:.4f}" if known else "-")
-            cells.append(f"{rank.low[row]:.0f} - {rank.high[row]:.0f}" if known else "-")
-            cells.append(str(groups[row]))
+            cells.append(f"{rank.low[row]:.0f}-{rank.high[row]:.0f}" if known else "-")
+            cells.append(str(groups[row]) if known else "-")
         finite = int((board.ratios.values[row] < math.inf).sum())
-        rows.append([*cells, f"{finite} of {len(board.workloads)}"])
-    title = "Scores: relative to this field, 1 = fastest on every workload"
+        rows.append([*cells, f"{finite}/{len(board.workloads)}"])
+    title = (
+        "Scores: relative to this field, 1 = fastest on every workload; solved: workloads with a finite ratio"
+    )
     lines = [text.paragraph(title, width, indent=""), text.table(header, rows, num_left=2, width=width)]
-    if spread and any(map(board.has_interval, order)):
+    if spread:
         lines.insert(1, text.paragraph(intervals_words(board), width))
-    if not board.has_ranks:
+    if not board.has_ranks and board.bounds is None:
         lines.append("Nobody reached a target that counts, so there are no ranks.")
+    elif not board.has_ranks:
+        lines.append("Nobody reached a target in enough studies yet: what is missing decides all ranks.")
     return "\n".join(lines)
 
 
@@ -261,7 +268,7 @@ def speedups_part(board: Leaderboard, width: int) -> str:
         is_other = board.submissions[row] != board.speedups.reference
         rows.append(
             [
-                board.submissions[row],
+                board.label(row),
                 number(board.speedups.penalized[row], 4),
                 ends if is_other and board.has_interval(row) else "-",
                 f"{number(board.speedups.common[row], 4)} ({board.speedups.num_common[row]})",
@@ -282,9 +289,11 @@ def intervals_words(board: Leaderboard) -> str:
     spread = board.uncertainty
     assert spread is not None
     words = (
-        "Intervals: of the scores that infinitely many studies would give; ranks hold all at once; who shares a tie "
-        f"group (tie) is not told apart from its best ({spread.num_samples} draws, seed {spread.seed})."
+        "Intervals: of the scores that infinitely many studies would give; ranks hold all at once; who shares a "
+        f"group is not told apart from its best ({spread.num_samples} draws, seed {spread.seed})."
     )
+    if spread.num_samples < ENOUGH_DRAWS:
+        words += f" So few draws say little: intervals and groups want {ENOUGH_DRAWS} or more (--bootstrap_samples)."
     if spread.is_default_spread:
         words += (
             f" No cell has two studies that reached their target, so the spread of times is a default, "

@@ -3,7 +3,7 @@
 import collections
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from algoperf.spec import UsageError, no_such
@@ -196,11 +196,25 @@ def joined_notes(sources: Sequence[Source], submissions: Collection[str]) -> lis
     return notes
 
 
-def info_notes(sources: Sequence[Source], submissions: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Infos:
+    """What submissions say of themselves."""
+
+    notes: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Submission -> the name that it goes by, where that is another than its folder's."""
+
+
+def read_infos(sources: Sequence[Source], submissions: Sequence[str]) -> Infos:
     """What submissions say of themselves, each by the first place that holds it."""
-    notes = []
+    notes: list[str] = []
+    names = {}
     for name in submissions:
         source = next((source for source in sources if name in source.submissions), None)
-        if source is not None:
-            notes += reading.info_notes(source.folder, [name])
-    return notes
+        if source is None:
+            continue
+        info, problem = reading.info_of(source.folder, name)
+        notes += [note for note in (f"{name} is {info.text()}" if info else "", problem) if note]
+        if info and info.name and info.name != name:
+            names[name] = info.name
+    return Infos(tuple(notes), names)

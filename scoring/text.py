@@ -38,7 +38,9 @@ def table(
     if width is None or len(indent) + total(widths) <= width:
         return set_lines(lines, widths, num_left, indent)
     left = folded_widths(lines, widths[:num_left], width - len(indent))
-    if num_left == len(header) > 2 and left[-1] < min(LEAST_TEXT, widths[-1]):
+    # A long word, as a path, may keep a column from becoming as narrow as it should.
+    is_narrow = left[-1] < min(LEAST_TEXT, widths[-1]) or len(indent) + total(left) > width
+    if num_left == len(header) > 2 and is_narrow:
         return with_last_below(lines, widths, indent, width)
     blocks: list[list[int]] = [[]]
     for column in range(num_left, len(header)):

@@ -185,11 +185,30 @@ def workload_time(
         value = math.inf if procedure.pad_studies else math.nan
         return WorkloadTime(value, tuple(studies), Miss(Reason.WORKLOAD_MISSING, "no results"))
     value = median([study.value for study in studies])
-    return WorkloadTime(value, tuple(studies), why_infinite(studies, targets) if value == math.inf else None)
+    if value != math.inf:
+        return WorkloadTime(value, tuple(studies), None)
+    num_trials = ruleset.num_trials if procedure.ruleset_counts else None
+    counting = {
+        number: sorted(own, key=lambda trial: trial.trial)[:num_trials] for number, own in by_study.items()
+    }
+    budget_sec = targets.runtime_budget_sec * ruleset.budget_factor
+    return WorkloadTime(value, tuple(studies), why_infinite(studies, counting, targets, budget_sec))
 
 
-def why_infinite(studies: Sequence[StudyTime], targets: WorkloadTargets) -> Miss:
-    """The commonest reason of the infinite studies (ties: first in `Reason`), and how many there were."""
+def why_infinite(
+    studies: Sequence[StudyTime],
+    trials: Mapping[int, Sequence[Trial]],
+    targets: WorkloadTargets,
+    budget_sec: float,
+) -> Miss:
+    """The commonest reason of the infinite studies (ties: first in `Reason`), and how many there were.
+
+    Args:
+      studies: on one workload.
+      trials: study -> those of its trials that count.
+      targets: of the workload.
+      budget_sec: submission time allowed to a trial.
+    """
     misses = [study.miss for study in studies if study.miss]
     counts = collections.Counter(miss.reason for miss in misses)
     reason = max(Reason, key=lambda one: counts[one])
@@ -198,8 +217,14 @@ def why_infinite(studies: Sequence[StudyTime], targets: WorkloadTargets) -> Miss
         best = direction.best([study.best for study in studies if study.miss], targets.higher_is_better)
         # A study that reached it has a better one.
         detail = not_reached(best, targets, " of the others" if finite else "")
-    else:
+    elif reason is Reason.STUDY_MISSING:
         detail = next(miss.detail for miss in misses if miss.reason is reason)
+    else:
+        # Of all their trials together: numbers of the first study would be read as those of the workload.
+        own = [study for study in studies if study.miss and study.miss.reason is reason]
+        best = direction.best([study.best for study in own], targets.higher_is_better)
+        together = [trial for study in own for trial in trials[study.study]]
+        detail = why_no_trial_counts(together, best, targets, budget_sec).detail
     others = "".join(f"; {counts[one]} {one}" for one in Reason if counts[one] and one is not reason)
     return Miss(
         reason,

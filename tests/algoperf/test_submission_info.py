@@ -6,7 +6,7 @@ import pytest
 
 from algoperf import records
 from algoperf.submission_info import FILE, SubmissionInfo, read
-from scoring.reading import info_notes
+from scoring import sources
 
 TEXT = """# As published
 submission_name: Schedule-Free "v2"
@@ -24,6 +24,12 @@ def test_name_authors_and_description_are_read(tmp_path):
     (tmp_path / FILE).write_text(TEXT)
     info = SubmissionInfo('Schedule-Free "v2"', "A. One, B. Two", "No schedule, no warm-up.")
     assert read(tmp_path) == (info, "")
+
+
+def test_control_characters_in_a_name_do_not_reach_terminals(tmp_path):
+    (tmp_path / FILE).write_text('submission_name: "Red \\e[31m\\0Adam"\n')
+    info, _ = read(tmp_path)
+    assert info == SubmissionInfo("Red [31mAdam")
 
 
 def test_a_folder_without_one_needs_none(tmp_path):
@@ -81,7 +87,10 @@ def test_reports_tell_folders_of_one_name_apart(tmp_path):
     info = {"name": "Other", "authors": "C. Three", "description": ""}
     records.write_json(trial / records.meta_data_file(0), {"submission_info": info})
     (tmp_path / "plain" / "study_0" / "digits_jax" / "trial_1").mkdir(parents=True)
-    assert info_notes(tmp_path, ["baseline", "other", "plain"]) == [
+    submissions = ("baseline", "other", "plain")
+    found = sources.read_infos([sources.Source(tmp_path, tmp_path, submissions)], submissions)
+    assert list(found.notes) == [
         'baseline is Schedule-Free "v2", by A. One, B. Two: No schedule, no warm-up.',
         "other is Other, by C. Three",
     ]
+    assert found.names == {"baseline": 'Schedule-Free "v2"', "other": "Other"}

@@ -303,6 +303,7 @@ def test_a_self_tuning_archive_scored_as_external_is_said_in_one_line_and_not_as
     table = scored.text().partition("What the field")[0]
     assert table.count("these are results of the self tuning") == 1, "one row for all submissions"
     assert any(note.startswith(f"Warning: {words} (adamw, lion") for note in scored.notes)
+    assert scored.board.bounds is None, "nor as runs that are still to come"
 
 
 def test_results_of_external_tuning_scored_as_self_are_not_extra_trials(score, write_entry):

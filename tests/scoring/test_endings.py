@@ -9,6 +9,7 @@ import pytest
 from algoperf import suites
 from algoperf.spec import UsageError
 from scoring import endings, reading, score_field
+from scoring.facts import Facts
 from scoring.results import Kind, Reason, RunEnd, Trial
 
 WHOLE = [(10.0, 0.1), (50.0, 0.2), (95.0, 0.3)]
@@ -38,7 +39,7 @@ def test_a_cell_that_ends_after_its_first_evaluation_is_no_honest_miss(score, wr
     scored = score(workloads=("up",))
     miss = scored.board.misses["broken", "up"]
     assert miss.reason is Reason.ENDED_EARLY
-    assert "2 of 2 trials ended early at 0.1% of the budget" in miss.detail
+    assert "6 of 6 trials ended early at 0.1% of the budget" in miss.detail
     assert scored.board.misses["whole", "up"].reason is Reason.TARGET_NOT_REACHED
     [finding] = [one for one in scored.findings if one.kind is Kind.ENDED_EARLY]
     assert (finding.submission, finding.workload) == ("broken", "up")
@@ -94,6 +95,14 @@ def test_nine_tenths_of_the_budget_are_all_of_it_however_often_a_run_evaluates(s
     targets = dataclasses.replace(suite.targets("up"), eval_period_sec=0.1)
     assert not endings.broke_off(run(90.0, longest_gap_sec=0.1), targets, 100.0)
     assert endings.broke_off(run(89.9, longest_gap_sec=0.1), targets, 100.0)
+
+
+def test_a_run_that_used_up_a_smaller_budget_than_is_scored_did_not_break_off(suite):
+    whole = dataclasses.replace(run(60.0), facts=(Facts(budget_sec=60.0),))
+    assert not endings.broke_off(whole, suite.targets("up"), 100.0)
+    base = dataclasses.replace(run(60.0), facts=(Facts(base_budget_sec=60.0),))
+    assert not endings.broke_off(base, suite.targets("up"), 100.0)
+    assert endings.broke_off(base, dataclasses.replace(suite.targets("up"), runtime_budget_sec=50), 100.0)
 
 
 def test_one_run_that_broke_off_among_whole_ones_is_counted_in_their_reason(score, write_trial):

@@ -149,6 +149,11 @@ def test_equality_meets_a_target_in_both_directions():
     assert evaluations.first_hit([math.nan, 30.0], suite.targets("wmt")) is None
 
 
+def test_a_file_without_a_good_row_says_what_is_wrong_with_the_first():
+    with pytest.raises(evaluations.UnreadableError, match="no well-formed row: line 2: its time is 0"):
+        parse(b"score,global_step,validation/loss\n0.0,0,0.1\n", "loss")
+
+
 def test_a_hit_at_time_0_is_a_malformed_row_that_says_why():
     log = parse(b"score,global_step,validation/loss\n0.0,0,0.1\n5.0,1,0.9\n", "loss")
     assert log.validation == [0.9]

@@ -57,14 +57,18 @@ def test_exact_ties_are_never_told_apart():
     assert (above == 0.5).all()
 
 
-def estimate(num_samples=300, times=(10.0, 20.0)):
+def estimate(num_samples=300, times=(10.0, 20.0), exact=()):
+    """A field of three studies on one workload; those of the rows in `exact` are known as medians only."""
     values = np.array([[[time, 1.1 * time, 0.9 * time]] for time in times])
-    studies = Studies(values, np.full((len(times), 1), 3), np.zeros((len(times), 1), dtype=bool))
+    counts, is_exact = np.full((len(times), 1), 3), np.zeros((len(times), 1), dtype=bool)
+    for row in exact:
+        values[row], counts[row], is_exact[row] = [times[row], np.nan, np.nan], 1, True
+    studies = Studies(values, counts, is_exact)
 
     def score(samples):
         return np.clip((4 - samples[..., 0] / samples.min(axis=-2)) / 3, 0, 1)
 
-    points = score(np.median(values, axis=-1)[None])[0]
+    points = score(np.nanmedian(values, axis=-1)[None])[0]
     return intervals.estimate(
         studies, np.array([100.0]), Scorers(score), points, num_samples=num_samples, seed=0
     ), points
@@ -76,6 +80,11 @@ def test_an_interval_contains_the_reported_score_and_ranks_of_clear_pairs_are_su
     assert (points <= found.score.high).all()
     assert found.rank.low.tolist() == found.rank.high.tolist() == [1, 2]
     assert not found.is_default_spread
+
+
+def test_published_medians_do_not_count_as_fields_of_one_study():
+    found, _ = estimate(times=(10.0, 20.0, 21.0, 22.0), exact=(1, 2, 3))
+    assert found.num_studies == 3
 
 
 def test_more_samples_than_fit_into_memory_are_refused_with_the_number_that_does(monkeypatch):

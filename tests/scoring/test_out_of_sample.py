@@ -93,7 +93,8 @@ def mini_results():
 def test_the_document_says_what_mini_quick_is_worth_out_of_sample(mini_results, axis):
     suite, results = mini_results
     settings = Settings(suite=suite, ruleset_name="self", procedure=CLEAN, axis=axis)
-    report = out_of_sample.report(out_of_sample.out_of_sample(results, settings, 3))
+    report = out_of_sample.report(out_of_sample.out_of_sample(results, settings, 3), 100)
+    assert max(map(len, report.splitlines())) <= 100
     text = (ROOT / "docs" / "mini_leaderboard.md").read_text()
     assert f"axis {axis}, out of sample\n{textwrap.indent(report, '    ')}\n" in text
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -138,6 +139,14 @@ def test_files_hold_what_the_table_says(score, tmp_path):
     assert [(one["time_to_target"], one["trial"]) for one in studies] == [(10.0, 1), (11.0, 1), (12.0, 1)]
 
 
+def test_of_published_medians_alone_the_report_claims_nothing_about_studies():
+    config = Config(submissions_dir=None, suite="algoperf_v05", ruleset="self", compare_to="algoperf_v05")
+    table = score_field.run(config).text().rpartition("Scores:")[2]
+    assert "schedule_free_adamw" in table
+    for words in ("group", "interval", "apart"):
+        assert words not in table
+
+
 @pytest.mark.usefixtures("two_submissions")
 def test_the_plot_is_drawn_in_right_continuous_steps(score, tmp_path):
     pytest.importorskip("plotly")
@@ -149,29 +158,43 @@ def test_the_plot_is_drawn_in_right_continuous_steps(score, tmp_path):
 
 @pytest.mark.usefixtures("two_submissions")
 def test_the_picture_is_the_same_file_each_time(score, tmp_path):
-    pytest.importorskip("matplotlib")
     pages = []
     for name in ("a", "b"):
         score(output_dir=tmp_path / name)
         pages.append((tmp_path / name / output.PICTURE).read_text())
     assert pages[0] == pages[1]
     assert "slow (0.3333)" in pages[0]
+    assert ElementTree.fromstring(pages[0]).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 @pytest.mark.usefixtures("two_submissions")
-def test_without_the_plotting_libraries_all_other_files_are_written_and_a_line_says_what_to_install(
+def test_tables_and_json_show_the_name_that_a_submission_gives_itself_beside_its_folder(score, tmp_path):
+    info = tmp_path / "submissions" / "slow" / "submission_info.yml"
+    info.write_text("submission_name: Slow but Steady\nauthors: A. One\n")
+    scored = score(output_dir=tmp_path / "out")
+    assert scored.text().rpartition("Scores:")[2].count("Slow but Steady (slow)") == 1
+    entries = json.loads((tmp_path / "out" / output.SCORES_JSON).read_text())["submissions"]
+    names = {entry["submission"]: entry["display_name"] for entry in entries}
+    assert names.pop("slow") == "Slow but Steady"
+    assert set(names.values()) == {None}
+    assert "Slow but Steady (slow) (0.3333)" in (tmp_path / "out" / output.PICTURE).read_text()
+    info.write_text(f"submission_name: {'Long ' * 30}\n")
+    assert "Long Long Long Long Long ... (slow)" in score().text()
+
+
+@pytest.mark.usefixtures("two_submissions")
+def test_without_the_plotting_library_all_other_files_are_written_and_a_line_says_what_to_install(
     score, tmp_path, monkeypatch
 ):
-    for name in ("is_available", "is_picture_available"):
-        monkeypatch.setattr(plot, name, lambda: False)
+    monkeypatch.setattr(plot, "is_available", lambda: False)
     scored = score(output_dir=tmp_path / "out")
     for words in (
         "performance_profile.html needs plotly",
-        "performance_profile.svg needs matplotlib",
         "pip install",
     ):
         assert words in scored.notes[-1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "performance_profile.svg",
         "scores.csv",
         "scores.json",
         "time_to_target.csv",

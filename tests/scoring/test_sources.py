@@ -92,6 +92,15 @@ def test_one_submission_in_both_frameworks_is_refused_over_places(score, places)
         score(*places)
 
 
+def test_a_file_that_is_no_archive_is_refused_in_few_words(tmp_path):
+    (tmp_path / "notes.md").write_text("no archive")
+    with (
+        pytest.raises(UsageError, match=r"as an archive of results: it is none\. Make one with"),
+        archive.unpacked(tmp_path / "notes.md"),
+    ):
+        pass
+
+
 def test_errors_name_the_archive_and_not_where_it_was_unpacked(score, places, tmp_path):
     packed = tmp_path / "odd.tar.xz"
     archive.pack(places[1], packed, ["lion"])

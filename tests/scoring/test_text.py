@@ -42,6 +42,19 @@ def test_where_little_is_left_the_last_column_goes_under_its_row():
     assert lines[-1].split() == ["b", "c", "d"]
 
 
+def test_a_path_that_cannot_be_broken_does_not_widen_the_table():
+    rows = [
+        [
+            "adam",
+            "wmt_mini_with_a_name",
+            "unreadable",
+            "a/path/that/is/long/and/has/no/place/to/be/broken: damaged",
+        ]
+    ]
+    table = text.table(["submission", "workload", "what", "where"], rows, num_left=4, width=80)
+    assert widest(table) <= 80
+
+
 def test_numbers_that_do_not_fit_stand_in_a_second_block():
     header = ["name", *(f"column_{index}" for index in range(8))]
     table = text.table(header, [["adam", *["123.4"] * 8]], width=60)

@@ -120,6 +120,13 @@ def test_the_reason_names_the_best_metric_and_the_target():
     assert "best accuracy 0.7, target >= 0.8" in miss.detail
 
 
+def test_the_reason_on_a_workload_counts_the_trials_of_all_studies_and_not_of_the_first_alone():
+    trials = [trial(study, number, status="failed") for study in range(3) for number in (1, 2)]
+    assert of_workload(trials).miss.detail == "0 of 3 studies reached it, 2 needed; 6 x failed"
+    late = [trial(study, 1, 130.0 - 10 * study) for study in range(3)]
+    assert "reached at 110 s, after the budget of 100 s" in of_workload(late).miss.detail
+
+
 def test_a_study_that_was_stopped_early_says_so():
     miss = of_study([trial(0, 1, best=0.5, last_time_sec=30.0, status="submission_ended")]).miss
     assert "1 x submission_ended" in miss.detail
