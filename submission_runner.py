@@ -22,10 +22,11 @@ settings.define_flags()
 
 def main(argv: Sequence[str]) -> int:
     """Reads the flags; below this line functions depend on their arguments only."""
-    from algoperf.run import clock, runner  # --help does without.
+    from algoperf.referee import start  # --help does without.
+    from algoperf.run import clock
 
     del argv
-    return runner.run(settings.from_flags(), clock.Ledger(start_ns=START_NS))
+    return start.run(settings.from_flags(), clock.Ledger(start_ns=START_NS))
 
 
 if __name__ == "__main__":

@@ -46,6 +46,16 @@ def numbers_of(spec: WorkloadSpec, metrics: Mapping[str, Any]) -> dict[str, floa
     return numbers
 
 
+def named(spec: WorkloadSpec, split: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """The metrics of one split under their names in the records, such as 'validation/loss'."""
+    results = {f"{SPLITS[split]}/{name}": value for name, value in metrics.items()}
+    if split == "validation":
+        results["validation/num_examples"] = spec.num_validation_examples
+    if split == "test":
+        results["test/num_examples"] = spec.num_test_examples
+    return results
+
+
 class Evaluator:
     """Evaluates one workload; evaluation batches are made once and kept in host memory while they fit.
 
@@ -119,15 +129,6 @@ class Evaluator:
         """Metrics of all splits as 'train/<m>', 'validation/<m>', 'test/<m>', with the numbers of examples."""
         results: dict[str, float] = {}
         for split in SPLITS:
-            results.update(self.named(split, self.evaluate_split(split, params, model_state, batch_size)))
-        return results
-
-    def named(self, split: str, metrics: dict[str, float]) -> dict[str, float]:
-        """The metrics of one split under their names in the records, such as 'validation/loss'."""
-        prefix = SPLITS[split]
-        results = {f"{prefix}/{name}": value for name, value in metrics.items()}
-        if split == "validation":
-            results["validation/num_examples"] = self._spec.num_validation_examples
-        if split == "test":
-            results["test/num_examples"] = self._spec.num_test_examples
+            found = self.evaluate_split(split, params, model_state, batch_size)
+            results.update(named(self._spec, split, found))
         return results

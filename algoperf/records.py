@@ -2,9 +2,9 @@
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
-        summary.json  checkpoint_<step>  stop.json
+        summary.json  checkpoint_<step>  stop.json  lost.json
 
-Names and columns are AlgoPerf's, so its tools can read our results; summary.json and stop.json are additions. JSON
+Names and columns are AlgoPerf's, so its tools can read our results; the last line's are additions. JSON
 files are replaced atomically. CSV rows are appended and flushed, so a crash can damage only the last line, which
 `read_csv` leaves out. `algoperf.run.summary` knows the content of summary.json.
 """
@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from algoperf import files, typed_json
 from algoperf.files import read_json, read_regular
@@ -28,6 +28,8 @@ HPARAMS = "hparams.json"
 SUMMARY = "summary.json"
 STOP = "stop.json"
 """Written beside a running trial that is stopped and not to be continued, with the reason (early stops)."""
+LOST = "lost.json"
+"""Of refereed trials: time that was used up after a checkpoint by a process that then died; it counts."""
 CHECKPOINT_PREFIX = "checkpoint_"
 STUDY = re.compile(r"study_(0|[1-9]\d{0,8})")
 """Name of the folder of a study; without leading zeros: study_1 and study_01 would be one study."""
@@ -70,7 +72,7 @@ def meta_data_file(preemption_count: int | str) -> str:
 _OWN_NAMES = re.compile(
     "|".join(
         [
-            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP)),
+            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST)),
             rf"{CHECKPOINT_PREFIX}\d+",
             # Made from the functions above, so that each name is written once.
             *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
@@ -191,6 +193,22 @@ def _text_of(path: Path) -> str:
         ) from None
 
 
+class RowLog(Protocol):
+    """Where rows go, one after the other."""
+
+    def put_back(self, wanted: Sequence[Mapping[str, object]]) -> None:
+        """Adds rows that are missing."""
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Adds one row."""
+
+    def head(self, columns: Sequence[str]) -> None:
+        """Says which columns there would be, where there are no rows."""
+
+    def close(self) -> None:
+        """To be called when no more rows come."""
+
+
 class CsvLog:
     """Appends rows to a CSV file. A row takes constant time, except that one with a new column rewrites the file.
 
@@ -295,11 +313,15 @@ class MetricsLogger:
         preemption_count: int = 0,
         last_step: float = math.inf,
     ):
-        self._measurements = CsvLog(folder / MEASUREMENTS, last_step)
-        self._evaluations = CsvLog(folder / EVAL_MEASUREMENTS, last_step)
+        self._measurements = self._opened(folder / MEASUREMENTS, last_step)
+        self._evaluations = self._opened(folder / EVAL_MEASUREMENTS, last_step)
         self._to_float = to_float
         self._preemption_count = preemption_count
         self._pending: list[dict[str, Any]] = []
+
+    def _opened(self, path: Path, last_step: float) -> RowLog:
+        """Where rows of a file go."""
+        return CsvLog(path, last_step)
 
     def append_scalar_metrics(
         self,
@@ -398,7 +420,7 @@ class SubmissionLog:
         names = tuple(metrics)
         if names not in self._checked:  # On the submission's clock, so once for all steps that log the same.
             for name in names:
-                _check_name(name)
+                check_name(name)
             self._checked.add(names)
         self._logger.append_scalar_metrics(metrics, global_step, preemption_count)
 
@@ -409,7 +431,8 @@ class SubmissionLog:
 _OF_THE_HARNESS = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)
 
 
-def _check_name(name: object) -> None:
+def check_name(name: object) -> None:
+    """Raises UsageError for a name of a logged scalar that could be taken for one of the harness's."""
     if not isinstance(name, str) or not name.isprintable():
         raise UsageError(f"append_scalar_metrics got the name {name!r}: names are texts of one line.")
     if name in _OF_THE_HARNESS or name.startswith(("validation/", "test/")):

@@ -199,6 +199,13 @@ class RunSettings:
         excludes=("eval_every_steps",),
         is_shared=True,
     )
+    referee: bool = setting(
+        False,
+        help="Evaluate, time and record in processes of their own, which the submission cannot reach.",
+        is_identity=True,
+        is_shared=True,
+        is_of_campaign=True,
+    )
     torch_compile: bool | None = setting(None, help="Compile PyTorch models; by default on a GPU only.")
     device: str = setting(
         "auto",

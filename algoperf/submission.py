@@ -55,17 +55,23 @@ OPTIONAL = {"prepare_for_eval": (0, PREPARE_KEYWORDS), "get_eval_batch_size": (1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Submission:
-    """A submission that was imported and passed the checks."""
+class SubmissionFacts:
+    """What is known of a submission without importing it."""
 
     name: str
     """Folder (or file) name; the top level of its results."""
     path: Path
     """The module's file."""
     framework: str
-    module: ModuleType
     source_hash: str
     """Over its folder (the file alone, if that holds other things) and every file that it imports: `source_hash`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Submission(SubmissionFacts):
+    """A submission that was imported and passed the checks."""
+
+    module: ModuleType
     wants_train_state: bool
     uses_pmap: bool
     """Whether the source is written for arrays with a leading device axis."""

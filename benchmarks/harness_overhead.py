@@ -20,7 +20,8 @@ from absl import flags
 from algoperf import backends, commands, frameworks, random_utils, registry, submission, tuning
 from algoperf.bound_workload import Workload
 from algoperf.run import clock
-from algoperf.run.training import LoopOptions, TrainingLoop, TrialState
+from algoperf.run.state import TrialState
+from algoperf.run.training import LoopOptions, TrainingLoop
 from algoperf.settings import RunSettings
 
 FLAGS = flags.FLAGS

@@ -485,7 +485,7 @@ def metrics_of(folder):
     ("arguments", "words"),
     [
         (["--workloud=digits"], ["Unknown command line flag 'workloud'", "Did you mean: workload"]),
-        (["--trial=first"], ["--trial=first", "invalid literal"]),
+        (["--trial=first"], ["--trial", "a whole number", "'first'"]),
         (["digits"], ["Unexpected argument 'digits'", "--name=value"]),
         (["--workload=digit", "--submission=x"], ["No workload is called 'digit'"]),
     ],

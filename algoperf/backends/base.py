@@ -129,6 +129,26 @@ class BoundModel(Protocol):
     ) -> dict[str, np.ndarray]:
         """Outputs for one batch of `eval_to_device`, as NumPy, batch axis in front, rows of all processes."""
 
+    def weights(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> dict[str, np.ndarray]:
+        """Name -> array on the host, of all parameters and all model state: what another process evaluates.
+
+        The names and their order are those of the model; arrays may share memory with the parameters.
+        """
+
+    def with_weights(
+        self,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        arrays: Mapping[str, np.ndarray],
+    ) -> ModelInitState:
+        """(parameters, model state) with the values of `weights`, which are copied.
+
+        Args:
+          params: of this process; they may be changed in place.
+          model_state: of this process.
+          arrays: of the names, shapes and types that `weights` gives here.
+        """
+
     def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
         """Raises SubmissionError if the returned parameters do not fit the model."""
 
@@ -186,6 +206,9 @@ class Backend(Protocol):
 
     def check_optimizer_state(self, state: object, function: str = "init_optimizer_state") -> None:
         """Raises UsageError if the function of the submission returned another kind of state than it has to."""
+
+    def example_state(self, arrays: Mapping[str, np.ndarray]) -> OptimizerState:
+        """An optimizer state with two copies of arrays, such as Adam's moments, in host memory."""
 
     def count_compilations(self, record: Callable[[str], None]) -> None:
         """Calls `record` with a name whenever this thread compiles something from now on; replaces an earlier one."""

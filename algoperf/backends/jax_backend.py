@@ -103,6 +103,9 @@ class JaxBackend:
                 f"{type(state).__name__}."
             )
 
+    def example_state(self, arrays: Mapping[str, np.ndarray]) -> OptimizerState:
+        return [{name: array.copy() for name, array in arrays.items()} for _ in range(2)], None
+
     def count_compilations(self, record: Callable[[str], None]) -> None:
         self._record_compilation = record
 

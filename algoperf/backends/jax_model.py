@@ -1,6 +1,7 @@
 """A workload's Flax module as the functions of the API."""
 
 import functools
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import jax
@@ -204,6 +205,27 @@ class JaxModel:
 
             outputs = multihost_utils.process_allgather(outputs, tiled=True)
         return {key: np.asarray(value) for key, value in outputs.items()}
+
+    # ---- weights for another process ---------------------------------------------------------------------------
+
+    def weights(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> dict[str, np.ndarray]:
+        leaves = jax.tree_util.tree_leaves_with_path((params, model_state))
+        return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+    def with_weights(
+        self,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        arrays: Mapping[str, np.ndarray],
+    ) -> ModelInitState:
+        def loaded(path: jax.tree_util.KeyPath, leaf: object) -> np.ndarray:
+            del leaf
+            # A copy: on the CPU, JAX would share memory with the array, which another process may change.
+            return np.array(arrays[jax.tree_util.keystr(path)])
+
+        tree = jax.tree_util.tree_map_with_path(loaded, (params, model_state))
+        params, model_state = jax_sharding_utils.replicate(tree)
+        return params, model_state
 
     # ---- checks ------------------------------------------------------------------------------------------------
 

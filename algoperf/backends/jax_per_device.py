@@ -62,5 +62,10 @@ class PerDeviceModel(JaxModel):
             model_state = jax.tree.map(lambda leaf: leaf.mean(axis=0), model_state)
         return super().eval_step(_first_copy(params), model_state, batch)
 
+    def weights(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> dict[str, np.ndarray]:
+        if model_state:
+            model_state = jax.tree.map(lambda leaf: leaf.mean(axis=0), model_state)
+        return super().weights(_first_copy(params), model_state)
+
     def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
         super().check_update(jax.eval_shape(_first_copy, params), None)

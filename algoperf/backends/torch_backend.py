@@ -62,6 +62,15 @@ class TorchBackend:
                 f"{function} of a PyTorch submission must return {what}, got {type(state).__name__}."
             )
 
+    def example_state(self, arrays: Mapping[str, np.ndarray]) -> OptimizerState:
+        moments = ("exp_avg", "exp_avg_sq")
+        return {
+            "optimizer": {
+                name: {moment: torch.from_numpy(array.copy()) for moment in moments}
+                for name, array in arrays.items()
+            }
+        }
+
     def count_compilations(self, record: Callable[[str], None]) -> None:
         self._record_compilation = record
         # Any optimizer of torch.optim and any torch.compile brings it; without either it would take seconds to import.

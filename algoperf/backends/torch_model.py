@@ -1,6 +1,7 @@
 """A workload's PyTorch module as the functions of the API."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -166,6 +167,21 @@ class TorchModel:
         dist.all_gather_object(shares, host)
         return {key: np.concatenate([share[key] for share in shares]) for key in host}
 
+    # ---- weights for another process ---------------------------------------------------------------------------
+
+    def weights(self, params: torch.nn.Module, model_state: ModelAuxiliaryState) -> dict[str, np.ndarray]:
+        del model_state
+        return {name: tensor.detach().cpu().numpy() for name, tensor in _tensors(unwrap(params)).items()}
+
+    def with_weights(
+        self, params: torch.nn.Module, model_state: ModelAuxiliaryState, arrays: Mapping[str, np.ndarray]
+    ) -> tuple[torch.nn.Module, None]:
+        del model_state
+        with torch.no_grad():
+            for name, tensor in _tensors(unwrap(params)).items():
+                tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+        return params, None
+
     # ---- checks ------------------------------------------------------------------------------------------------
 
     def check_update(self, params: object, model_state: object) -> None:
@@ -195,6 +211,11 @@ class TorchModel:
     def has_finite_params(self, params: torch.nn.Module) -> bool:
         with torch.no_grad():
             return all(bool(torch.isfinite(parameter).all()) for parameter in params.parameters())
+
+
+def _tensors(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers of a module without wrappers, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def unwrap(module: torch.nn.Module) -> torch.nn.Module:

@@ -6,12 +6,13 @@ objects are in the payload. The payload is a pickle.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
 import pickle
 import pickletools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -42,6 +43,16 @@ class Found:
     """Newer checkpoints that are not, each with the reason."""
     _payload: int | dict[str, Any]
     """Where the pickle begins; of version 1 what was in it."""
+
+    def payload(self) -> tuple[Path, int]:
+        """(file, where the pickle of `content` begins there), for whoever hands it on unread.
+
+        Raises:
+          UsageError: if a former version has written it.
+        """
+        if isinstance(self._payload, dict):
+            raise UsageError(f"{self.path} was written by an older version: start over with --overwrite.")
+        return self.path, self._payload
 
     def content(self) -> dict[str, Any]:
         """What was saved.
@@ -118,6 +129,29 @@ def save(
       keep_older: whether earlier checkpoints stay.
       about: for the header; what JSON can hold.
     """
+    return save_with(
+        folder,
+        global_step,
+        functools.partial(pickled, content),
+        keep_older,
+        about,
+    )
+
+
+def pickled(content: Mapping[str, object], file: Any) -> None:
+    """Writes the payload of a checkpoint."""
+    # Protocol 5 writes large arrays without copying them first.
+    pickle.dump({"version": VERSION, **content}, file, protocol=5)
+
+
+def save_with(
+    folder: Path,
+    global_step: int,
+    write: Callable[[Any], None],
+    keep_older: bool = False,
+    about: Mapping[str, object] | None = None,
+) -> Path:
+    """As `save`, with a payload that `write` puts into a file as `pickled` does."""
     path = folder / f"{records.CHECKPOINT_PREFIX}{global_step}"
     header = json.dumps({**(about or {}), "global_step": global_step}, default=_plain_leaf).encode() + b"\n"
     # Durable, because older ones are deleted right after.
@@ -125,8 +159,7 @@ def save(
         file.write(b" " * FIRST_LINE_BYTES)
         hashing = _Hashing(file)
         hashing.write(header)
-        # Protocol 5 writes large arrays without copying them first.
-        pickle.dump({"version": VERSION, **content}, hashing, protocol=5)
+        write(hashing)
         file.seek(0)
         checksum = hashing.digest.hexdigest()
         line = FIRST_LINE.format(version=VERSION, checksum=checksum, header_bytes=len(header))

@@ -68,6 +68,21 @@ class Ledger:
         """Wall time since the start, by the independent clock."""
         return (self._earlier_wall_ns + _wall_ns() - self._wall_start_ns) / 1e9
 
+    def move(self, source: str, target: str, ns: int) -> None:
+        """Moves closed time from one bucket to another, at most what is there."""
+        moved = max(0, min(ns, self._spent_ns[source]))
+        self._spent_ns[source] -= moved
+        self._spent_ns[target] += moved
+
+    def add_submission_ns(self, ns: int) -> None:
+        """Adds time on the submission clock that has passed before this process, and is in no bucket."""
+        self._spent_ns[UPDATE] += ns
+        self._earlier_wall_ns += ns
+
+    def set_submission_ns(self, ns: int) -> None:
+        """Takes over the submission time that another process has measured; the wall time goes with it."""
+        self.add_submission_ns(ns - self.submission_ns)
+
     def waited_since(self, start_ns: int) -> None:
         """In a distributed run: the time since the reading `start_ns` was spent waiting for other processes."""
         assert self._bucket == OTHER

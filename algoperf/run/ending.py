@@ -2,20 +2,52 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from algoperf import direction, machine
-from algoperf.run.config import TrialConfig
-from algoperf.run.session import Session
-from algoperf.run.summary import Reached, Summary
-from algoperf.run.training import TrialState
+from algoperf import direction
+from algoperf.run import clock, judging
+from algoperf.run.config import TrialFacts
+from algoperf.run.state import TrialState
+from algoperf.run.summary import PeakMemory, Reached, Summary
 from algoperf.workload import WorkloadSpec
 
 
+class Ran(Protocol):
+    """What is known of a trial that has run, for its summary."""
+
+    @property
+    def state(self) -> TrialState:
+        """Its end; the trees are not looked at."""
+
+    @property
+    def ledger(self) -> clock.Ledger:
+        """Where its time went."""
+
+    @property
+    def batch_size(self) -> int:
+        """Examples per update over all devices."""
+
+    @property
+    def preemption_count(self) -> int:
+        """Number of interruptions."""
+
+    def unread_hyperparameters(self) -> list[str]:
+        """Names of hyperparameters that the submission has not read in any part of the run."""
+
+    def all_warnings(self) -> list[str]:
+        """What whoever reads the results has to know."""
+
+    def peak_memory(self) -> PeakMemory:
+        """Of the process that has trained."""
+
+    def describe_device(self) -> str:
+        """What it ran on."""
+
+
 def summarize(
-    config: TrialConfig,
-    session: Session | None,
+    config: TrialFacts,
+    session: Ran | None,
     status: str,
     *,
     error: str | None = None,
@@ -55,39 +87,36 @@ def summarize(
     )
     if session is None:
         return known
-    return dataclasses.replace(known, **_found(session, status, warnings))
+    return dataclasses.replace(known, **_found(config, session, status, warnings))
 
 
-def _found(session: Session, status: str, warnings: Sequence[str]) -> dict[str, Any]:
+def _found(config: TrialFacts, session: Ran, status: str, warnings: Sequence[str]) -> dict[str, Any]:
     """The fields of `Summary` that only the session knows."""
-    state, workload = session.state, session.workload
+    state, spec = session.state, config.workload
     balance = session.ledger.summary()  # First, because it closes the open bucket, which later lines read.
     unread = session.unread_hyperparameters()
-    warnings = [*session.warnings, *session.checkpoints.warnings, *warnings]
+    warnings = [*session.all_warnings(), *warnings]
     # Every nanosecond must be in exactly one bucket; a difference means that the clock has a bug.
     if not balance["balanced"]:
         warnings.append(f"The time ledger adds up to {balance['total']:.2f} s of {balance['wall']:.2f} s.")
-    if status != "failed" and (what := divergence(state, session.config.workload)):
+    if status != "failed" and (what := divergence(state, spec)):
         warnings.append(what)
     warnings += [f"Hyperparameter {name!r} was never read by the submission." for name in unread]
     last = state.eval_results[-1] if state.eval_results else None
     return {
-        "status": "diverged" if status != "failed" and divergence(state, session.config.workload) else status,
+        "status": "diverged" if status != "failed" and divergence(state, spec) else status,
         "unread_hyperparameters": unread,
         "global_batch_size": session.batch_size,
         "global_step": state.global_step,
         "submission_time_sec": session.ledger.submission_ns * 1e-9,
-        "validation_target_reached": _first_hit(state, workload.has_reached_validation_target),
-        "test_target_reached": _first_hit(state, workload.has_reached_test_target),
-        "best": _best(state, session.config.workload),
+        "validation_target_reached": _first_hit(state, spec, "validation"),
+        "test_target_reached": _first_hit(state, spec, "test"),
+        "best": _best(state, spec),
         "last": None if last is None else {"global_step": last[0], **last[1]},
         "num_evaluations": len(state.eval_results),
         "preemption_count": session.preemption_count,
-        "peak_memory": {
-            "host_bytes": machine.peak_host_memory_bytes(),
-            "device_bytes": session.backend.device_memory(),
-        },
-        "device": session.backend.describe_device(),
+        "peak_memory": session.peak_memory(),
+        "device": session.describe_device(),
         "ledger": balance,
         "compilations": session.ledger.compilations,
         "warnings": warnings,
@@ -120,8 +149,8 @@ def _best(state: TrialState, spec: WorkloadSpec) -> dict[str, float] | None:
     return next((row for row in rows if row[key] == best), None)
 
 
-def _first_hit(state: TrialState, has_reached: Callable[[dict[str, float]], bool]) -> Reached | None:
+def _first_hit(state: TrialState, spec: WorkloadSpec, split: str) -> Reached | None:
     for (step, metrics), seconds in zip(state.eval_results, state.eval_times_sec, strict=True):
-        if has_reached(metrics):
+        if judging.has_reached(spec, split, metrics):
             return {"submission_time_sec": seconds, "global_step": step}
     return None

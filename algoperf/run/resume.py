@@ -3,7 +3,7 @@
 import dataclasses
 import pickle
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,8 @@ from algoperf.data.queue import TrainingQueue
 from algoperf.data.stream import Position
 from algoperf.run import checkpoint, clock
 from algoperf.run.config import TrialConfig
-from algoperf.run.training import TrialState
+from algoperf.run.state import NO_TREES, TREES, TrialState
 from algoperf.spec import Hyperparameters, UsageError
-
-TREES = ("params", "model_state", "optimizer_state")
-"""Fields of `TrialState` that only a backend can save."""
-NO_TREES: dict[str, Any] = dict.fromkeys(TREES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,13 +116,15 @@ def load(config: TrialConfig) -> SavedRun | None:
     if found is None:
         return None
     # First, as a changed submission may be why the rest cannot be read. Both in the form that JSON gives them.
-    accepted = config.check_same(found.about.get("identity"))
+    changes = config.check_same(found.about.get("identity"))
     saved = SavedRun.from_content(found.content())
-    step = saved.state.global_step
-    accepted = tuple(f"From step {step} on with another {change}." for change in accepted)
-    return dataclasses.replace(
-        saved, path=found.path, damaged=found.damaged, accepted=(*saved.accepted, *accepted)
-    )
+    told = (*saved.accepted, *accepted(saved.state.global_step, changes))
+    return dataclasses.replace(saved, path=found.path, damaged=found.damaged, accepted=told)
+
+
+def accepted(step: int, changes: Sequence[str]) -> tuple[str, ...]:
+    """What to tell of changes over which a run goes on from a step; see `SavedRun.accepted`."""
+    return tuple(f"From step {step} on with another {change}." for change in changes)
 
 
 def started_over(folder: Path) -> str | None:
@@ -173,6 +171,7 @@ class Checkpoints:
       queue: the training queue; None if set-up failed, and then nothing is saved.
       hyperparameters: the namedtuple, or None.
       earlier: the checkpoint from which this run continued, or None.
+      store: keeps (step, content, header) of a checkpoint.
     """
 
     def __init__(
@@ -183,9 +182,10 @@ class Checkpoints:
         queue: TrainingQueue | None,
         hyperparameters: Hyperparameters | None,
         earlier: SavedRun | None,
+        store: Callable[[int, Mapping[str, object], Mapping[str, object]], None],
     ):
         self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue
-        self._hyperparameters = hyperparameters
+        self._hyperparameters, self._store = hyperparameters, store
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
         self._accepted = earlier.accepted if earlier else ()
@@ -253,11 +253,8 @@ class Checkpoints:
             unsaved=tuple(self._backend.unsaved),
             accepted=self._accepted,
         )
-        keep_older = self._config.settings.save_intermediate_checkpoints
         try:
-            checkpoint.save(
-                self._config.folder, state.global_step, saved.to_content(), keep_older, saved.about()
-            )
+            self._store(state.global_step, saved.to_content(), saved.about())
         except (pickle.PicklingError, TypeError, AttributeError) as error:  # Raised for odd objects.
             self._last_step = before
             self._give_up(error)

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 
 from algoperf import backends, files
@@ -16,15 +17,24 @@ from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_
 from algoperf.run import claim, clock, exits, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.reproduce import Repetition
+from algoperf.run.session import Host
 from algoperf.run.study import StudyPlan
 from algoperf.settings import RunSettings
 
+RunOne = Callable[[StudyPlan, int, clock.Ledger, Repetition | None], int]
+"""Runs a trial of a plan, by its number; returns the exit code. See `_run_one`."""
 
-def run(settings: RunSettings, ledger: clock.Ledger) -> int:
+
+def run(settings: RunSettings, ledger: clock.Ledger, refereed: RunOne | None = None) -> int:
     """Runs the trials that the settings ask for; returns the exit code.
 
     One trial runs in this process; several run one after the other, each in a fresh process, so that they share
     neither memory nor compiled functions nor global state.
+
+    Args:
+      settings: of the command.
+      ledger: the open time ledger.
+      refereed: runs one trial with a referee, where a trial is to have one; others run in this process.
 
     Raises:
       UsageError: for mistakes of the user.
@@ -37,7 +47,8 @@ def run(settings: RunSettings, ledger: clock.Ledger) -> int:
         return _run_each(plan)
     number = plan.trials[0]
     with _early_claim(plan, number):
-        return _run_one(plan, number, ledger, repetition)
+        run_one = refereed if plan.settings.referee and refereed is not None else _run_one
+        return run_one(plan, number, ledger, repetition)
 
 
 def _early_claim(plan: StudyPlan, number: int) -> contextlib.AbstractContextManager[None]:
@@ -54,8 +65,8 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Rep
 
     A repetition of a stored trial is compared with it, and ends with `EXIT_FAILED` where they differ.
     """
-    if repetition is not None and not plan.settings.quiet:
-        print("\n".join([f"repeats {repetition.stored.place}", *repetition.expected()]), file=sys.stderr)
+    assert not plan.settings.referee  # `algoperf.referee.start` runs those.
+    announce(plan, repetition)
     folder = plan.folder(number).absolute()  # Now: a submission may go to another working directory.
     launch = backends.launch(plan.framework)
     launch.prepare()  # Before the submission is imported, which may create the devices.
@@ -64,11 +75,9 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Rep
     ended = run_trial(plan, number, ledger)
     backend = backends.get_backend(plan.framework)
     if backend.process_index == 0:
-        print(summary.describe(ended, plan.folder(number)))
+        code = told(ended, plan.folder(number), folder, repetition)
         if repetition is not None:
-            text, is_equal = repetition.report(ended, folder)
-            print(text)
-            return 0 if is_equal else EXIT_FAILED
+            return code
     if ended.status != "failed":
         return 0
     if backend.num_processes > 1:
@@ -76,19 +85,58 @@ def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Rep
     return EXIT_FAILED
 
 
-def run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
-    """Runs one trial in this process, which may be one of several."""
+def announce(plan: StudyPlan, repetition: Repetition | None) -> None:
+    """Says what a repetition repeats, before it runs."""
+    if repetition is not None and not plan.settings.quiet:
+        print("\n".join([f"repeats {repetition.stored.place}", *repetition.expected()]), file=sys.stderr)
+
+
+def told(ended: summary.Summary, place: Path, folder: Path, repetition: Repetition | None) -> int:
+    """Says how a trial has ended, and how a repetition compares with what it repeats; returns the exit code.
+
+    Args:
+      ended: how it ended.
+      place: its folder as the user has named it.
+      folder: the same from the root.
+      repetition: None where it repeats nothing.
+    """
+    print(summary.describe(ended, place))
+    if repetition is None:
+        return EXIT_FAILED if ended.status == "failed" else 0
+    text, is_equal = repetition.report(ended, folder)
+    print(text)
+    return 0 if is_equal else EXIT_FAILED
+
+
+def run_trial(
+    plan: StudyPlan,
+    number: int,
+    ledger: clock.Ledger,
+    host: Host | None = None,
+    known: sources.Sources | None = None,
+) -> summary.Summary:
+    """Runs one trial in this process, which may be one of several.
+
+    Args:
+      plan: has the trial.
+      number: of the trial, from 1.
+      ledger: the open time ledger.
+      host: who evaluates and keeps the records; this process by default.
+      known: the code that decides the trial, where another process has read it; else it is read here.
+    """
     with exits.refused():  # From the import of the submission on.
-        return _run_trial(plan, number, ledger)
+        return _run_trial(plan, number, ledger, host, known)
 
 
-def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Summary:
+def _run_trial(
+    plan: StudyPlan, number: int, ledger: clock.Ledger, host: Host | None, known: sources.Sources | None
+) -> summary.Summary:
     # Before the submission is imported, which may go to another working directory.
     point, folder = plan.points[number - 1], plan.folder(number).absolute()
     settings = plan.settings
     if settings.data_dir is not None:
         settings = dataclasses.replace(settings, data_dir=str(files.expanded(settings.data_dir).absolute()))
-    found = sources.of(plan.submission_file, plan.framework, plan.families)
+    found = known or sources.of(plan.submission_file, plan.framework, plan.families)
     submission = _load_submission(plan)
     backend = backends.get_backend(plan.framework)
     if not settings.quiet and backend.process_index == 0:
@@ -112,7 +160,7 @@ def _run_trial(plan: StudyPlan, number: int, ledger: clock.Ledger) -> summary.Su
         sources=found,
         eval_steps=plan.eval_steps,
     )
-    return trial.run(config, ledger)
+    return trial.run(config, ledger, host)
 
 
 def _load_submission(plan: StudyPlan) -> submissions.Submission:

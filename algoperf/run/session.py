@@ -1,27 +1,79 @@
 """The objects of a running trial, and the function that makes all of them."""
 
+import contextlib
 import dataclasses
-import datetime
-import math
+import functools
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import ml_collections
 
-from algoperf import backends, machine, random_utils, records, submission_info, tuning
+from algoperf import backends, machine, random_utils, records, tuning
 from algoperf import submission as submissions
-from algoperf.backends import compile_caches, environment
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
-from algoperf.data import locate, manifest
 from algoperf.data.queue import TrainingQueue
-from algoperf.run import clock, exits, processes, progress, resume
+from algoperf.run import clock, exits, pauses, processes, progress, recording, resume, summary
 from algoperf.run.config import TrialConfig
-from algoperf.run.identity import META_SOURCES
-from algoperf.run.training import TrialState
+from algoperf.run.state import TrialState
 from algoperf.spec import Hyperparameters, UsageError
+
+
+class Host(Protocol):
+    """What surrounds a trial: who evaluates, keeps its time and its records, and decides about it.
+
+    `algoperf.run.here` is all of it in the process that trains. `algoperf.referee` is a process of its own.
+    """
+
+    def begin(self, config: TrialConfig, claims: contextlib.ExitStack) -> summary.Summary | None:
+        """The summary of a trial that is done already; else claims its folder until `claims` are closed."""
+
+    def warnings(self) -> list[str]:
+        """About the machine, looked for before anything is made."""
+
+    def make_evaluator(self, workload: Workload) -> None:
+        """Makes what evaluates, so that missing data are found before training."""
+
+    def see_initial(self, workload: Workload, state: TrialState) -> None:
+        """Looks at the initial parameters: before and after `init_optimizer_state`."""
+
+    def saved_run(self, config: TrialConfig) -> resume.SavedRun | None:
+        """What the run goes on from; asked of process 0."""
+
+    def started_over(self, config: TrialConfig) -> str | None:
+        """What to tell of a run that goes on from nothing, in a folder that held more; asked of process 0."""
+
+    def open_records(
+        self,
+        config: TrialConfig,
+        backend: Backend,
+        seeds: Mapping[str, int],
+        batch_size: int,
+        saved: resume.SavedRun | None,
+    ) -> records.MetricsLogger:
+        """Where rows are logged, on process 0."""
+
+    def store(
+        self, config: TrialConfig, step: int, content: Mapping[str, object], about: Mapping[str, object]
+    ) -> None:
+        """Keeps a checkpoint, on process 0."""
+
+    def pauses(self, session: "Session") -> pauses.Pauses:
+        """What the timed loop asks at its pauses."""
+
+    def show_progress(self, session: "Session", state: TrialState, submission_sec: float) -> None:
+        """Shows how far the trial is."""
+
+    def save(self, session: "Session") -> None:
+        """Keeps a checkpoint outside of an evaluation."""
+
+    def stop_reason(self, config: TrialConfig) -> str | None:
+        """Why an interrupted trial is not to be continued; None if a later command may continue it."""
+
+    def end(self, session: "Session", ended: summary.Summary) -> None:
+        """Keeps the summary, on process 0."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +81,7 @@ class Session:
     """The objects of a running trial. The fields never change; the objects themselves do."""
 
     config: TrialConfig
+    host: Host
     ledger: clock.Ledger
     backend: Backend
     workload: Workload
@@ -67,28 +120,36 @@ class Session:
         """Names of hyperparameters that the submission has not read in any part of the run."""
         return tuning.unread(self.hyperparameters, self.read_earlier)
 
+    def peak_memory(self) -> summary.PeakMemory:
+        """Of this process so far."""
+        return {
+            "host_bytes": machine.peak_host_memory_bytes(),
+            "device_bytes": self.backend.device_memory(),
+        }
+
+    def describe_device(self) -> str:
+        """What it runs on."""
+        return self.backend.describe_device()
+
+    def hyperparameters_read(self) -> list[str]:
+        """Names of those that the submission has asked for, in this part of the run or before."""
+        return sorted({*tuning.names_read(self.hyperparameters), *self.read_earlier})
+
+    def all_warnings(self) -> list[str]:
+        """About the machine, what the run goes on from, and checkpoints."""
+        return [*self.warnings, *self.checkpoints.warnings]
+
     def record_evaluation(self, state: TrialState, metrics: Mapping[str, float]) -> None:
         """Logs and shows an evaluation, then writes a checkpoint."""
-        ledger = self.ledger
-        ledger.enter(clock.LOGGING)
-        submission_sec = ledger.submission_ns * 1e-9
-        if self.logger is not None:
-            row = {
-                **metrics,
-                records.SCORE: submission_sec,
-                records.SUBMISSION_TIME: submission_sec,
-                records.EVAL_TIME: ledger.seconds(*clock.EVALUATION_BUCKETS),
-                records.LOGGING_TIME: ledger.seconds(clock.LOGGING, clock.CHECKPOINT),
-                records.TOTAL_DURATION: ledger.wall_sec(),
-            }
-            self.logger.append_scalar_metrics(row, state.global_step, is_eval=True)
-            # Before the checkpoint: a resumed run drops rows after the checkpoint's step, but cannot add
-            # missing ones.
-            self.logger.flush()
-            counts = {records.GLOBAL_STEP: state.global_step, records.PREEMPTION_COUNT: self.preemption_count}
-            state.eval_rows.append({**row, **counts})
-        value = metrics.get(f"validation/{self.config.workload.target_metric_name}", math.nan)
-        self.progress.evaluation(state.global_step, submission_sec, value)
+        recording.record_evaluation(
+            state,
+            metrics,
+            config=self.config,
+            ledger=self.ledger,
+            logger=self.logger,
+            shown=self.progress,
+            preemption_count=self.preemption_count,
+        )
         self.checkpoints.save(state)
 
     def close(self) -> None:
@@ -99,19 +160,20 @@ class Session:
             self.logger.finish(records.evaluation_columns(self.config.workload.target_metric_name))
 
 
-def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
+def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:
     """Makes model, optimizer state, queue and records, from the newest checkpoint if there is one.
 
     Args:
       config: the trial.
       ledger: the open time ledger; times of an earlier part of the run are added to it.
+      host: what surrounds the trial.
 
     Raises:
       UsageError: for mistakes of the user.
     """
     backend = backends.get_backend(config.framework)
     backends.check_device(backend.platform(), config.settings.device, config.framework)
-    warnings = _told(config, machine.busy_warning(), *compile_caches.warnings())
+    warnings = _told(config, *host.warnings())
     if config.submission.uses_pmap and not config.settings.quiet and backend.process_index == 0:
         # It changes the shapes of everything that a submission sees, so nobody should have to find out.
         name = config.submission.name
@@ -121,24 +183,26 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     workload = _workload(config, hyperparameters)
     batch_size = submissions.batch_size(config.submission, config.workload, backend.num_devices())
     check_batch_size(config, batch_size)
-    workload.evaluator  # noqa: B018 - made now, so that missing data are found before training
+    host.make_evaluator(workload)
     seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
     # For submissions that use the global generators of NumPy and Python.
     random_utils.seed_global_generators(seeds["submission"])
     params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
     state = TrialState(params=params, model_state=model_state, optimizer_state=None)
+    host.see_initial(workload, state)
     step_keys = backend.step_keys(seeds["submission"])
     error, queue = None, None
     try:
         state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
+        host.see_initial(workload, state)
     except UsageError:
         raise
     except exits.FAILURES:  # An error of the submission: the trial is recorded as failed.
         error = traceback.format_exc()
     # Only process 0 reads the folder, so hosts need not share it.
-    saved = processes.from_first(backend, lambda: resume.load(config))
+    saved = processes.from_first(backend, lambda: host.saved_run(config))
     if saved is None:
-        warnings += _told(config, resume.started_over(config.folder) if backend.process_index == 0 else None)
+        warnings += _told(config, host.started_over(config) if backend.process_index == 0 else None)
     else:
         ledger.add_earlier(saved.ledger)
         # If the run cannot continue, its summary still reports the earlier part.
@@ -154,14 +218,12 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
     is_main = backend.process_index == 0
     logger = None
     if is_main:
-        # Rows after the checkpoint belong to lost work. A new run drops all rows that are left in the folder.
-        last_step = state.global_step if preemption_count else -1
-        meta_data = _meta_data(config, backend, seeds, batch_size)
-        logger = _open_records(config, backend, meta_data, preemption_count, last_step)
+        logger = host.open_records(config, backend, seeds, batch_size, saved)
         logger.put_back(state.eval_rows)
         workload.attach_metrics_logger(logger)
     return Session(
         config=config,
+        host=host,
         ledger=ledger,
         backend=backend,
         workload=workload,
@@ -172,9 +234,11 @@ def build(config: TrialConfig, ledger: clock.Ledger) -> Session:
         state=state,
         step_keys=step_keys,
         queue=queue,
-        checkpoints=resume.Checkpoints(config, backend, ledger, queue, hyperparameters, saved),
+        checkpoints=resume.Checkpoints(
+            config, backend, ledger, queue, hyperparameters, saved, functools.partial(host.store, config)
+        ),
         logger=logger,
-        progress=_progress(config, is_main),
+        progress=recording.progress_of(config, is_main),
         preemption_count=preemption_count,
         set_up_error=error,
         warnings=warnings,
@@ -254,73 +318,3 @@ def _placed(workload: Workload, state: TrialState) -> TrialState:
         state.params, state.model_state, state.optimizer_state
     )
     return dataclasses.replace(state, params=params, model_state=model_state, optimizer_state=optimizer_state)
-
-
-# ---- records -----------------------------------------------------------------------------------------------------
-
-
-def _progress(config: TrialConfig, is_main: bool) -> progress.Progress:
-    return progress.Progress(
-        config.workload.target_metric_name,
-        config.workload.validation_target_value,
-        config.budget_sec,
-        enabled=is_main and not config.settings.quiet,
-    )
-
-
-def _open_records(
-    config: TrialConfig,
-    backend: Backend,
-    meta_data: Mapping[str, object],
-    preemption_count: int,
-    last_step: int,
-) -> records.MetricsLogger:
-    """Writes the records that are known at the start; the logger drops rows after `last_step`."""
-    folder = config.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in (records.SUMMARY, records.STOP):  # They describe an earlier end, which no longer holds.
-        (folder / left).unlink(missing_ok=True)
-    if config.point is not None:
-        records.write_json(folder / records.HPARAMS, config.point)
-    records.write_json(folder / records.flags_file(preemption_count), config.flags())
-    records.write_json(folder / records.meta_data_file(preemption_count), meta_data)
-    return records.MetricsLogger(folder, backend.to_float, preemption_count, last_step=last_step)
-
-
-def _meta_data(
-    config: TrialConfig, backend: Backend, seeds: Mapping[str, int], batch_size: int
-) -> dict[str, Any]:
-    """Everything that a person or a later version needs to run the trial again (R12.2)."""
-    facts = config.workload.to_dict()
-    info, note = submission_info.read(config.submission.path.parent)
-    if note and not config.settings.quiet:
-        print(f"note: {note}", file=sys.stderr)
-    # AlgoPerf's records have flat keys, so plain facts are stored under `workload.<name>` as well.
-    primitive = {
-        f"workload.{key}": value for key, value in facts.items() if not isinstance(value, (dict, list))
-    }
-    return {
-        **primitive,
-        **machine.describe(),
-        # Also in the summary, which a trial that was killed has not.
-        "suite": config.suite,
-        "ruleset": config.settings.tuning_ruleset,
-        "budget_sec": config.budget_sec,
-        "rng_seed": config.settings.rng_seed,
-        "seeds": seeds,
-        "device": backend.describe_device(),
-        "num_devices": backend.num_devices(),
-        "global_batch_size": batch_size,
-        "data_manifest": manifest.hash_of(locate.folder_of(config.workload, config.settings.data_dir)),
-        "submission_path": str(config.submission.path),
-        "submission_hash": config.submission.source_hash,
-        "submission_info": dataclasses.asdict(info) if info else None,
-        "per_device_layout": config.submission.uses_pmap,
-        "dropout_of_point": config.submission.leaves_dropout_to_harness,
-        "workload_spec": facts,
-        "identity": config.identity(),
-        META_SOURCES: None if config.sources is None else config.sources.files,
-        "environment": environment.record(backend),
-        "compile_caches": compile_caches.record(),
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

@@ -37,6 +37,7 @@ DECIDES_NOTHING = frozenset(
             "run/identity",
             "run/processes",
             "run/progress",
+            "run/recording",
             "run/reproduce",
         ),
         *(
@@ -48,6 +49,7 @@ DECIDES_NOTHING = frozenset(
             "run/summary",
             "run/verdict",
         ),
+        *("referee/channel", "referee/ended", "referee/findings", "referee/plausible", "referee/start"),
         *("data/download", "data/jobs", "data/manifest"),
     }
 )

@@ -74,8 +74,6 @@ class Summary:
     """How often the trial was interrupted and continued."""
     peak_memory: PeakMemory | None = None
     device: str | None = None
-    refereed: bool | None = None
-    """Whether clock, evaluation and records were kept by another process than the submission's; None means no."""
     identity: dict[str, Any] | None = None
     """Everything that must be equal for another run to continue this one."""
     ledger: dict[str, Any] | None = None
@@ -87,6 +85,12 @@ class Summary:
     warnings: list[str] | None = None
     stop_reason: str | None = None
     """Why another process stopped the trial, not to be continued."""
+    refereed: bool | None = None
+    """Whether processes of their own kept its time and its records and evaluated it; None means no."""
+    findings: list[dict[str, Any]] | None = None
+    """What the referee has noticed: 'rule', 'grade', 'step', 'text' of each; None without a referee."""
+    referee: dict[str, Any] | None = None
+    """How it was refereed: what was allowed off the clock, used and charged, and how the submission was stopped."""
     exit_code: int | None = None
     """Exit code of the process, if a campaign gave the trial up."""
     already_finished: bool = False
@@ -169,6 +173,9 @@ def describe(summary: Summary, folder: Path) -> str:
     ]
     if summary.error:
         lines.append("  " + summary.error.strip().replace("\n", "\n  "))
+    if summary.refereed:
+        lines += [f"  {one['grade']} ({one['rule']}): {one['text']}" for one in summary.findings or ()]
+        lines.append(f"  refereed, {len(summary.findings or ())} findings")
     lines.append(f"  records: {folder}")
     return "\n".join(lines)
 

@@ -12,36 +12,13 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from algoperf.backends.base import SubmissionError, exchange_of
+from algoperf.backends.base import SubmissionError
 from algoperf.bound_workload import Workload
-from algoperf.evaluation import SPLITS
 from algoperf.random_utils import StepKeys
-from algoperf.run import clock, due
+from algoperf.run import clock, due, pauses, shown
+from algoperf.run.state import TrialState
 from algoperf.settings import RunSettings
 from algoperf.spec import Batch, Hyperparameters, Interrupted, TrainingCompleteError
-
-
-@dataclasses.dataclass(kw_only=True)
-class TrialState:
-    """Everything that changes while a trial runs."""
-
-    params: Any
-    model_state: Any
-    optimizer_state: Any
-    global_step: int = 0
-    eval_results: list[tuple[int, dict[str, float]]] = dataclasses.field(default_factory=list)
-    eval_times_sec: list[float] = dataclasses.field(default_factory=list)
-    """Submission time of each evaluation, in seconds."""
-    eval_rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    """What was logged of each evaluation, to be logged again where a crash loses it; on process 0."""
-    training_complete: bool = False
-    """Whether the submission declared itself done."""
-    budget_spent: bool = False
-    has_diverged: bool = False
-    validation_goal_reached: bool = False
-    test_goal_reached: bool = False
-    sec_since_eval: float = math.inf
-    """Wall time since the end of the last evaluation when this state was saved."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,6 +52,7 @@ class TrainingLoop:
       on_evaluation: called after each evaluation with (state, metrics), charged to logging and checkpoint by
         itself.
       on_progress: called about once a second with (state, submission seconds).
+      judge: who evaluates and keeps the budget, in place of this process; it gets no `on_evaluation`.
     """
 
     def __init__(
@@ -90,14 +68,16 @@ class TrainingLoop:
         wants_train_state: bool = False,
         on_evaluation: Callable[[TrialState, dict[str, float]], None] = lambda state, metrics: None,
         on_progress: Callable[[TrialState, float], None] = lambda state, seconds: None,
+        judge: pauses.Pauses | None = None,
     ):
         self.workload, self.submission, self.hyperparameters = workload, submission, hyperparameters
         self.state, self.queue, self.ledger, self.keys, self.options = state, queue, ledger, keys, options
-        self.on_evaluation, self.on_progress = on_evaluation, on_progress
+        self.on_progress = on_progress
         self.stop_signal = 0
         self._wants_train_state = wants_train_state
         self._backend, self._model = workload.backend, workload.model
         self._budget_ns = round(options.budget_sec * 1e9)
+        self.pauses = judge or pauses.Here(workload, ledger, self._budget_ns, on_evaluation)
         self._next_eval_ns = 0
         self._last_eval_ns: int | None = None
         self._train_state: dict[str, Any] = {}
@@ -117,39 +97,20 @@ class TrainingLoop:
             self._last_eval_ns = now - round(self.state.sec_since_eval * 1e9)
         self._fill_train_state()
         while True:
-            status = self._end_status()
+            status = self.state.end_status(self.options.settings)
             if status is not None:
                 return status
             evaluate = self._steps_until_pause()
             self._wait(clock.UPDATE)
             if evaluate:
                 self._evaluate()
-            elif self._agreed_submission_ns() >= self._budget_ns:
-                self.state.budget_spent = True
+            else:
+                self.pauses.pause(self.state)
             stop_signal = self._agree_on_flags()
             if stop_signal:
                 if self._last_eval_ns is not None:
                     self.state.sec_since_eval = (self.ledger.enter(clock.OTHER) - self._last_eval_ns) / 1e9
                 raise Interrupted(stop_signal)
-
-    def _end_status(self) -> str | None:
-        state, options = self.state, self.options
-        if (
-            state.validation_goal_reached
-            and state.test_goal_reached
-            and not options.settings.run_past_targets
-        ):
-            return "target_reached"
-        if state.has_diverged:
-            return "diverged"
-        if state.budget_spent:
-            return "budget_exhausted"
-        if state.training_complete:
-            return "submission_ended"
-        max_steps = options.settings.max_global_steps
-        if max_steps is not None and state.global_step >= max_steps:
-            return "max_steps"
-        return None
 
     def _schedule(self) -> due.Schedule:
         settings, step = self.options.settings, self.state.global_step
@@ -182,9 +143,9 @@ class TrainingLoop:
             arguments["train_state"] = types.MappingProxyType(self._train_state)
         return arguments
 
-    def _results_to_read(self) -> list[tuple[int, dict[str, float]]]:
-        """A copy of the evaluations: whoever writes into it changes no record."""
-        return [(step, dict(metrics)) for step, metrics in self.state.eval_results]
+    def _results_to_read(self) -> list[tuple[int, shown.ShownMetrics]]:
+        """A copy of the evaluations without the test split: whoever writes into it changes no record."""
+        return shown.of(self.state.eval_results)
 
     def _steps_until_pause(self) -> bool:
         """Trains until something is due; returns whether that is an evaluation.
@@ -275,16 +236,6 @@ class TrainingLoop:
         self._backend.wait()
         self.ledger.enter(clock.OTHER)
 
-    def _agreed_submission_ns(self) -> int:
-        """Submission time of the slowest process, which counts for all."""
-        ledger = self.ledger
-        if self._backend.num_processes > 1:
-            start_ns = ledger.enter(clock.OTHER)
-            latest_sec = self._backend.maximum(ledger.submission_ns * 1e-9)
-            ledger.waited_since(start_ns)
-            ledger.set_to_latest(latest_sec)
-        return ledger.submission_ns
-
     def _agree_on_flags(self) -> int:
         """In a distributed run, spreads flags of any process to all; returns the number of the stop signal, or 0."""
         if self._backend.num_processes > 1:
@@ -308,35 +259,13 @@ class TrainingLoop:
 
     def _evaluate(self) -> None:
         """prepare_for_eval on the clock; then, if the budget allows, evaluation of all splits off the clock (R6.8)."""
-        state, ledger, workload = self.state, self.ledger, self.workload
         self._prepare_for_eval()
-        if self._agreed_submission_ns() >= self._budget_ns:
-            state.budget_spent = True
+        if not self.pauses.evaluate(self.state):
             return
-        metrics: dict[str, float] = {}
-        evaluator = workload.evaluator
-        for split in SPLITS:
-            ledger.enter(f"eval_{SPLITS[split]}")
-            found = evaluator.evaluate_split(split, state.params, state.model_state)
-            metrics.update(evaluator.named(split, found))
-        ledger.enter(clock.OTHER)
-        if self._backend.num_processes > 1:
-            # Processes may round sums differently, but all must reach the target at the same step.
-            metrics = exchange_of(self._backend).broadcast(metrics)
-        state.validation_goal_reached |= workload.has_reached_validation_target(metrics)
-        state.test_goal_reached |= workload.has_reached_test_target(metrics)
-        state.eval_results.append((state.global_step, metrics))
-        state.eval_times_sec.append(ledger.submission_ns * 1e-9)
-        # Parameters are checked only here: a finite metric makes non-finite parameters very unlikely.
-        if not all(map(math.isfinite, metrics.values())):
-            state.has_diverged = not self._model.has_finite_params(state.params)
-            state.has_diverged = bool(self._backend.maximum(float(state.has_diverged)))
         self._train_state["last_eval_time"] = time.time()
-        state.sec_since_eval = 0.0
-        self.on_evaluation(state, metrics)
         self._fill_train_state()
         # After logging and checkpoint: R6.7 counts the period from the end of the records.
-        self._last_eval_ns = ledger.enter(clock.OTHER)
+        self._last_eval_ns = self.ledger.enter(clock.OTHER)
         self._next_eval_ns = self._last_eval_ns + round(self.options.eval_period_sec * 1e9)
 
     def _prepare_for_eval(self) -> None:

@@ -1,82 +1,62 @@
 """One trial from its folder to its summary: the order of events."""
 
 import contextlib
-import dataclasses
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from algoperf import backends, records
 from algoperf.files import FolderGoneError, StorageError
-from algoperf.run import claim, clock, ending, exits, processes, signals, summary
+from algoperf.run import clock, ending, exits, processes, signals, summary
 from algoperf.run.config import TrialConfig
-from algoperf.run.session import Session, build
+from algoperf.run.here import Here
+from algoperf.run.session import Host, Session, build
 from algoperf.run.summary import Summary
 from algoperf.run.training import LoopOptions, TrainingLoop
 from algoperf.spec import Interrupted, UsageError
 
-UNLIMITED_SEC = 1e9
-"""More seconds than any run takes: 30 years."""
 
-
-def run(config: TrialConfig, ledger: clock.Ledger) -> Summary:
+def run(config: TrialConfig, ledger: clock.Ledger, host: Host | None = None) -> Summary:
     """Runs or continues one trial; returns its summary, which is also written to its folder.
 
     Args:
       config: the trial.
       ledger: the time ledger, opened when the process started, so that it includes set-up.
+      host: who evaluates and keeps the records; this process by default.
 
     Raises:
       UsageError: for mistakes of the user, before training starts.
       Interrupted: after SIGINT or SIGTERM; a checkpoint was written, if the state can be.
       StorageError: if the records cannot be written any more; the last checkpoint is whole.
     """
+    host = host or Here()
     backend = backends.get_backend(config.framework)
     with contextlib.ExitStack() as claims, processes.watch_failures(backend) as failures:
         processes.check_same_settings(backend, config.shared_settings())
         # Only process 0 reads and writes the folder, so hosts need no shared disk.
-        finished = processes.from_first(backend, lambda: _begin(config, claims))
+        finished = processes.from_first(backend, lambda: host.begin(config, claims))
         if finished is not None:
             return finished
-        return train(set_up(config, ledger, failures), failures)
+        return train(set_up(config, ledger, failures, host), failures)
 
 
-def _begin(config: TrialConfig, claims: contextlib.ExitStack) -> Summary | None:
-    """The summary of a trial that is done already; else claims its folder, and clears it where the user said so."""
-    if not config.settings.overwrite:
-        finished = _finished(config)
-        if finished is not None:
-            return finished  # Its folder may be an archive that nobody can write.
-    claims.enter_context(claim.on(config.folder))
-    if config.settings.overwrite:
-        records.clear(config.folder)
-    return _finished(config)  # Again: whoever had the claim before may have finished it.
-
-
-def _finished(config: TrialConfig) -> Summary | None:
-    """The summary of a trial that is done already."""
-    found = summary.read(config.folder)
-    if found is None:
-        return None
-    config.check_same(found.identity)
-    # A failure may have had a cause outside (a full disk), so the same command tries again.
-    if found.status == "failed" or found.goes_on(config.settings.max_global_steps):
-        return None
-    return dataclasses.replace(found, already_finished=True)
-
-
-def set_up(config: TrialConfig, ledger: clock.Ledger, failures: processes.FailureWatcher) -> Session:
+def set_up(
+    config: TrialConfig,
+    ledger: clock.Ledger,
+    failures: processes.FailureWatcher,
+    host: Host | None = None,
+) -> Session:
     """Makes the objects of the trial; from now on process 0 writes a summary if another process fails.
 
     Args:
       config: the trial.
       ledger: the open time ledger.
       failures: the watcher, which is told how to write that summary.
+      host: who evaluates and keeps the records; this process by default.
     """
     is_main = backends.get_backend(config.framework).process_index == 0
     if is_main:
         failures.record = lambda reason: _record_failed_set_up(config, reason)
-    session = build(config, ledger)
+    session = build(config, ledger, host or Here())
     if is_main:
         # This runs in the watcher's thread while the main thread may hang in a collective, so it must not use a
         # device.
@@ -104,10 +84,10 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
         try:
             status = loop.run()
         except Interrupted as stop:
-            reason = processes.from_first(session.backend, lambda: _stop_reason(session.config.folder))
+            reason = processes.from_first(session.backend, lambda: session.host.stop_reason(session.config))
             if reason is not None:
                 return _end(session, failures, "stopped", stop_reason=reason)
-            session.checkpoints.save(session.state)
+            session.host.save(session)
             session.close()
             stop.goes_on = session.checkpoints.goes_on(session.state.global_step)
             raise
@@ -153,22 +133,15 @@ def _loop(session: Session) -> TrainingLoop:
         session.ledger,
         session.step_keys,
         LoopOptions(
-            # A repetition ends where the stored run did, however long that takes here.
-            budget_sec=config.budget_sec if config.eval_steps is None else UNLIMITED_SEC,
+            budget_sec=config.time_limit_sec,
             eval_steps=config.eval_steps,
             eval_period_sec=config.workload.eval_period_time_sec,
             settings=config.settings,
         ),
         wants_train_state=config.submission.wants_train_state,
-        on_evaluation=session.record_evaluation,
-        on_progress=lambda state, seconds: session.progress.step(state.global_step, seconds),
+        on_progress=lambda state, seconds: session.host.show_progress(session, state, seconds),
+        judge=session.host.pauses(session),
     )
-
-
-def _stop_reason(folder: Path) -> str | None:
-    """Why the trial was stopped and is not to be continued; None if a later command may continue it."""
-    path = folder / records.STOP
-    return records.read_json(path)["reason"] if path.exists() else None
 
 
 def _end(
@@ -183,7 +156,7 @@ def _end(
     """Closes the session and writes the summary."""
     config, ledger, state = session.config, session.ledger, session.state
     if config.settings.skip_evals and status == "max_steps":
-        session.checkpoints.save(state)  # Otherwise the last evaluation has written it.
+        session.host.save(session)  # Otherwise the last evaluation has written it.
     ledger.enter(clock.LOGGING)
     if session.logger is not None:
         final = {records.SCORE: ledger.submission_ns * 1e-9}
@@ -198,5 +171,5 @@ def _end(
             raise
     ended = ending.summarize(config, session, status, error=error, warnings=warnings, stop_reason=stop_reason)
     if session.is_main:
-        summary.write(config.folder, ended)
+        session.host.end(session, ended)
     return ended

@@ -873,7 +873,7 @@ def test_the_status_of_a_running_campaign_bounds_its_scores_and_says_what_to_run
     assert benchmark.run(found, benchmark.Config(status=True)) == 0
     said = capsys.readouterr().out
     assert "adamw is provisional." in said
-    assert "1-2   adamw       [0.0000, 1.0000] provisional" in said, "which has no folder yet"
+    assert "1-2   adamw       [0.000, 1.000] provisional" in said, "which has no folder yet"
     assert "Next runs that could still change a rank" in said
     assert "adamw on digits, 3 trials, about 3s" in " ".join(said.split())
     engine(found, [job for job in jobs if job.submission == "adamw" and job.study == 0]).run()

@@ -1,0 +1,291 @@
+"""What the referee keeps of a trial: its state and its time, records, checkpoints and the summary.
+
+What the trainee says is taken as a claim: its steps and what the submission logged go into the records, and nothing of
+it decides.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from algoperf import random_utils, records
+from algoperf.referee import allowance
+from algoperf.referee.allowance import Account
+from algoperf.referee.channel import Closed, Message
+from algoperf.referee.findings import Findings
+from algoperf.run import checkpoint, clock, ending, here, recording, resume, summary
+from algoperf.run.config import TrialFacts
+from algoperf.run.shown import metrics_of
+from algoperf.run.state import NO_TREES, TrialState, state_of
+from algoperf.run.summary import Summary
+from algoperf.spec import UsageError
+
+ACCOUNTS = ("set_up", "transfer", "lost")
+
+
+class Book:
+    """See `ending.Ran`, too: what it says is for the summary.
+
+    Args:
+      facts: of the trial; its environment is not known yet.
+      ledger: the open time ledger.
+    """
+
+    def __init__(self, facts: TrialFacts, ledger: clock.Ledger):
+        self.config, self.ledger = facts, ledger
+        self.seeds = random_utils.seeds(facts.settings.rng_seed, facts.settings.study, facts.trial)
+        self.state = TrialState(**NO_TREES)
+        self.findings = Findings()
+        self.preemption_count = 0
+        self.accounts = {name: Account() for name in ACCOUNTS}
+        self.progress = recording.progress_of(facts)
+        self.initial_metrics: dict[str, float] = {}
+        """Of the parameters that nobody has trained."""
+        self.of_processes: dict[str, Any] = {}
+        """What the children say of themselves, for the records; see `recording.facts_of_process`."""
+        self.last_checkpoint: int | None = None
+        """The step of the newest checkpoint."""
+        self.accepted: list[str] = []
+        """See `resume.SavedRun.accepted`."""
+        self.stopped_by = ""
+        """How the trainee is stopped."""
+        self._sec_at_checkpoint = 0.0
+        self._claims: dict[str, Any] = {}
+        self._claimed_sec = 0.0
+        self._logger: records.MetricsLogger | None = None
+        self._warnings: list[str] = []
+
+    # ---- records -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the trial has begun."""
+        return self._logger is not None
+
+    def open(self) -> None:
+        """Writes the records that are known at the start."""
+        self._logger = recording.open_records(
+            self.config,
+            {**recording.meta_data(self.config, self.seeds, self.of_processes), "refereed": True},
+            float,
+            self.preemption_count,
+            self.state.global_step if self.preemption_count else -1,
+        )
+        self._logger.put_back(self.state.eval_rows)
+        self._sec_at_checkpoint = self._submission_sec()
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        if self._logger is not None:
+            self._logger.finish(records.evaluation_columns(self.config.workload.target_metric_name))
+
+    def tell(self, warnings: Sequence[str], is_said: bool = False) -> None:
+        """Adds warnings, which are shown at once, unless somebody else has said them."""
+        for text in warnings:
+            if text in self._warnings:
+                continue
+            self._warnings.append(text)
+            if not is_said and not self.config.settings.quiet:
+                print(f"warning: {text}", file=sys.stderr)
+
+    def record_evaluation(self, metrics: dict[str, float]) -> None:
+        """Logs and shows an evaluation."""
+        recording.record_evaluation(
+            self.state,
+            metrics,
+            config=self.config,
+            ledger=self.ledger,
+            logger=self._logger,
+            shown=self.progress,
+            preemption_count=self.preemption_count,
+        )
+
+    def summarize(self, status: str, error: str | None) -> Summary:
+        """Writes the summary of a trial that has ended, and the records before it."""
+        if not self.is_open and self.of_processes:
+            self.open()  # Set-up failed, and what is known by then is recorded all the same.
+        self.ledger.enter(clock.LOGGING)
+        if self._logger is not None:
+            final = {records.SCORE: self._submission_sec()}
+            self._logger.append_scalar_metrics(final, self.state.global_step, self.preemption_count)
+        self.close()
+        ended = dataclasses.replace(
+            ending.summarize(
+                self.config,
+                self,
+                status,
+                error=error,
+                stop_reason=here.stop_reason(self.config) if status == "stopped" else None,
+            ),
+            refereed=True,
+            findings=self.findings.to_json(),
+            referee={
+                "stopped_by": self.stopped_by,
+                "claimed_sec": round(self._claimed_sec, 6),
+                "initial_metrics": self.initial_metrics,
+                "off_the_clock": {name: account.to_json() for name, account in self.accounts.items()},
+            },
+        )
+        summary.write(self.config.folder, ended)
+        return ended
+
+    # ---- what the trainee says -----------------------------------------------------------------------------------
+
+    def take_claims(self, message: Message, ns: int = 0) -> None:
+        """Enters what a trainee says of itself at a pause.
+
+        Args:
+          message: of it.
+          ns: time on the submission clock since the last pause, which is dealt out to the timed functions as it says.
+        """
+        spent = {}
+        for name in clock.SUBMISSION_BUCKETS:
+            value = message.table("seconds").get(name)
+            spent[name] = max(0.0, value) if isinstance(value, float) else 0.0
+        total = sum(spent.values())
+        self._claimed_sec += total
+        for name in (clock.DATA_SELECTION, clock.PREPARE_FOR_EVAL):
+            if total > 0:
+                self.ledger.move(clock.UPDATE, name, int(ns * spent[name] / total))
+        self._take_compilations(message.table("compilations"))
+        self.take_rows(message)
+        self._claims = {name: value for name, value in message.fields.items() if name != "rows"}
+
+    def _take_compilations(self, claimed: dict[str, Any]) -> None:
+        for bucket, counts in self.ledger.compilations.items():
+            found = claimed.get(bucket)
+            for name, count in found.items() if isinstance(found, dict) else ():
+                if isinstance(count, int):
+                    counts[str(name)] = max(count, counts.get(str(name), 0))
+
+    def take_rows(self, message: Message) -> None:
+        """Writes rows that the submission has logged."""
+        for row in message.items("rows") if self._logger is not None else ():
+            if not isinstance(row, dict):
+                raise Closed("a row that is none")
+            step = row.pop(records.GLOBAL_STEP, None)
+            row.pop(records.PREEMPTION_COUNT, None)
+            kept = {name: value for name, value in row.items() if _is_loggable(name, value)}
+            if kept and isinstance(step, int):
+                assert self._logger is not None
+                self._logger.append_scalar_metrics(kept, step)
+        if self._logger is not None:
+            self._logger.flush()
+
+    # ---- checkpoints ---------------------------------------------------------------------------------------------
+
+    def keep(self, content: int | None) -> None:
+        """Writes a checkpoint of the referee's, with the trainee's part unread.
+
+        Args:
+          content: descriptor of a file with that part, which is closed; None for nothing.
+        """
+        if content is None:
+            return
+        state = self.state
+        self.ledger.enter(clock.CHECKPOINT)
+        fields = (field.name for field in dataclasses.fields(TrialState) if field.name not in NO_TREES)
+        about = {
+            "identity": self.config.identity(),
+            "preemption_count": self.preemption_count,
+            "num_evaluations": len(state.eval_results),
+            "refereed": True,
+            "progress": {name: getattr(state, name) for name in fields},
+            "ledger": self.ledger.state(),
+            "accounts": {name: dataclasses.asdict(one) for name, one in self.accounts.items()},
+            "findings": self.findings.to_json(),
+            "initial_metrics": self.initial_metrics,
+            "claimed_sec": self._claimed_sec,
+            "accepted": self.accepted,
+        }
+        with open(content, "rb") as source:
+            source.seek(0)
+
+            def write(target: Any) -> None:
+                while block := source.read(1 << 20):
+                    target.write(block)
+
+            keep_older = self.config.settings.save_intermediate_checkpoints
+            checkpoint.save_with(self.config.folder, state.global_step, write, keep_older, about)
+        self.last_checkpoint = state.global_step
+        self._sec_at_checkpoint = self._submission_sec()
+        self.ledger.enter(clock.OTHER)
+
+    def continue_from(self, found: checkpoint.Found, changes: Sequence[str]) -> dict[str, Any]:
+        """Takes over what a checkpoint says; returns what the trainee may know of it.
+
+        Args:
+          found: the checkpoint.
+          changes: of code and versions since then, over which the run goes on.
+
+        Raises:
+          UsageError: if no referee has written it.
+        """
+        about = found.about
+        if not about.get("refereed"):
+            raise UsageError(
+                f"{found.path} was not written by a referee: start over with --overwrite, or without --referee."
+            )
+        self.state = state_of(about["progress"])
+        self.preemption_count = about["preemption_count"] + 1
+        self.findings = Findings(about["findings"])
+        self.initial_metrics, self._claimed_sec = about["initial_metrics"], about["claimed_sec"]
+        self.last_checkpoint = self.state.global_step
+        self.ledger.add_earlier(about["ledger"])
+        self.accounts = {name: allowance.Account(**stored) for name, stored in about["accounts"].items()}
+        lost = sum(one["lost_sec"] for one in self._lost() if one["step"] == self.state.global_step)
+        if lost:
+            self.ledger.add_submission_ns(round(lost * 1e9))
+            self.accounts["lost"].add(0.0, lost)
+        if found.damaged:
+            newer = ", ".join(found.damaged)
+            self.tell([f"Continued from the older {found.path.name}, as newer ones are damaged: {newer}."])
+        self.accepted = [*about.get("accepted", ()), *resume.accepted(self.state.global_step, changes)]
+        self.tell(self.accepted)
+        shown = [(step, dict(metrics_of(metrics))) for step, metrics in self.state.eval_results]
+        return {**about["progress"], "eval_results": shown, "eval_rows": []}
+
+    def charge_lost(self) -> None:
+        """Notes what a trainee has used up since the last checkpoint and before it died: it counts when it goes on."""
+        if self.last_checkpoint is not None:
+            lost_sec = max(0.0, self._submission_sec() - self._sec_at_checkpoint)
+            entry = {"step": self.last_checkpoint, "lost_sec": lost_sec}
+            records.write_json(self.config.folder / records.LOST, [*self._lost(), entry])
+
+    def _lost(self) -> list[dict[str, Any]]:
+        path = self.config.folder / records.LOST
+        return records.read_json(path) if os.path.exists(path) else []
+
+    def _submission_sec(self) -> float:
+        return self.ledger.submission_ns * 1e-9
+
+    # ---- for the summary: `ending.Ran` ---------------------------------------------------------------------------
+
+    @property
+    def batch_size(self) -> int:
+        return int(self.of_processes.get("global_batch_size") or 0)
+
+    def unread_hyperparameters(self) -> list[str]:
+        read = self._claims.get("hyperparameters_read") or ()
+        return [name for name in self.config.point or () if name not in read]
+
+    def all_warnings(self) -> list[str]:
+        return self._warnings
+
+    def peak_memory(self) -> summary.PeakMemory:
+        found = self._claims.get("peak_memory") or {}
+        devices = {str(name): int(size) for name, size in (found.get("device_bytes") or {}).items()}
+        return {"host_bytes": int(found.get("host_bytes") or 0), "device_bytes": devices}
+
+    def describe_device(self) -> str:
+        return str(self.of_processes.get("device"))
+
+
+def _is_loggable(name: object, value: object) -> bool:
+    try:
+        records.check_name(name)
+    except UsageError:
+        return False
+    return isinstance(value, (int, float, str))
