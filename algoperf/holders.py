@@ -81,14 +81,19 @@ def _here() -> Identity:
         return {}
 
 
-def _status(pid: int) -> tuple[str, int] | None:
-    """State of a process, and its start in clock ticks since the boot; None if it is not to be seen."""
+def stat_of(pid: int) -> list[str] | None:
+    """What the system says of a process, from field 3 of proc_pid_stat(5) on; None if it is not to be seen."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # The name of the program before may hold anything.
-    return fields[0], int(fields[19])  # Fields 3 and 22 of proc_pid_stat(5).
+    return text.rpartition(")")[2].split()  # The name of the program before may hold anything.
+
+
+def _status(pid: int) -> tuple[str, int] | None:
+    """State of a process, and its start in clock ticks since the boot; None if it is not to be seen."""
+    fields = stat_of(pid)
+    return None if fields is None else (fields[0], int(fields[19]))  # Fields 3 and 22.
 
 
 # ---- heartbeats --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from algoperf import holders
 from algoperf.referee import cgroup
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -71,11 +72,9 @@ class Process:
 
 def look_at(pid: int) -> Process | None:
     """What the system says of a process; None if it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
+    fields = holders.stat_of(pid)
+    if fields is None:
         return None
-    fields = text.rpartition(")")[2].split()  # The name before may hold anything; see proc_pid_stat(5).
     ticks = list(map(int, fields[11:15]))
     cpu_sec, own_sec = sum(ticks) / _TICKS_PER_SEC, sum(ticks[:2]) / _TICKS_PER_SEC
     return Process(pid, fields[0], int(fields[1]), int(fields[3]), cpu_sec, own_sec)
