@@ -21,6 +21,7 @@ from scoring.procedure import Procedure
 from scoring.results import SUBMISSION_TIME, Miss, Results
 from scoring.rules import Ratios
 from scoring.times import TimeTable
+from scoring.uncertainty import Studies
 
 LABEL_WIDTH = 30
 """Letters that tables show of the name that a submission gives itself."""
@@ -93,12 +94,17 @@ class Leaderboard:
         return f"{textwrap.shorten(shown, LABEL_WIDTH, placeholder=' ...')} ({name})" if shown else name
 
     @functools.cached_property
+    def studies(self) -> Studies:
+        """The studies behind `table`."""
+        return uncertainty.studies_in(self.table)
+
+    @functools.cached_property
     def absolute(self) -> Absolute | None:
         """Figures that do not depend on the field; None on steps."""
         if self.settings.axis != SUBMISSION_TIME:
             return None
         return absolute.measure(
-            uncertainty.studies_in(self.table),
+            self.studies,
             self.table.values(),
             limits(self.table, self.settings),
             self.table.num_workloads,

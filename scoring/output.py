@@ -12,7 +12,7 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
-from scoring import comparison_report, explained, intervals, json_parts, rules, uncertainty
+from scoring import comparison_report, explained, intervals, json_parts, rules
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.results import Finding, Miss, Reason, Trial
@@ -207,7 +207,7 @@ def differences_content(differences: Differences | None) -> dict[str, Any] | Non
 def times_content(board: Leaderboard) -> dict[str, Any]:
     """Per submission and workload (variants too): median, studies with the selected trial, reasons."""
     content: dict[str, Any] = {**head(board), "axis": board.settings.axis, "submissions": {}}
-    studies = uncertainty.studies_in(board.table)
+    studies = board.studies
     for row, submission in enumerate(board.submissions):
         content["submissions"][submission] = {
             column: {

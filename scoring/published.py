@@ -140,9 +140,8 @@ def _load_mini(ruleset: str, suite: Suite) -> Published:
     return Published(MINI, Results(tuple(f"{MINI}/{name}" for name in found.submissions), trials), None)
 
 
-def curves(version: str, ruleset: str, suite: Suite) -> list[Curve]:
-    """The evaluations of a leaderboard that ships with them, `MINI`."""
-    trials = load(version, ruleset, suite, STEPS).results.trials
+def curves(version: str, ruleset: str, suite: Suite, trials: Sequence[Trial]) -> list[Curve]:
+    """The evaluations of these trials of a leaderboard that ships with them, `MINI`."""
     with archive.unpacked(DATA_DIR / f"{version}_{ruleset}.tar.xz") as folder:
         return read_curves([folder], trials, suite, prefix=f"{version}/")
 

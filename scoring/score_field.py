@@ -204,7 +204,7 @@ def score(
     notes += other_axis.notes(board, field)
     notes += [*report_parts.field_of_one_note(board), *report_parts.first_place_lines(board)]
     variations, variation_notes = (
-        try_variations(config, places, board, own) if config.sensitivity else ([], [])
+        try_variations(config, places, board, own, chosen) if config.sensitivity else ([], [])
     )
     scored = Scored(
         board, findings, differences, tuple(notes), field.trials, tuple(variations), tuple(variation_notes)
@@ -280,14 +280,18 @@ def check_steps(field: Results, axis: str) -> None:
 
 
 def try_variations(
-    config: Config, places: Sequence[sources.Source], board: Leaderboard, own: Results
+    config: Config,
+    places: Sequence[sources.Source],
+    board: Leaderboard,
+    own: Results,
+    chosen: published.Published | None,
 ) -> tuple[list[sensitivity.Variation], list[str]]:
     """What --sensitivity tries, and sentences on what it cannot."""
     variations = [*sensitivity.left_out(board), *sensitivity.of_r_max(board)]
     suite = board.settings.suite
     stored = curves.read([place.folder for place in places], own.trials, suite) if places else []
-    if config.compare_to == published.MINI:
-        stored += published.curves(config.compare_to, config.ruleset, suite)
+    if chosen and chosen.name == published.MINI:
+        stored += published.curves(chosen.name, config.ruleset, suite, chosen.results.trials)
     elif config.compare_to is not None:
         return variations, [
             f"Other targets were not tried: of the entries of {config.compare_to} only the first hits are stored."

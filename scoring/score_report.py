@@ -141,7 +141,7 @@ def finding_rows(findings: Collection[Finding]) -> list[list[str]]:
 
 def times_part(board: Leaderboard, width: int) -> str:
     """Workload times before the held-out and r_max rules."""
-    studies = uncertainty.studies_in(board.table)
+    studies = board.studies
     counts, hits = studies.counts, studies.hits
     rows = []
     for row, name in enumerate(board.submissions):

@@ -76,7 +76,8 @@ class TimeTable:
             [[study.value for study in studies_of(self.cells[s, c]) if study.was_run] for c in self.columns]
             for s in self.submissions
         ]
-        counts = np.array([[len(cell) for cell in row] for row in rows], dtype=int)
+        shape = (len(self.submissions), len(self.columns))  # Of an empty field, too.
+        counts = np.array([[len(cell) for cell in row] for row in rows], dtype=int).reshape(shape)
         values = np.full((*counts.shape, max(1, int(counts.max(initial=1)))), np.nan)
         for i, row in enumerate(rows):
             for j, cell in enumerate(row):

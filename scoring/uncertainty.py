@@ -22,8 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.results import Reason
-from scoring.times import TimeTable, studies_of
+from scoring.times import TimeTable
 
 DEFAULT_LOG_SD = 0.12
 """Of a study's log time: root mean square over the cells of the official v0.5 logs 0.117, of the mini suite's 0.140."""
@@ -66,24 +65,7 @@ class Studies:
 
 def studies_in(table: TimeTable) -> Studies:
     """The studies that were run, of every cell of a table."""
-    cells = [
-        [
-            [
-                one.value
-                for one in studies_of(table.cells[s, c])
-                if one.miss is None or one.miss.reason not in (Reason.STUDY_MISSING, Reason.WORKLOAD_MISSING)
-            ]
-            for c in table.columns
-        ]
-        for s in table.submissions
-    ]
-    counts = np.array([[len(cell) for cell in row] for row in cells], dtype=int).reshape(
-        len(table.submissions), len(table.columns)
-    )
-    values = np.full((*counts.shape, max(1, int(counts.max(initial=1)))), np.nan)
-    for i, row in enumerate(cells):
-        for j, cell in enumerate(row):
-            values[i, j, : len(cell)] = cell
+    values, counts = table.study_values()
     exact = [[table.cells[s, c].is_median_only for c in table.columns] for s in table.submissions]
     return Studies(values, counts, np.array(exact, dtype=bool).reshape(counts.shape))
 

@@ -141,7 +141,9 @@ def test_entries_without_curves_leave_targets_out_and_say_so():
 
 
 def test_mini_entries_bring_their_curves():
-    stored = published.curves("mini", "external", suites.load("mini_quick"))
+    suite = suites.load("mini_quick")
+    trials = published.load("mini", "external", suite, SUBMISSION_TIME).results.trials
+    stored = published.curves("mini", "external", suite, trials)
     assert len(stored) == 135
     assert all(one.log is not None for one in stored)
     hits = curves.at_targets(stored, suites.load("mini_quick"), 0.0)
