@@ -35,9 +35,9 @@ demo: $(VENV)/.installed-$(EXTRA)
 	@for algorithm in $(DEMO_ALGORITHMS); do \
 	  $(BIN)/python submission_runner.py --workload=digits --suite=demo --framework=$(FRAMEWORK) \
 	    --submission=reference_algorithms/$$algorithm --num_tuning_trials=2 \
-	    --experiment_dir=demo_results --overwrite || exit 1; \
+	    --experiment_dir=demo_results/$(FRAMEWORK) --overwrite || exit 1; \
 	done
-	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results
+	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results/$(FRAMEWORK)
 
 test: $(VENV)/.installed-$(EVERYTHING)
 	$(PYTEST)
