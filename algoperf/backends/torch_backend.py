@@ -3,7 +3,6 @@
 import os
 import pickle
 import random
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
@@ -13,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
-from algoperf.backends import environment, torch_checkpoint
+from algoperf.backends import environment, torch_checkpoint, torch_dynamo
 from algoperf.backends.base import BoundWorkload, GeneratorState, describe_cpus, rows_of_process
 from algoperf.backends.torch_checkpoint import OldSaved, Saved
 from algoperf.backends.torch_model import Logits, TorchModel
@@ -73,13 +72,14 @@ class TorchBackend:
 
     def count_compilations(self, record: Callable[[str], None]) -> None:
         self._record_compilation = record
-        # Any optimizer of torch.optim and any torch.compile brings it; without either it would take seconds to import.
-        if "torch._dynamo" in sys.modules:
-            from torch._dynamo.callback import callback_handler
+        torch_dynamo.when_imported(self._listen)
 
-            # Asked anew by every trial, because torch.compiler.reset() drops who listens.
-            if self._heard_of_compilation not in callback_handler.start_callbacks:
-                callback_handler.register_start_callback(self._heard_of_compilation)
+    def _listen(self) -> None:
+        from torch._dynamo.callback import callback_handler
+
+        # Asked anew by every trial, because torch.compiler.reset() drops who listens.
+        if self._heard_of_compilation not in callback_handler.start_callbacks:
+            callback_handler.register_start_callback(self._heard_of_compilation)
 
     def _heard_of_compilation(self, event: "CallbackArgs") -> None:
         # A frame's backward pass and its tuning are parts of one compilation.
@@ -233,4 +233,5 @@ class TorchBackend:
 
 def make() -> TorchBackend:
     """The backend of this process."""
+    torch_dynamo.leave_for_later()
     return TorchBackend()
