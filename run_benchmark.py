@@ -37,6 +37,7 @@ campaign_flags.define(needs="experiment_dir")
 
 
 def main(argv: Sequence[str]) -> int:
+    from algoperf.data import sealed
     from campaign import benchmark, job_plan
 
     del argv
@@ -54,6 +55,10 @@ def main(argv: Sequence[str]) -> int:
             compare_to=FLAGS.compare_to,
             calibrate=FLAGS.calibrate,
         ).anchored()
+        only_looks = FLAGS.plan or FLAGS.status
+        names = campaign.cut_suite().scored_names()
+        campaign = campaign.with_settings(sealed.settled(campaign.settings, names, makes_data=not only_looks))
+        sealed.start_again(campaign.settings)
     config = benchmark.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
     return benchmark.run(campaign, config)
 

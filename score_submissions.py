@@ -52,6 +52,11 @@ flags.DEFINE_bool(
     False,
     "Also score without each entry and each workload, with other r_max, and with relaxed and tightened targets.",
 )
+flags.DEFINE_string(
+    "reveal_data_seed",
+    None,
+    "Compare the data seed of results, which records hold as a hash, with this one or @<file>.",
+)
 flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
 
 
@@ -77,6 +82,7 @@ def main(argv: Sequence[str]) -> None:
         num_studies=FLAGS.num_studies,
         num_trials=FLAGS.num_trials,
         sensitivity=FLAGS.sensitivity,
+        reveal_data_seed=FLAGS.reveal_data_seed,
         output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())

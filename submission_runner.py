@@ -22,11 +22,14 @@ settings.define_flags()
 
 def main(argv: Sequence[str]) -> int:
     """Reads the flags; below this line functions depend on their arguments only."""
-    from algoperf.referee import start  # --help does without.
+    from algoperf.data import sealed  # --help does without.
+    from algoperf.referee import start
     from algoperf.run import clock
 
     del argv
-    return start.run(settings.from_flags(), clock.Ledger(start_ns=START_NS))
+    settled = sealed.settled(given := settings.from_flags(), filter(None, [given.workload]))
+    sealed.start_again(settled)
+    return start.run(settled, clock.Ledger(start_ns=START_NS))
 
 
 if __name__ == "__main__":

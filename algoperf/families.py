@@ -113,6 +113,9 @@ class DataFile:
     """`(spec, folder, progress=True)`: checks prepared files; split -> what is counted -> how many there are."""
     NEEDS_FILES: bool = True
     """Whether there are files to prepare."""
+    RESEEDS: bool = False
+    """Whether `synthesize` takes a keyword `seed`, from which it makes other samples of the same distribution, in all
+    splits, and `is_ready` tells data of other instances apart (`spec.data_instance`). See `algoperf.data.sealed`."""
     SHARDED: bool = False
     """Whether a batch consists of one part per device, because examples cannot be split by rows (graphs).
     `train_stream` and `eval_batches` then take a keyword `num_shards`, and every array of a batch consists of

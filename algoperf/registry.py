@@ -21,7 +21,8 @@ HOW_TO_LIST = "`python -m algoperf.registry` lists them all"
 ROOT = Path(__file__).resolve().parent.parent / "workloads"
 
 MORE_ROOTS = "ALGOPERF_WORKLOADS"
-"""Environment variable with further root folders, separated as in $PATH; child processes inherit it."""
+"""Environment variable with further root folders, or single workload folders, separated as in $PATH; child processes
+inherit it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,29 +40,64 @@ class _Registry:
 
 
 def roots() -> tuple[Path, ...]:
-    """The folders that are searched for families: ours, then those of $ALGOPERF_WORKLOADS."""
+    """The folders in which families' folders lie: ours, then those of $ALGOPERF_WORKLOADS."""
+    above = (place.parent if _is_family(place) else place for place in _more_places())
+    return tuple(dict.fromkeys((ROOT, *above)))
+
+
+def _more_places() -> tuple[Path, ...]:
     more = os.environ.get(MORE_ROOTS, "").split(os.pathsep)
-    return (ROOT, *(files.expanded(root).resolve() for root in more if root))
+    return tuple(files.expanded(root).resolve() for root in more if root)
+
+
+def _is_family(place: Path) -> bool:
+    return (place / "workload.py").exists()
+
+
+def add_folder(folder: Path) -> Path:
+    """Makes a workload folder known that lies anywhere, in this process and those that it starts.
+
+    Returns the folder's path; its name is that of the family. Other folders beside it stay unknown.
+
+    Raises:
+      UsageError: if there is no such folder, it holds no workload.py, or that has a mistake.
+    """
+    folder = files.expanded(folder).resolve()
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}: give that of a workload, which holds workload.py.")
+    if not _is_family(folder):
+        raise UsageError(
+            f"{folder} holds no workload.py, where the facts of a workload are: see docs/adding_a_workload.md."
+        )
+    if folder not in (*discover().values(), *_registered().folders.values(), *_registered().broken):
+        given = [part for part in os.environ.get(MORE_ROOTS, "").split(os.pathsep) if part]
+        os.environ[MORE_ROOTS] = os.pathsep.join([*given, str(folder)])
+    if reason := _registered().broken.get(folder):
+        raise UsageError(reason)
+    return folder
 
 
 def discover(root: Path = ROOT) -> dict[str, Path]:
-    """Family name -> folder, for every folder under `root` that holds a workload.py."""
+    """Family name -> folder, for every folder under `root` that holds a workload.py, or for `root` if it does."""
+    if _is_family(root):
+        return {root.name: root}
     return {path.parent.name: path.parent for path in sorted(root.glob("*/workload.py"))}
 
 
 def _registered() -> _Registry:
-    found = roots()
     # All roots become one package `workloads`, because families import their own files as `workloads.<family>`.
-    importlib.import_module("workloads").__path__[:] = [str(root) for root in found]
-    return _registered_in(found)
+    importlib.import_module("workloads").__path__[:] = [str(root) for root in roots()]
+    return _registered_in((ROOT, *_more_places()))
 
 
 @functools.cache
-def _registered_in(all_roots: tuple[Path, ...]) -> _Registry:
+def _registered_in(places: tuple[Path, ...]) -> _Registry:
     importlib.invalidate_caches()  # Python caches directory listings; a folder may have been added since.
     found = _Registry()
-    for family, folder in ((family, path) for root in all_roots for family, path in discover(root).items()):
+    for family, folder in ((family, path) for root in places for family, path in discover(root).items()):
         try:
+            if found.folders.get(family) == folder:
+                continue  # Given alone, and with those beside it.
             if family in found.folders:
                 raise UsageError(f"{folder} has the name of {found.folders[family]}: rename one.")
             declared = _declared(folder)

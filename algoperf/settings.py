@@ -139,6 +139,13 @@ class RunSettings:
         is_reproduced=False,
         is_of_campaign=True,
     )
+    data_seed: str | None = setting(
+        None,
+        help="Seed from which a mini workload's data are made anew: a number or text, or @<file> with it in; also "
+        "$ALGOPERF_DATA_SEED. Records and children have a hash of it alone; 0 is the public data.",
+        is_identity=True,
+        is_of_campaign=True,
+    )
     experiment_dir: str = setting("experiments", help="Root of the results.", is_reproduced=False)
     experiment_name: str | None = setting(
         None,

@@ -50,6 +50,9 @@ class WorkloadSpec:
     """Suffix of the variant; None for a base. Set by `Family`."""
     is_mini: bool = False
     """Whether this is a mini version, whose data are made on first use. Set by `Family`."""
+    data_instance: str = ""
+    """Which of its synthetic data it uses: '' for the public ones, else a part of the hash of their secret seed. Set by
+    `algoperf.data.sealed`."""
 
     target_metric_name: str
     """Key of the metric without split prefix, as in 'validation/bleu'."""
@@ -140,6 +143,8 @@ class WorkloadSpec:
         result = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.name == "data_instance" and not value:
+                continue  # So that records of public data are as they were before there were others.
             if isinstance(value, ml_collections.FrozenConfigDict):
                 value = value.as_configdict().to_dict()
             elif isinstance(value, spec.LossType):

@@ -61,13 +61,14 @@ UNREAD = Check("never-read", ("R12.6",), Grade.NOTE, "The trial never read the h
 HARMLESS = ("listed",)
 
 
-def run(folder: Folder, framework: str | None, workload: str) -> list[Finding]:
+def run(folder: Folder, framework: str | None, workload: str, *, continues: bool = True) -> list[Finding]:
     """What short trials show.
 
     Args:
       folder: the submission.
       framework: only this one; all that are offered and installed by default.
       workload: name of a small workload.
+      continues: whether a trial is also stopped and continued, which takes two more processes.
 
     Raises:
       UsageError: if no framework is left to run it in.
@@ -88,7 +89,7 @@ def run(folder: Folder, framework: str | None, workload: str) -> list[Finding]:
         finding
         for name, path in offered.items()
         for ruleset in rulesets
-        for finding in _of_one(folder, path, name, ruleset, workload, ruleset == rulesets[0])
+        for finding in _of_one(folder, path, name, ruleset, workload, continues and ruleset == rulesets[0])
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from algoperf import files, frameworks, records, registry, submission, typed_json
 from algoperf.commands import EXIT_FAILED
-from algoperf.data import locate
+from algoperf.data import locate, sealed
 from algoperf.data.prepared import setup_command
 from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
@@ -86,12 +86,13 @@ def run(campaign: Campaign, config: Config) -> int:
 def missing_data(jobs: Sequence[Job]) -> list[str]:
     """A line for every workload whose data are not there; those of small ones are made on first use."""
     lines = []
-    data_dirs = {job.workload: job.settings.data_dir for job in jobs}
-    for name, data_dir in data_dirs.items():
-        spec = registry.get(name)
+    settings = {job.workload: job.settings for job in jobs}
+    for name, own in settings.items():
+        spec = sealed.with_data(registry.get(name), own.data_seed)
         try:
-            data, folder = registry.data_module(spec), locate.folder_of(spec, data_dir)
-            is_there = spec.is_mini or not data.NEEDS_FILES or data.is_ready(spec, folder)
+            data, folder = registry.data_module(spec), locate.folder_of(spec, own.data_dir)
+            makes_it = spec.is_mini and not spec.data_instance
+            is_there = makes_it or not data.NEEDS_FILES or data.is_ready(spec, folder)
         except UsageError as error:  # A package that the data need.
             lines.append(f"Missing: {error}")
             continue

@@ -133,6 +133,10 @@ class Campaign:
         submissions = tuple(absolute(one) for one in self.submissions)
         return dataclasses.replace(self, settings=settings, submissions=submissions)
 
+    def with_settings(self, settings: RunSettings) -> "Campaign":
+        """The same with other settings of its trials."""
+        return dataclasses.replace(self, settings=settings)
+
     def runs(self) -> tuple[str, ...]:
         """The submissions, and the reference algorithm where it is to run beside them."""
         if not self.calibrate:

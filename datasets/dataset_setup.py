@@ -2,11 +2,13 @@
 
     python datasets/dataset_setup.py --dataset=wmt --data_dir=~/data/algoperf
     python datasets/dataset_setup.py --dataset=wmt_mini
+    python datasets/dataset_setup.py --dataset=wmt_mini --data_seed=@seed.txt      # prints its sealed form
 
 Run again, the command continues after an interruption; if everything is in place, it only verifies. The steps are
 written in `download.py` and `data.py` of `workloads/<data set>/`.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from absl import flags
 
-from algoperf import commands, files, registry
-from algoperf.data import locate
+from algoperf import commands, data_seed, files, registry
+from algoperf.data import locate, sealed
 from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
 
@@ -26,6 +28,12 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "data_dir", None, f"Root of all data; $ALGOPERF_DATA_DIR or {locate.DEFAULT_ROOT} by default."
 )
+flags.DEFINE_string(
+    sealed.FLAG,
+    None,
+    "Make a mini workload's data from this seed, in a folder of their own: a number or text, @<file> with it in; also "
+    f"${data_seed.VARIABLE}.",
+)
 flags.DEFINE_bool("progress", True, "Show progress bars.")
 flags.DEFINE_bool("verify", True, "Compare checksums of all prepared files at the end.")
 
@@ -33,20 +41,35 @@ flags.DEFINE_bool("verify", True, "Compare checksums of all prepared files at th
 def spec_of(dataset: str) -> WorkloadSpec:
     """The base spec that stands for a data set; variants share it."""
     specs = {
-        locate.folder_name(spec): spec for spec in map(registry.get, registry.names()) if spec.variant is None
+        locate.dataset_name(spec): spec
+        for spec in map(registry.get, registry.names())
+        if spec.variant is None
     }
     if dataset not in specs:
         raise no_such("data set", dataset, specs)
     return specs[dataset]
 
 
-def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bool = True) -> Path:
+def set_up(
+    dataset: str,
+    data_dir: str | None,
+    progress: bool = True,
+    verify: bool = True,
+    seed: data_seed.DataSeed | None = None,
+) -> Path:
     """Does what is still missing; returns the folder.
+
+    Args:
+      dataset: its name.
+      data_dir: root of all data.
+      progress: whether to show progress bars.
+      verify: whether to compare checksums.
+      seed: of the data of a mini workload; None for the public ones.
 
     Raises:
       UsageError: no such data set, disk too full, no network, damaged files.
     """
-    spec = spec_of(dataset)
+    spec = spec_of(dataset) if seed is None else sealed.of_seed(spec_of(dataset), seed)
     data = registry.data_module(spec)
     folder = locate.folder_of(spec, data_dir)
     if not data.NEEDS_FILES:
@@ -56,11 +79,13 @@ def set_up(dataset: str, data_dir: str | None, progress: bool = True, verify: bo
     if not data.is_ready(spec, folder):
         if not spec.is_mini:
             _download_and_prepare(spec, folder, progress)
-        locate.ready_folder(spec, data_dir, progress)
+        locate.ready_folder(spec, data_dir, progress, None if seed is None else seed.entropy)
     if verify:
         for split, counts in data.verify(spec, folder, progress).items():
             print(f"{split:>12}: " + ", ".join(f"{value:,} {key}" for key, value in counts.items()))
     print(f"{dataset} is ready in {folder}.")
+    if seed is not None:
+        print(f"Runs on it, without knowing the seed: --{sealed.FLAG}={seed.setting}")
     return folder
 
 
@@ -75,7 +100,8 @@ def _download_and_prepare(spec: WorkloadSpec, folder: Path, progress: bool) -> N
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    set_up(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.progress, flags.FLAGS.verify)
+    seed = data_seed.parse(flags.FLAGS.data_seed or os.environ.get(data_seed.VARIABLE))
+    set_up(flags.FLAGS.dataset, flags.FLAGS.data_dir, flags.FLAGS.progress, flags.FLAGS.verify, seed)
 
 
 if __name__ == "__main__":

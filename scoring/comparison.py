@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from scoring import revealed
 from scoring.facts import Facts
 from scoring.results import Trial
 
@@ -141,6 +142,7 @@ FACTS = (
     _Fact("ruleset", _whole(lambda facts: facts.ruleset)),
     _Fact("targets", _per_workload(lambda facts: facts.targets), _shown_targets),
     _Fact("budget", _budget, lambda value: f"{value:,g} s"),
+    _Fact("data", _per_workload(lambda facts: facts.data), revealed.shown),
     _Fact("step hint", _per_workload(lambda facts: facts.step_hint), lambda value: f"{value:,g}"),
     _Fact("evaluations", _per_workload(lambda facts: facts.evaluations)),
     _Fact("device", _whole(lambda facts: facts.device)),

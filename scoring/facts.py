@@ -40,6 +40,9 @@ META_DATA_KEYS = (
 """What is read of `meta_data_<n>.json`, besides `identity`; archives keep it."""
 
 
+PUBLIC = "public"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """One start of a trial; None is not recorded."""
@@ -77,6 +80,8 @@ class Facts:
     was_loaded: bool | None = None
     """Whether it warned that other processes used the machine."""
     refereed: bool = False
+    data: str = PUBLIC
+    """`PUBLIC`, or the sealed form of the seed that its data were made from."""
 
 
 def read(
@@ -133,6 +138,7 @@ def _of_start(
         trial_seeds=_trial_seeds(meta_data, identity),
         was_loaded=None if warnings is None else any(text.startswith(records.BUSY) for text in warnings),
         refereed=get("refereed") is True or bool(ended.refereed),
+        data=_text(identity.get("data_seed")) or PUBLIC,
     )
 
 

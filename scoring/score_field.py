@@ -21,6 +21,7 @@ from scoring import (
     published,
     report_parts,
     results,
+    revealed,
     score_report,
     sensitivity,
     sources,
@@ -63,6 +64,8 @@ class Config:
     num_trials: int | None = None
     output_dir: Path | None = None
     sensitivity: bool = False
+    reveal_data_seed: str | None = None
+    """Said of which trials it is the seed of the data."""
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
@@ -193,6 +196,8 @@ def score(
         board = dataclasses.replace(board, bounds=missing)
     differences = None if config.official else compare_with_official(field, settings)
     notes = [*make_notes(config, full, suite, findings), *stray_notes(board), *target_origin.notes(board)]
+    if config.reveal_data_seed is not None:
+        notes.append(revealed.note(own.trials, config.reveal_data_seed, config.strict))
     notes += sources.joined_notes(places, own.submissions)
     infos = sources.read_infos(places, own.submissions)
     board = dataclasses.replace(board, display_names=infos.names)

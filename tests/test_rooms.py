@@ -18,6 +18,7 @@ GROUPS = {
             "workload",
             "suites",
             "held_out",
+            "data_seed",
             "tuning",
             "settings",
             "hosts",

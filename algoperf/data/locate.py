@@ -32,9 +32,20 @@ def root(data_dir: str | Path | None) -> Path:
         ) from None
 
 
-def folder_name(spec: WorkloadSpec) -> str:
+def dataset_name(spec: WorkloadSpec) -> str:
     """'wmt' for 'wmt' and its variants, 'wmt_mini' for their mini versions: variants share their data."""
     return f"{spec.dataset}_mini" if spec.is_mini else spec.dataset
+
+
+def folder_name(spec: WorkloadSpec) -> str:
+    """`dataset_name`; data of a secret seed have a folder of their own, as 'wmt_mini_seed_9f86d081884c7d65'."""
+    return dataset_name(spec) + (f"_seed_{spec.data_instance}" if spec.data_instance else "")
+
+
+def setup_command(spec: WorkloadSpec, folder: Path) -> str:
+    """The command that gets and prepares the data of a workload into its folder."""
+    seed = " --data_seed=<their seed>" if spec.data_instance else ""
+    return f"python datasets/dataset_setup.py --dataset={dataset_name(spec)}{seed} --data_dir={folder.parent}"
 
 
 def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
@@ -43,11 +54,19 @@ def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
     return base if base.name == folder_name(spec) else base / folder_name(spec)
 
 
-def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progress: bool = True) -> Path:
+def ready_folder(
+    spec: WorkloadSpec, data_dir: str | Path | None = None, progress: bool = True, seed: int | None = None
+) -> Path:
     """The folder with complete prepared data; for a mini workload they are made first if they are missing.
 
+    Args:
+      spec: the workload.
+      data_dir: see `folder_of`.
+      progress: whether to show a progress bar.
+      seed: `DataSeed.entropy` of `spec.data_instance`, without which such data cannot be made.
+
     Raises:
-      UsageError: if the data of a full-size workload are not there; names the folder and the next step.
+      UsageError: if data are missing that cannot be made here; names the folder and the next step.
     """
     module = registry.data_module(spec)
     if not module.NEEDS_FILES:
@@ -60,15 +79,21 @@ def ready_folder(spec: WorkloadSpec, data_dir: str | Path | None = None, progres
     if not spec.is_mini:
         raise UsageError(
             f"No prepared data for workload {spec.name!r} in {folder}. Prepare them with "
-            f"`python datasets/dataset_setup.py --dataset={folder_name(spec)} --data_dir={root(data_dir)}`, "
+            f"`{setup_command(spec, folder)}`, "
             "or point --data_dir (or $ALGOPERF_DATA_DIR) to where they are."
+        )
+    if spec.data_instance and seed is None:
+        raise UsageError(
+            f"No data of workload {spec.name!r} from this seed in {folder}, and its sealed form makes none. Make them "
+            f"with `{setup_command(spec, folder)}`, or give the seed itself here."
         )
     files.make_folder(folder, "--data_dir (or $ALGOPERF_DATA_DIR)")
     with one_at_a_time(folder), registry.data_packages(spec):
         # Asked again under the lock: another process may have prepared the data while this one waited.
         if not module.is_ready(spec, folder):
             print(f"Making the data of {folder_name(spec)} in {folder} (first use only).", file=sys.stderr)
-            module.synthesize(spec, folder, progress=progress)
+            own = {} if seed is None else {"seed": seed}
+            module.synthesize(spec, folder, progress=progress, **own)
             module.prepare(spec, folder, progress=progress)
     return folder
 
@@ -81,8 +106,7 @@ def check_content(spec: WorkloadSpec, folder: Path) -> None:
     """
     if damaged := _damaged(folder, manifest.hash_of(folder)):
         raise UsageError(
-            f"Damaged in {folder}: {', '.join(damaged)}. Delete them, then: python datasets/dataset_setup.py "
-            f"--dataset={folder_name(spec)} --data_dir={folder.parent}"
+            f"Damaged in {folder}: {', '.join(damaged)}. Delete them, then: {setup_command(spec, folder)}"
         )
 
 

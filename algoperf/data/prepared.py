@@ -21,7 +21,17 @@ SYNTHESIS = "synthesis.json"
 
 def setup_command(spec: WorkloadSpec, folder: Path) -> str:
     """The command that fetches and prepares the data of `spec` into `folder`."""
-    return f"python datasets/dataset_setup.py --dataset={locate.folder_name(spec)} --data_dir={folder.parent}"
+    return locate.setup_command(spec, folder)
+
+
+def named_instance(instance: str) -> dict[str, str]:
+    """What a description of synthetic files says of `WorkloadSpec.data_instance`: nothing for the public data."""
+    return {"instance": instance} if instance else {}
+
+
+def of_instance(spec: WorkloadSpec) -> dict[str, str]:
+    """See `named_instance`."""
+    return named_instance(spec.data_instance)
 
 
 def num_examples(spec: WorkloadSpec) -> dict[str, int]:
@@ -99,8 +109,16 @@ class PreparedData(abc.ABC):
         """What identifies the synthetic raw files of a mini workload; JSON-able."""
 
     @abc.abstractmethod
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        """Writes the synthetic raw files to `folder/raw`, unless they are there."""
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        """Writes the synthetic raw files to `folder/raw`, unless they are there.
+
+        Args:
+          spec: the workload; `describe` names its `data_instance`.
+          folder: of the data.
+          progress: whether to show a progress bar.
+          seed: of the samples, above 0; None for those of the public data. What defines the task (labels' meaning,
+            grammar, sizes) does not depend on it. A family that has no use for it leaves `RESEEDS` False.
+        """
 
     @abc.abstractmethod
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
@@ -126,9 +144,21 @@ class PreparedData(abc.ABC):
         assert found is not None, folder
         return found
 
-    def synthesize(self, spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
-        """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there."""
-        self.make_raw(spec, Path(folder), progress)
+    def synthesize(
+        self, spec: WorkloadSpec, folder: Path, progress: bool = True, seed: int | None = None
+    ) -> None:
+        """Writes the raw files of the mini workload, the same ones on every machine; nothing if they are there.
+
+        Args:
+          spec: the workload.
+          folder: of the data.
+          progress: whether to show a progress bar.
+          seed: see `make_raw`.
+        """
+        if seed is None:
+            self.make_raw(spec, Path(folder), progress)
+        else:
+            self.make_raw(spec, Path(folder), progress, seed)
 
     def prepare(self, spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         """Raw files in `folder/raw` -> prepared files in `folder`; continues where an earlier call stopped.

@@ -25,6 +25,8 @@ NESTED = (ENVIRONMENT, VERSIONS)
 """Keys whose entries are compared one by one."""
 ACCEPTABLE = (sources.HARNESS, sources.WORKLOAD, VERSIONS)
 """What `--accept_changes` passes over. A changed submission, workload, budget or point is another result."""
+BEFORE = {"data_seed": None}
+"""What runs had before there was a choice; of other keys that older versions did not store, nothing is known."""
 META_SOURCES = "sources"
 """Key of a trial's meta data: part of the identity -> file -> digest, so that the file can be named that changed."""
 
@@ -110,6 +112,8 @@ def differences(
     if SOURCE in stored and sources.HARNESS not in stored:
         # Runs from before there were parts: their hash was over the submission's folder alone.
         wanted = {**wanted, SOURCE: wanted.get(sources.OLDER, wanted.get(SOURCE))}
+    if stored:
+        stored = {**BEFORE, **stored}
     found = []
     for key, value in wanted.items():
         earlier = stored.get(key)

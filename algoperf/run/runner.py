@@ -14,6 +14,7 @@ from algoperf import backends, files
 from algoperf import submission as submissions
 from algoperf.backends import environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.data import sealed
 from algoperf.run import claim, clock, exits, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.reproduce import Repetition
@@ -41,6 +42,7 @@ def run(settings: RunSettings, ledger: clock.Ledger, refereed: RunOne | None = N
       Interrupted: after a signal; the same command continues.
       StorageError: if records cannot be written; the same command continues.
     """
+    settings = sealed.settled(settings, filter(None, [settings.workload]))
     repetition = None if settings.reproduce is None else Repetition.of(settings)
     plan = StudyPlan.of(settings) if repetition is None else repetition.plan
     if len(plan.trials) > 1:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import direction, files, frameworks, records, registry, suites, tuning
+from algoperf import data_seed, direction, files, frameworks, records, registry, suites, tuning
 from algoperf import submission as submissions
+from algoperf.data import sealed
 from algoperf.hosts import Hosts
 from algoperf.settings import RunSettings
 from algoperf.spec import UsageError, no_such
@@ -64,7 +65,7 @@ class StudyPlan:
                 "Say which workload to run: --workload=<name>, for example digits, wmt_mini or wmt; "
                 f"{registry.HOW_TO_LIST}."
             )
-        workload = registry.get(settings.workload)
+        workload = sealed.with_data(registry.get(settings.workload), settings.data_seed)
         suite = suites.load(settings.suite or suites.default_name([workload.name]))
         if suites.is_file(suite.name) and workload.name not in suite.scored_names():
             raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
@@ -76,7 +77,11 @@ class StudyPlan:
         # Points are drawn here, before any process starts, so that a wrong search space fails at once.
         points = _points(settings, suite, file) if points is None else points
         plan = cls(
-            settings=dataclasses.replace(settings, suite=settings.suite and suite.name),
+            settings=dataclasses.replace(
+                settings,
+                suite=settings.suite and suite.name,
+                data_seed=data_seed.sealed_form(settings.data_seed),
+            ),
             workload=with_suite(workload, suite),
             suite=suite.name,
             budget_factor=suite.ruleset(settings.tuning_ruleset).budget_factor,

@@ -216,4 +216,3 @@ def test_torch_compile_finds_no_code_of_the_process_before(tmp):
     assert hits_and_misses(**kept) == [0, 1]
     assert hits_and_misses(**kept) == [1, 0], "which is why caches are renewed"
     assert hits_and_misses() == [0, 1]
-    assert hits_and_misses() == [0, 1]

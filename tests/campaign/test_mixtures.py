@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from harness import ROOT, patient_suite
 
-from algoperf import records, submission_files
+from algoperf import data_seed, records, submission_files
 from algoperf.run import sources
 from algoperf.run.identity import META_SOURCES
 from algoperf.settings import given
@@ -84,6 +84,26 @@ def test_an_accepted_mixture_counts_and_is_named(tmp_path, capsys, project):
     assert "1 waiting, 3 done" in out
     assert "mixed: 3 done under other code (harness (algoperf/evaluation.py changed))" in out
     assert "--accept_changes=True" in jobs[0].arguments, "so that a trial goes on from its checkpoint"
+
+
+def test_trials_on_data_of_another_seed_are_never_taken_for_those_of_a_campaign(tmp_path, project):
+    for job in job_plan.make_jobs(campaign(tmp_path, project)):
+        pretend_done(job)
+    sealed = data_seed.parse("17").setting
+    other = campaign(tmp_path, project, accept_changes=True, data_seed=sealed)
+    (job, *_) = job_plan.make_jobs(other)
+    assert job.identity["data_seed"] == sealed
+    assert f"--data_seed={sealed}" in job.arguments
+    with pytest.raises(UsageError, match="data_seed"):
+        plan(other)
+
+
+def test_a_plan_says_where_data_of_a_seed_are_missing(tmp_path, capsys, project):
+    sealed = data_seed.parse("17")
+    assert plan(campaign(tmp_path, project, data_seed=sealed.setting, data_dir=str(tmp_path / "data"))) == 0
+    out = capsys.readouterr().out
+    assert f"Missing: the data of ogbg_mini in {tmp_path}/data/ogbg_mini_seed_{sealed.instance}." in out
+    assert "--dataset=ogbg_mini --data_seed=<their seed> " in out
 
 
 def test_the_status_names_a_mixture_and_goes_on(tmp_path, capsys, project):

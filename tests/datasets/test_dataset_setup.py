@@ -32,3 +32,13 @@ def test_without_network_the_download_ends_in_one_clear_line(tmp_path):
     assert result.returncode == 2
     assert "error: Cannot download http://www.statmt.org/" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_data_that_were_collected_have_no_other_seed(tmp_path):
+    result = set_up("--dataset=wmt", "--data_seed=17", f"--data_dir={tmp_path}")
+    assert result.returncode == 2
+    assert result.stderr.startswith(
+        "error: --data_seed makes the data of a mini workload anew; 'wmt' has data that"
+    )
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

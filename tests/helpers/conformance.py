@@ -1,24 +1,27 @@
 """What every workload must do, in both frameworks: the checks, for workloads of ours and for mistakes alike.
 
-A check returns where all is well, raises AssertionError or UsageError where it is not, and skips where it says nothing.
-There are three kinds, by what they look at: data, one framework's model, and the two models together.
+A check returns where all is well, raises an exception where it is not, and skips (`unittest.SkipTest`) where it says
+nothing. There are three kinds, by what they look at: data, one framework's model, and the two models together. This
+file and what it imports do without pytest, so that `check_workload.py` runs the checks anywhere.
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+import unittest
+from collections.abc import Callable, Iterator
 
 import numpy as np
-import pytest
 from bound_workloads import Bound, digest_of_batches, few, leaves, moved
 
-from algoperf import registry, spec
-from algoperf.data import locate
+from algoperf import data_seed, registry, spec
+from algoperf.data import locate, sealed
 from algoperf.data.batch import arrays
 from algoperf.direction import METRIC_RANGES
 
@@ -39,26 +42,78 @@ def one_of(checks):
     return lambda check: checks.append(check) or check
 
 
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One check on one workload."""
+
+    name: str
+    """Of the function: a sentence with underscores."""
+    frameworks: tuple[str, ...]
+    """That it looks at; empty for data."""
+    run: Callable[[], None]
+
+
+def checks_of(
+    name: str, data_dir, frameworks: tuple[str, ...] = ("pytorch", "jax"), with_data: bool = True
+) -> Iterator[Check]:
+    """All checks on a workload, in the order in which they are to be run; data are made when the first one is.
+
+    Args:
+      name: of a workload with little data.
+      data_dir: root of the data, which are made there.
+      frameworks: to look at.
+      with_data: False leaves out the checks of data.
+    """
+
+    @functools.cache
+    def data_of():
+        found = few(name)
+        return found, registry.data_module(found), locate.ready_folder(found, data_dir, progress=False)
+
+    bound = functools.cache(lambda framework: Bound(name, framework, data_dir))
+    is_base = registry.get(name).variant is None
+    # What a check takes is made when its turn comes: mistakes in data are found without a model.
+    if with_data:
+        for check in DATA_CHECKS:
+            yield Check(check.__name__, (), lambda check=check: check(*data_of()))
+    for framework in frameworks:
+        for check in MODEL_CHECKS if framework == "pytorch" or is_base or len(frameworks) == 1 else ():
+            yield Check(
+                check.__name__,
+                (framework,),
+                lambda check=check, framework=framework: check(bound(framework)),
+            )
+    if {"jax", "pytorch"} <= set(frameworks):
+        for check in [*PAIR_CHECKS, *(BASE_PAIR_CHECKS if is_base else ())]:
+            yield Check(
+                check.__name__,
+                ("jax", "pytorch"),
+                lambda check=check: check(bound("jax"), bound("pytorch")),
+            )
+
+
 def first_refusal(name, data_dir):
     """(name of the check, error) of the first check that a workload does not pass; None if it passes them all."""
-    found = few(name)
-    data, folder = registry.data_module(found), locate.ready_folder(found, data_dir, progress=False)
-    bound = functools.cache(lambda framework: Bound(name, framework, data_dir))
-    is_base = found.variant is None
-    # What a check takes is made when its turn comes: mistakes in data are found without a model.
-    todo = [(check, lambda: (found, data, folder)) for check in DATA_CHECKS]
-    todo += [(check, lambda: (bound("pytorch"),)) for check in MODEL_CHECKS]
-    todo += [(check, lambda: (bound("jax"),)) for check in MODEL_CHECKS if is_base]
-    todo += [(check, lambda: (bound("jax"), bound("pytorch"))) for check in PAIR_CHECKS]
-    todo += [(check, lambda: (bound("jax"), bound("pytorch"))) for check in BASE_PAIR_CHECKS if is_base]
-    for check, arguments in todo:
+    for check in checks_of(name, data_dir):
         try:
-            check(*arguments())
-        except pytest.skip.Exception:
+            check.run()
+        except unittest.SkipTest:
             continue
         except (AssertionError, spec.UsageError) as error:
-            return check.__name__, error
+            return check.name, error
     return None
+
+
+@contextlib.contextmanager
+def refused(kind, words):
+    """Within this context an error has to be raised, of a kind and with a text."""
+    found = None
+    try:
+        yield
+    except kind as error:
+        found = str(error)
+    assert found is not None, f"no {kind.__name__} was raised"
+    assert re.search(words, found), f"the error should mention {words!r}: {found}"
 
 
 def assert_same(first, second):
@@ -109,7 +164,7 @@ def a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too(found, 
 def processes_that_make_their_own_rows_make_the_whole_batch_together(found, data, place):
     streams = [data.train_stream(found, place, 3, 8) for _ in range(3)]
     if not hasattr(streams[0], "keep_rows"):
-        pytest.skip("every process makes whole batches")
+        raise unittest.SkipTest("every process makes whole batches")
     whole, *shares = streams
     for index, share in enumerate(shares):
         share.keep_rows(slice(4 * index, 4 * index + 4))
@@ -139,7 +194,7 @@ def evaluation_batches_have_one_size_and_weights_for_what_is_real(found, data, p
         assert (weights.max(axis=1) > 0).sum() == size, "a row without weight is padding"
         again = next(iter(data.eval_batches(found, place, split, batch_size)))
         assert_same(again, batches[0])
-    with pytest.raises(spec.UsageError, match="split"):
+    with refused(spec.UsageError, "split"):
         next(iter(data.eval_batches(found, place, "training", batch_size)))
 
 
@@ -155,6 +210,28 @@ def another_process_makes_the_same_batches(found, data, place):
     assert done.returncode == 0, done.stderr
     found_there = done.stdout.strip()
     assert found_there == digest_of_batches(found.name, place), f"{found.name}: are all draws seeded?"
+
+
+@one_of(DATA_CHECKS)
+def another_data_seed_makes_other_samples_of_the_same_shapes(found, data, place):
+    """In all splits, and the same every time; `place` is the folder of the public data."""
+    if not (found.is_mini and data.RESEEDS):
+        raise unittest.SkipTest("data.py does not say RESEEDS = True")
+    seed = data_seed.parse("17")
+    other = sealed.of_seed(found, seed)
+    if "vocab_size" not in found.model:  # Else there may be a tokenizer, which needs text.
+        other = dataclasses.replace(other, num_train_examples=max(64, found.num_train_examples // 8))
+    there = locate.ready_folder(other, place.parent, progress=False, seed=seed.entropy)
+    assert there != place
+    assert not data.is_ready(found, there), "is_ready takes data of a seed for the public ones"
+    for split in ("eval_train", "validation", "test"):
+        public, own = (
+            next(iter(data.eval_batches(one, folder, split, 8)))
+            for one, folder in ((found, place), (other, there))
+        )
+        assert [value.shape[1:] for value in arrays(public)] == [value.shape[1:] for value in arrays(own)]
+        inputs = [np.concatenate([part.ravel() for part in arrays(one["inputs"])]) for one in (public, own)]
+        assert not np.array_equal(*inputs), f"{split} has the public samples"
 
 
 # ---- what an evaluation must leave alone -----------------------------------------------------------------------------
@@ -236,7 +313,7 @@ def a_gradient_step_lowers_the_loss_on_its_own_batch(run):
 @one_of(MODEL_CHECKS)
 def the_loss_of_new_weights_is_that_of_guessing(run):
     if run.spec.loss_type is not spec.LossType.SOFTMAX_CROSS_ENTROPY:
-        pytest.skip("only classes can be guessed evenly")
+        raise unittest.SkipTest("only classes can be guessed evenly")
     classes = next(run.spec.model[key] for key in ("num_classes", "vocab_size") if key in run.spec.model)
     loss, _ = run.mean_loss(run.params)
     assert 0.5 * math.log(classes) < float(loss) < 2.0 * math.log(classes)
@@ -278,7 +355,7 @@ def shapes_and_types_line_up_with_the_parameters(run):
 
 @one_of(MODEL_CHECKS)
 def update_batch_norm_without_training_is_an_error(run):
-    with pytest.raises(ValueError, match=r"ForwardPassMode.TRAIN only"):
+    with refused(ValueError, r"ForwardPassMode.TRAIN only"):
         run.workload.model_fn(
             run.params, run.batch, run.model_state, spec.ForwardPassMode.EVAL, None, update_batch_norm=True
         )

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from algoperf import suites
+from algoperf import data_seed, suites
 from algoperf.spec import UsageError
 from scoring import archive, mixtures, output, published, reading, score_field
 from scoring import comparison_report as report
@@ -245,7 +245,7 @@ def test_odd_types_in_records_are_not_known(score, write_entry):
     }
     write_entry("adam", lambda study, trial: odd)
     block = block_of(score())
-    assert {name for name in block if ":" not in name} == {"targets", "refereed"}
+    assert {name for name in block if ":" not in name} == {"targets", "refereed", "data"}
 
 
 # ---- copies ----------------------------------------------------------------------------------------------------------
@@ -381,3 +381,43 @@ def test_an_archive_keeps_the_facts(write_entry, tmp_path, suite):
 )
 def test_many_names_are_abbreviated(some, field, words):
     assert report.names(some, field) == words
+
+
+SEALED = data_seed.parse("17").setting
+
+
+def on_data_of(setting):
+    return {"identity": {**META_DATA["identity"], "data_seed": setting}}
+
+
+def test_entries_on_data_of_a_secret_seed_are_named_beside_those_on_public_data_and_refused(
+    score, write_entry
+):
+    write_entry("adam")
+    write_entry("lion", lambda study, trial: {"submission_hash": "cccc", **on_data_of(SEALED)})
+    block = block_of(score())
+    assert block["data"].startswith(
+        "data differs on down, likewise up, up_variant: public in adam; sealed 0452ce163558"
+    )
+    with pytest.raises(UsageError, match=r"data: on down, .*public in adam; sealed 0452ce163558 in lion"):
+        score(strict=True)
+
+
+def test_an_entry_does_not_mix_data_of_two_seeds(score, write_entry):
+    write_entry("adam", lambda study, trial: on_data_of(SEALED if study else None))
+    (found,) = [one for one in score().findings if one.detail.startswith("data")]
+    assert (found.kind, found.submission) == (Kind.MIXED_ENTRY, "adam")
+
+
+def test_a_revealed_seed_is_compared_with_the_hash_in_every_record(score, write_entry):
+    write_entry("adam", lambda study, trial: on_data_of(SEALED))
+    (note,) = [one for one in score(reveal_data_seed="17", strict=True).notes if "data seed" in one]
+    assert note.startswith("The data seed that was given is that of 18 of 18 trials (hash 0452ce163558")
+    assert note.endswith(").")
+    (note,) = [one for one in score(reveal_data_seed="18").notes if "data seed" in one]
+    assert "is that of 0 of 18 trials (hash " in note
+    assert "; not of 18 of adam on sealed 0452ce163558" in note
+    with pytest.raises(UsageError, match="--strict: The data seed that was given is that of 0 of 18 trials"):
+        score(reveal_data_seed="18", strict=True)
+    with pytest.raises(UsageError, match="needs the seed itself"):
+        score(reveal_data_seed=SEALED)

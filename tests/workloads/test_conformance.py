@@ -69,6 +69,9 @@ test_a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too = of_e
 test_processes_that_make_their_own_rows_make_the_whole_batch_together = of_each_data_set(
     conformance.processes_that_make_their_own_rows_make_the_whole_batch_together
 )
+test_another_data_seed_makes_other_samples_of_the_same_shapes = of_each_data_set(
+    conformance.another_data_seed_makes_other_samples_of_the_same_shapes
+)
 test_another_process_makes_the_same_batches = of_each_data_set(
     conformance.another_process_makes_the_same_batches
 )

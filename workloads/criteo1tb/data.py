@@ -32,8 +32,8 @@ class CriteoData(prepared.PreparedData):
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
         return synthesis.describe(spec)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(spec, folder, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(spec, folder, progress, seed or synthesis.SEED)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         shards.prepare(folder, config, spec.num_train_examples, _num_held_out(spec), progress)
@@ -49,6 +49,7 @@ class CriteoData(prepared.PreparedData):
         return {split: {"rows": size} for split, (_, _, size) in _ranges(spec).items()}
 
 
+RESEEDS = True
 DATA = CriteoData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

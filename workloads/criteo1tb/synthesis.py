@@ -20,12 +20,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from algoperf.data.prepared import is_synthesized, mark_synthesized
+from algoperf.data.prepared import is_synthesized, mark_synthesized, of_instance
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE
 
 VERSION = 1  # Increase it when the text changes; existing folders are then written again.
 SEED = 1909
+TOKENS = 10_000  # Keeps the tokens of another seed apart from its days.
 
 # Distinct values of a categorical feature: as many as the real feature has buckets, at most this many.
 MOST_VALUES = 200
@@ -92,7 +93,7 @@ class Clicks:
 
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
     """What identifies the text, for the manifest."""
-    return {"version": VERSION, "seed": SEED, "lines": _lines_per_day(spec)}
+    return {"version": VERSION, "seed": SEED, "lines": _lines_per_day(spec), **of_instance(spec)}
 
 
 def _lines_per_day(spec: WorkloadSpec) -> list[int]:
@@ -103,8 +104,12 @@ def _lines_per_day(spec: WorkloadSpec) -> list[int]:
 
 
 @functools.cache
-def make_world(bucket_counts: tuple[int, ...]) -> World:
-    """Draws tokens, popularities and effects; the same on every machine."""
+def make_world(bucket_counts: tuple[int, ...], seed: int = SEED) -> World:
+    """Draws tokens, popularities and effects; the same on every machine.
+
+    Another seed draws other tokens, the names under which values appear. What a value does stays, so that all seeds
+    have one distribution; but what a model has learned of a token is worth nothing under another seed.
+    """
     rng = np.random.default_rng(SEED)
     sizes = [min(count, MOST_VALUES) for count in bucket_counts]
 
@@ -113,6 +118,8 @@ def make_world(bucket_counts: tuple[int, ...]) -> World:
         return first, second
 
     tokens = rng.choice(2**32, sum(sizes), replace=False)
+    if seed != SEED:
+        tokens = np.random.default_rng([seed, TOKENS]).choice(2**32, sum(sizes), replace=False)
     tokens = np.array([b"%08x" % token for token in tokens], object)
     return World(
         popularity=[-POWER * np.log(np.arange(size) + 5.0) for size in sizes],
@@ -129,9 +136,9 @@ def make_world(bucket_counts: tuple[int, ...]) -> World:
     )
 
 
-def make_clicks(world: World, day: int, num_lines: int) -> Clicks:
+def make_clicks(world: World, day: int, num_lines: int, seed: int = SEED) -> Clicks:
     """Draws the lines of one day. They do not depend on the sizes of other days."""
-    rng = np.random.default_rng([SEED, day])
+    rng = np.random.default_rng([seed, day])
     values = np.empty((num_lines, NUM_CATEGORICAL), np.int64)
     logits = np.full(num_lines, OFFSET + OFFSET_DRIFT * day)
     for column in range(NUM_CATEGORICAL):
@@ -169,11 +176,11 @@ def make_text(world: World, clicks: Clicks) -> bytes:
     return b"\n".join(map(b"\t".join, lines)) + b"\n"
 
 
-def floors(spec: WorkloadSpec) -> dict[str, float]:
+def floors(spec: WorkloadSpec, seed: int = SEED) -> dict[str, float]:
     """Split -> mean entropy of the true probabilities, the lowest expected loss of any model."""
-    world = make_world(tuple(spec.data.bucket_counts))
+    world = make_world(tuple(spec.data.bucket_counts), seed)
     sizes = _lines_per_day(spec)
-    entropies = [make_clicks(world, day, size).entropy() for day, size in enumerate(sizes)]
+    entropies = [make_clicks(world, day, size, seed).entropy() for day, size in enumerate(sizes)]
     return {
         "train": float(np.concatenate(entropies[:-1]).mean()),
         "validation": float(entropies[-1][spec.num_test_examples :].mean()),
@@ -181,7 +188,7 @@ def floors(spec: WorkloadSpec) -> dict[str, float]:
     }
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True, seed: int = SEED) -> None:
     """Writes `folder/raw/day_N.gz`, unless the same text is already there."""
     raw = folder / "raw"
     description = describe(spec)
@@ -189,11 +196,11 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
         return
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
-    world = make_world(tuple(spec.data.bucket_counts))
+    world = make_world(tuple(spec.data.bucket_counts), seed)
     digest = hashlib.sha256()
     days = tqdm(enumerate(_lines_per_day(spec)), desc="synthesize", unit="day", disable=not progress)
     for day, num_lines in days:
-        text = make_text(world, make_clicks(world, day, num_lines))
+        text = make_text(world, make_clicks(world, day, num_lines, seed))
         digest.update(text)
         # No time in the header, so that the bytes are the same every time.
         (raw / f"day_{day}.gz").write_bytes(gzip.compress(text, compresslevel=1, mtime=0))

@@ -46,8 +46,8 @@ class FastmriData(prepared.PreparedData):
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
         return synthesis.describe(spec)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(spec, folder, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(spec, folder, progress, seed or synthesis.SEED)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         if not self.is_ready(spec, folder):
@@ -67,6 +67,7 @@ class FastmriData(prepared.PreparedData):
         return catalog.verify(spec, Path(folder), progress)
 
 
+RESEEDS = True
 DATA = FastmriData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data.prepared import SYNTHESIS, num_examples
+from algoperf.data.prepared import SYNTHESIS, num_examples, of_instance
 from algoperf.workload import WorkloadSpec
 from workloads.fastmri import catalog
 from workloads.fastmri.volumes import KSPACE, MAX, TARGET
@@ -32,10 +32,10 @@ _NUM_PARTS = (7, 12)  # Number of ellipsoids inside a body: from 7 to 11.
 def describe(spec: WorkloadSpec) -> dict[str, Any]:
     """What identifies the content, for the manifest."""
     sizes = {"image_size": spec.data.image_size, "slices_per_volume": spec.data.slices_per_volume}
-    return {"version": VERSION, "seed": SEED, **sizes, **num_examples(spec)}
+    return {"version": VERSION, "seed": SEED, **sizes, **num_examples(spec), **of_instance(spec)}
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True, seed: int = SEED) -> None:
     """Writes `raw/knee_singlecoil_{train,val}/*.h5`; continues where an earlier call stopped."""
     raw = folder / "raw"
     places = {part: raw / name for part, name in catalog.RAW_FOLDERS.items()}
@@ -55,7 +55,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     ]
     for path, number, num_slices in tqdm(todo, desc="synthesize", unit="volume", disable=not progress):
         if not path.is_file():
-            arrays = make_volume(number, num_slices, spec.data.image_size)
+            arrays = make_volume(number, num_slices, spec.data.image_size, seed)
             with files.replacing(path) as temporary:
                 write_volume(temporary, *arrays)
 
@@ -85,9 +85,9 @@ def widths(size: int) -> tuple[int, int]:
     return (368, 372) if size == 320 else (2 * round(size * 0.575), 2 * round(size * 0.575) + 2)
 
 
-def make_volume(number: int, num_slices: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+def make_volume(number: int, num_slices: int, size: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     """(k-space (S, 2 N, W) complex64, target (S, N, N) float32) of a volume; depends only on the arguments."""
-    rng = np.random.default_rng([SEED, number])
+    rng = np.random.default_rng([seed, number])
     num_columns = widths(size)[int(rng.integers(2))]
     image = _phantom(rng, num_slices, size, num_columns) * _phase(rng, num_slices, size, num_columns)
     noise = rng.standard_normal((2, num_slices, 2 * size, num_columns)) * NOISE

@@ -24,16 +24,26 @@ class ImagenetData(prepared.PreparedData):
         return {"num_examples": num_examples(spec), "num_classes": spec.data.num_classes}
 
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
-        return synthesis.describe(num_examples(spec), spec.data.num_classes, spec.data.image_size)
+        return synthesis.describe(
+            num_examples(spec), spec.data.num_classes, spec.data.image_size, spec.data_instance
+        )
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        data = spec.data
-        synthesis.synthesize(folder, num_examples(spec), data.num_classes, data.image_size, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(
+            folder,
+            num_examples(spec),
+            spec.data.num_classes,
+            spec.data.image_size,
+            progress,
+            seed or synthesis.SEED,
+            spec.data_instance,
+        )
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         preparation.prepare(folder, config, progress)
 
 
+RESEEDS = True
 DATA = ImagenetData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from algoperf import files
 from algoperf.data import manifest
-from algoperf.data.prepared import SYNTHESIS
+from algoperf.data.prepared import SYNTHESIS, named_instance
 from algoperf.spec import UsageError
 from workloads.imagenet import jpeg, sources
 
@@ -31,14 +31,17 @@ SPLIT_NUMBERS = {"train": 0, "validation": 1, "test": 2}
 TEST_FOLDER = "imagenetv2-matched-frequency-format-val"
 
 
-def describe(num_examples: dict[str, int], num_classes: int, image_size: int) -> dict[str, Any]:
-    """What identifies the pictures, for the manifest."""
+def describe(
+    num_examples: dict[str, int], num_classes: int, image_size: int, instance: str = ""
+) -> dict[str, Any]:
+    """What identifies the pictures, for the manifest; `instance` as in `WorkloadSpec.data_instance`."""
     return {
         "version": VERSION,
         "seed": SEED,
         "num_classes": num_classes,
         "image_size": image_size,
         **num_examples,
+        **named_instance(instance),
     }
 
 
@@ -51,20 +54,20 @@ def wnid(label: int) -> str:
     return f"n{90_000_000 + label}"
 
 
-def labels_of(split: str, size: int, num_classes: int) -> np.ndarray:
+def labels_of(split: str, size: int, num_classes: int, seed: int = SEED) -> np.ndarray:
     """(size,) classes, equally frequent; in random order, except in training, whose archive is sorted by class."""
     labels = np.arange(size) % num_classes
     if split == "train":
         return np.sort(labels)
-    return np.random.default_rng([SEED, SPLIT_NUMBERS[split]]).permutation(labels)
+    return np.random.default_rng([seed, SPLIT_NUMBERS[split]]).permutation(labels)
 
 
-def picture(split: str, index: int, label: int, image_size: int) -> bytes:
+def picture(split: str, index: int, label: int, image_size: int, seed: int = SEED) -> bytes:
     """The JPEG file of one picture, the same bytes on every machine."""
     from workloads.imagenet import scenes
 
-    seed = [SEED, SPLIT_NUMBERS[split], index]
-    return jpeg.encode(scenes.draw(label, scenes.NUISANCE[split], image_size, seed), QUALITY)
+    drawn = scenes.draw(label, scenes.NUISANCE[split], image_size, [seed, SPLIT_NUMBERS[split], index])
+    return jpeg.encode(drawn, QUALITY)
 
 
 def checksum(num_examples: dict[str, int], num_classes: int, image_size: int) -> str:
@@ -77,12 +80,18 @@ def checksum(num_examples: dict[str, int], num_classes: int, image_size: int) ->
 
 
 def synthesize(
-    folder: Path, num_examples: dict[str, int], num_classes: int, image_size: int, progress: bool = True
+    folder: Path,
+    num_examples: dict[str, int],
+    num_classes: int,
+    image_size: int,
+    progress: bool = True,
+    seed: int = SEED,
+    instance: str = "",
 ) -> None:
     """Writes `folder/raw`, unless the same pictures are there; deletes files prepared from other pictures."""
     _check(num_examples, num_classes)
     raw, marker = folder / "raw", folder / "raw" / SYNTHESIS
-    description = describe(num_examples, num_classes, image_size)
+    description = describe(num_examples, num_classes, image_size, instance)
     if files.read_json_or_none(marker) == description:
         return
     for name in ("raw", "parts", "imagenet2012", "imagenet_v2"):
@@ -93,8 +102,9 @@ def synthesize(
     with tqdm(total=total, desc="synthesize", unit="image", disable=not progress) as bar:
 
         def pictures(split: str) -> Iterator[tuple[int, int, bytes]]:
-            for index, label in enumerate(labels_of(split, num_examples[split], num_classes).tolist()):
-                yield index, label, picture(split, index, label, image_size)
+            labels = labels_of(split, num_examples[split], num_classes, seed)
+            for index, label in enumerate(labels.tolist()):
+                yield index, label, picture(split, index, label, image_size, seed)
                 bar.update()
 
         _write_train(raw / sources.ARCHIVES["train"], pictures("train"), num_classes)

@@ -1,5 +1,13 @@
 """The ImageNet pipeline, without RandAugment and mixup (`spec.data`); see `workloads/imagenet`."""
 
-from workloads.imagenet.data import eval_batches, is_ready, prepare, synthesize, train_stream, verify
+from workloads.imagenet.data import (
+    RESEEDS,
+    eval_batches,
+    is_ready,
+    prepare,
+    synthesize,
+    train_stream,
+    verify,
+)
 
-__all__ = ["eval_batches", "is_ready", "prepare", "synthesize", "train_stream", "verify"]
+__all__ = ["RESEEDS", "eval_batches", "is_ready", "prepare", "synthesize", "train_stream", "verify"]

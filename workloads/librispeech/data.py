@@ -34,8 +34,8 @@ class LibrispeechData(prepared.PreparedData):
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
         return synthesis.describe(spec)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(spec, folder, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(spec, folder, progress, seed or synthesis.SEED)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         preparation.prepare(folder, config, _num_raw(spec), num_examples(spec), progress)
@@ -45,6 +45,7 @@ class LibrispeechData(prepared.PreparedData):
         return self.manifest(folder)["subsets"]
 
 
+RESEEDS = True
 DATA = LibrispeechData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data.prepared import SYNTHESIS
+from algoperf.data.prepared import SYNTHESIS, of_instance
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
@@ -68,6 +68,7 @@ def describe(spec: WorkloadSpec) -> dict[str, Any]:
         "seed": SEED,
         "max_audio_samples": spec.data.max_audio_samples,
         "utterances": counts(spec),
+        **of_instance(spec),
     }
 
 
@@ -102,17 +103,17 @@ def plan(spec: WorkloadSpec) -> list[Chapter]:
 
 
 def utterances(
-    chapter: Chapter, num_in_subset: int, max_samples: int
+    chapter: Chapter, num_in_subset: int, max_samples: int, seed: int = SEED
 ) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yields (name, text, int16 samples) of a chapter's utterances; depends only on the arguments."""
     from workloads.librispeech import speech
 
     # Separate seeds for speaker, chapter and utterance: a chapter can be made alone, in any order and
     # process.
-    voice = speech.Voice.draw(np.random.default_rng([SEED, 1, chapter.speaker]))
-    room = speech.Room.draw(np.random.default_rng([SEED, 2, chapter.number]), "clean" in chapter.subset)
+    voice = speech.Voice.draw(np.random.default_rng([seed, 1, chapter.speaker]))
+    room = speech.Room.draw(np.random.default_rng([seed, 2, chapter.number]), "clean" in chapter.subset)
     for place in range(chapter.size):
-        rng = np.random.default_rng([SEED, 3, chapter.number, place])
+        rng = np.random.default_rng([seed, 3, chapter.number, place])
         wanted = None
         if chapter.subset == corpus.TOKENIZER_SUBSET:
             wanted = _word_list(chapter.first + place, num_in_subset)
@@ -139,7 +140,7 @@ def _word_list(place: int, num_in_subset: int) -> list[str] | None:
     return list(words) if words and place < (num_in_subset + 1) // 2 else None
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True, seed: int = SEED) -> None:
     """Writes `raw/LibriSpeech`; continues where an earlier call stopped, chapter by chapter."""
     raw = folder / "raw"
     note = raw / SYNTHESIS
@@ -153,7 +154,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     sizes = counts(spec)
 
     def write(chapter: Chapter) -> int:
-        _write_chapter(raw, chapter, sizes[chapter.subset], spec.data.max_audio_samples)
+        _write_chapter(raw, chapter, sizes[chapter.subset], spec.data.max_audio_samples, seed)
         return chapter.size
 
     total = sum(chapter.size for chapter in todo)
@@ -169,7 +170,7 @@ def _folder(raw: Path, chapter: Chapter) -> Path:
     return corpus.subset_folder(raw, chapter.subset) / str(chapter.speaker) / str(chapter.number)
 
 
-def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples: int) -> None:
+def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples: int, seed: int) -> None:
     import soundfile
 
     folder = _folder(raw, chapter)
@@ -177,7 +178,7 @@ def _write_chapter(raw: Path, chapter: Chapter, num_in_subset: int, max_samples:
     with files.replacing(folder) as unfinished:
         unfinished.mkdir()
         lines = []
-        for name, text, samples in utterances(chapter, num_in_subset, max_samples):
+        for name, text, samples in utterances(chapter, num_in_subset, max_samples, seed):
             soundfile.write(unfinished / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
             lines.append(f"{name} {text}\n")
         (unfinished / f"{chapter.name}.trans.txt").write_text("".join(lines), encoding="utf-8")

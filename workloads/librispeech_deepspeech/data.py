@@ -1,5 +1,13 @@
 """The LibriSpeech pipeline; see `workloads/librispeech`."""
 
-from workloads.librispeech.data import eval_batches, is_ready, prepare, synthesize, train_stream, verify
+from workloads.librispeech.data import (
+    RESEEDS,
+    eval_batches,
+    is_ready,
+    prepare,
+    synthesize,
+    train_stream,
+    verify,
+)
 
-__all__ = ["eval_batches", "is_ready", "prepare", "synthesize", "train_stream", "verify"]
+__all__ = ["RESEEDS", "eval_batches", "is_ready", "prepare", "synthesize", "train_stream", "verify"]

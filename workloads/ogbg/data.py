@@ -33,8 +33,8 @@ class OgbgData(prepared.PreparedData):
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
         return synthesis.describe(spec)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(spec, folder, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(spec, folder, progress, seed or synthesis.SEED)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         preparation.prepare(folder, config, progress)
@@ -53,6 +53,7 @@ class OgbgData(prepared.PreparedData):
         return counts
 
 
+RESEEDS = True
 DATA = OgbgData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

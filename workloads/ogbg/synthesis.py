@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from algoperf.data.prepared import is_synthesized, mark_synthesized, num_examples
+from algoperf.data.prepared import is_synthesized, mark_synthesized, num_examples, of_instance
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.ogbg import molecules, properties, raw_tables, scaffolds
@@ -38,17 +38,18 @@ def describe(spec: WorkloadSpec) -> dict[str, Any]:
         "seed": SEED,
         "num_tasks": spec.model.num_outputs,
         "molecules": num_examples(spec),
+        **of_instance(spec),
     }
 
 
-def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
+def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True, seed: int = SEED) -> None:
     """Writes the files of `raw_tables` into `folder/raw`, unless the same text is there already."""
     raw = folder / "raw"
     description = describe(spec)
     if is_synthesized(raw, description):
         return
     shutil.rmtree(raw, ignore_errors=True)
-    texts = make_texts(description, progress)
+    texts = make_texts(description, progress, seed)
     digest = hashlib.sha256()
     for table in raw_tables.tables(description["num_tasks"]):
         digest.update(texts[table.name])
@@ -59,7 +60,7 @@ def synthesize(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
     mark_synthesized(raw, description, digest.hexdigest())
 
 
-def make_texts(description: dict[str, Any], progress: bool = True) -> dict[str, bytes]:
+def make_texts(description: dict[str, Any], progress: bool = True, seed: int = SEED) -> dict[str, bytes]:
     """Name of a table -> its text."""
     num_tasks, sizes = description["num_tasks"], description["molecules"]
     if num_tasks > len(properties.TASKS):
@@ -69,12 +70,12 @@ def make_texts(description: dict[str, Any], progress: bool = True) -> dict[str, 
     # The files hold the molecules of all splits in one random order. A molecule depends on its split and its number
     # there, not on the sizes of other splits.
     owners = np.repeat(np.arange(len(sizes)), list(sizes.values()))
-    np.random.default_rng([SEED, 0]).shuffle(owners)
+    np.random.default_rng([seed, 0]).shuffle(owners)
     makers = [
-        scaffolds.MoleculeMaker(split, np.random.default_rng([SEED, 1 + number]))
+        scaffolds.MoleculeMaker(split, np.random.default_rng([seed, 1 + number]))
         for number, split in enumerate(sizes)
     ]
-    details = np.random.default_rng([SEED, 9])
+    details = np.random.default_rng([seed, 9])
     tables: dict[str, list[Any]] = {name: [] for name in ("nodes", "bonds", "bond_ends")}
     node_counts, bond_counts, answers = [], [], []
     for owner in tqdm(owners.tolist(), desc="synthesize", unit="molecule", disable=not progress):
@@ -93,7 +94,7 @@ def make_texts(description: dict[str, Any], progress: bool = True) -> dict[str, 
         answers.append([task(found) for task in list(properties.TASKS.values())[:num_tasks]])
     texts = {name: _lines(rows) for name, rows in tables.items()}
     texts |= {"node_counts": _column(node_counts), "bond_counts": _column(bond_counts)}
-    labels = observe(np.array(answers, bool))
+    labels = observe(np.array(answers, bool), seed)
     words = np.array([b"", b"0.0", b"1.0"], object)[labels + 1]
     texts["labels"] = b"".join(b",".join(row) + b"\n" for row in words.tolist())
     for number, split in enumerate(sizes):
@@ -130,14 +131,18 @@ def _chirality(
     ]
 
 
-def observe(answers: np.ndarray) -> np.ndarray:
+def observe(answers: np.ndarray, seed: int = SEED) -> np.ndarray:
     """True answers (molecules, tasks) -> labels: 0, 1, or `raw_tables.MISSING`."""
-    rng = np.random.default_rng([SEED, 10])
+    rng = np.random.default_rng([seed, 10])
     share = answers.mean(axis=0)
     # Negatives are flipped at a lower rate for a rare property: at 4 % most of its positive labels would be wrong.
     flip = np.where(answers, LABEL_NOISE, LABEL_NOISE * share / np.maximum(1 - share, 1e-9))
     labels = (answers ^ (rng.random(answers.shape) < flip)).astype(np.int8)
     missing = rng.uniform(*MISSING_SHARES, len(share))
+    if seed != SEED:  # How often a task is left out belongs to the task, which all seeds share.
+        public = np.random.default_rng([SEED, 10])
+        public.random(answers.shape)  # As above, before its shares are drawn.
+        missing = public.uniform(*MISSING_SHARES, len(share))
     labels[rng.random(answers.shape) < missing] = raw_tables.MISSING
     return labels
 

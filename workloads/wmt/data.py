@@ -30,15 +30,16 @@ class WmtData(prepared.PreparedData):
         }
 
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
-        return synthesis.describe(num_examples(spec))
+        return synthesis.describe(num_examples(spec), spec.data_instance)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(folder, num_examples(spec), progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(folder, num_examples(spec), progress, seed or synthesis.SEED, spec.data_instance)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         encoding.prepare(folder, config, num_examples(spec), progress)
 
 
+RESEEDS = True
 DATA = WmtData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 

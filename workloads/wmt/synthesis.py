@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from algoperf.data.prepared import is_synthesized, mark_synthesized
+from algoperf.data.prepared import is_synthesized, mark_synthesized, named_instance
 from workloads.wmt import corpus, lexicon, sentences
 from workloads.wmt.corpus import Pair
 from workloads.wmt.sentences import Combination
@@ -27,9 +27,9 @@ NUM_TRAIN_SHARDS = 4
 MAX_CHARACTERS = 80  # Longest sentence in either language, so that it fits in the 32 tokens of a row.
 
 
-def describe(num_pairs: dict[str, int]) -> dict[str, Any]:
-    """Everything that the synthesized text depends on."""
-    return {"version": VERSION, "seed": SEED, **num_pairs}
+def describe(num_pairs: dict[str, int], instance: str = "") -> dict[str, Any]:
+    """Everything that the synthesized text depends on; `instance` as in `WorkloadSpec.data_instance`."""
+    return {"version": VERSION, "seed": SEED, **num_pairs, **named_instance(instance)}
 
 
 def split_of_combination(combination: Combination) -> str:
@@ -48,9 +48,9 @@ def split_of_sentence(combinations: Iterable[Combination]) -> str | None:
     return None if len(owners) > 1 else owners.pop() if owners else "train"
 
 
-def make_corpus(num_pairs: dict[str, int], progress: bool = False) -> dict[str, list[Pair]]:
+def make_corpus(num_pairs: dict[str, int], progress: bool = False, seed: int = SEED) -> dict[str, list[Pair]]:
     """Split -> distinct sentence pairs; every word of validation and test, or both its parts, is in training."""
-    sampler = sentences.Sampler(SEED)
+    sampler = sentences.Sampler(seed)
     found: dict[str, list[Pair]] = {split: [] for split in num_pairs}
     seen: set[str] = set()
     known: set[str] = set()
@@ -114,14 +114,16 @@ def is_known(pair: Pair, known: set[str]) -> bool:
     )
 
 
-def synthesize(folder: Path, num_pairs: dict[str, int], progress: bool = True) -> None:
+def synthesize(
+    folder: Path, num_pairs: dict[str, int], progress: bool = True, seed: int = SEED, instance: str = ""
+) -> None:
     """Writes `folder/raw` in the layout of the real data (see `corpus`), unless the same text is there already."""
     raw = folder / "raw"
-    description = describe(num_pairs)
+    description = describe(num_pairs, instance)
     if is_synthesized(raw, description):
         return
     shutil.rmtree(raw, ignore_errors=True)
-    found = make_corpus(num_pairs, progress)
+    found = make_corpus(num_pairs, progress, seed)
     for dataset in dict.fromkeys(corpus.DATASET_OF_SPLIT.values()):
         own = {split: pairs for split, pairs in found.items() if corpus.DATASET_OF_SPLIT[split] == dataset}
         shards = NUM_TRAIN_SHARDS if "train" in own else None
