@@ -16,13 +16,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from algoperf import commands, files
+from algoperf import commands, files, suites
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "suite",
-    "algoperf_v06",
-    "Workloads and rules: algoperf_v05, algoperf_v06, qualification, mini, mini_quick, or a .json file.",
+    suites.FULL_SIZE,
+    "Workloads and rules: algoperf_a100, algoperf_v06, algoperf_v05, qualification, mini, mini_quick, or a .json file.",
 )
 flags.DEFINE_string("ruleset", "external", "Tuning ruleset: external or self.")
 flags.DEFINE_bool(
@@ -34,7 +34,11 @@ flags.DEFINE_bool(
 flags.DEFINE_string("axis", "submission_time", "What is scored: submission_time (seconds) or steps.")
 flags.DEFINE_alias("time_axis", "axis")
 flags.DEFINE_string("reference", None, "Submission over which geometric-mean speedups are given.")
-flags.DEFINE_string("compare_to", None, "Place the submissions among published ones: algoperf_v05 or mini.")
+flags.DEFINE_string(
+    "compare_to",
+    None,
+    "Place the submissions among published ones: algoperf_a100, algoperf_v06, algoperf_v05 or mini.",
+)
 flags.DEFINE_bool(
     "calibrate",
     False,
@@ -56,6 +60,11 @@ flags.DEFINE_string(
     "reveal_data_seed",
     None,
     "Compare the data seed of results, which records hold as a hash, with this one or @<file>.",
+)
+flags.DEFINE_bool(
+    "step_times",
+    False,
+    "Show seconds per update of every entry beside those in its framework, also where frameworks do not differ.",
 )
 flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
 
@@ -83,6 +92,7 @@ def main(argv: Sequence[str]) -> None:
         num_trials=FLAGS.num_trials,
         sensitivity=FLAGS.sensitivity,
         reveal_data_seed=FLAGS.reveal_data_seed,
+        step_times=FLAGS.step_times,
         output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())

@@ -137,6 +137,8 @@ class Workload(spec.Workload):
         return self.spec.meets(value, self.spec.validation_target_value)
 
     def has_reached_test_target(self, eval_result: dict[str, float]) -> bool:
+        if self.spec.test_target_value is None:
+            return True
         value = eval_result.get(f"test/{self.spec.target_metric_name}", math.nan)
         return self.spec.meets(value, self.spec.test_target_value)
 

@@ -77,6 +77,7 @@ METRIC_RANGES = {
     "ssim": (-1.0, 1.0),
     "mean_average_precision": (0.0, 1.0),
     "bleu": (0.0, 100.0),
+    "ppl": (1.0, math.inf),
 }
 """Metric -> closed range of possible values. A typing error such as 229.4 for 29.4 is caught here."""
 

@@ -1,4 +1,4 @@
-"""Evaluation off the clock: metrics of the three splits for given parameters."""
+"""Evaluation off the clock: metrics of all splits for given parameters."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +15,12 @@ from algoperf.workload import WorkloadSpec
 
 SPLITS = {"eval_train": "train", "validation": "validation", "test": "test"}
 """Split -> prefix of its metrics; AlgoPerf logs the split eval_train as `train/`."""
+
+
+def splits_of(spec: WorkloadSpec) -> dict[str, str]:
+    """The part of `SPLITS` that a workload has: not all have a test split."""
+    return {split: prefix for split, prefix in SPLITS.items() if split != "test" or spec.has_test_split}
+
 
 # An eighth of the memory, so that training batches and the page cache keep the rest.
 CACHE_LIMIT_BYTES = max(4 * 2**30, psutil.virtual_memory().total // 8)
@@ -52,6 +58,7 @@ def named(spec: WorkloadSpec, split: str, metrics: Mapping[str, float]) -> dict[
     if split == "validation":
         results["validation/num_examples"] = spec.num_validation_examples
     if split == "test":
+        assert spec.num_test_examples is not None, spec.name
         results["test/num_examples"] = spec.num_test_examples
     return results
 
@@ -128,7 +135,7 @@ class Evaluator:
     ) -> dict[str, float]:
         """Metrics of all splits as 'train/<m>', 'validation/<m>', 'test/<m>', with the numbers of examples."""
         results: dict[str, float] = {}
-        for split in SPLITS:
+        for split in splits_of(self._spec):
             found = self.evaluate_split(split, params, model_state, batch_size)
             results.update(named(self._spec, split, found))
         return results

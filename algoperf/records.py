@@ -381,9 +381,10 @@ class MetricsLogger:
             self._evaluations.close()
 
 
-def evaluation_columns(metric_name: str) -> tuple[str, ...]:
+def evaluation_columns(metric_name: str, has_test_split: bool = True) -> tuple[str, ...]:
     """The least that the file of evaluations holds."""
-    splits = tuple(f"{split}/{metric_name}" for split in ("train", "validation", "test"))
+    names = ("train", "validation", "test") if has_test_split else ("train", "validation")
+    splits = tuple(f"{split}/{metric_name}" for split in names)
     times = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)
     return (*splits, *times, GLOBAL_STEP, PREEMPTION_COUNT)
 

@@ -129,8 +129,8 @@ class RunSettings:
     )
     suite: str | None = setting(
         None,
-        help="Rules and targets: mini, mini_quick, algoperf_v06, algoperf_v05, qualification, or a .json file, such "
-        "as targets.json of set_targets.py.",
+        help="Rules and targets: mini, mini_quick, algoperf_a100, algoperf_v06, algoperf_v05, qualification, or a "
+        ".json file, such as targets.json of set_targets.py.",
         is_of_campaign=True,
     )
     data_dir: str | None = setting(

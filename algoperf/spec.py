@@ -217,7 +217,7 @@ class Workload(abc.ABC):
 
     @abc.abstractmethod
     def has_reached_test_target(self, eval_result: dict[str, float]) -> bool:
-        """Whether `test/<target metric>` is at least as good as the target."""
+        """Whether `test/<target metric>` is at least as good as the target; True without a test split."""
 
     @abc.abstractmethod
     def eval_model(self, *args: Any, **kwargs: Any) -> dict[str, float]:

@@ -9,8 +9,8 @@ A suite is one file, `algoperf/suites/<name>.json`, or another file whose path i
 
     suite = suites.load("results/targets.json")
 
-A file that holds `targets` alone, as `set_targets.py` writes it, takes its rules from `mini`, or from `algoperf_v06` if
-it has a workload of full size.
+A file that holds `targets` alone, as `set_targets.py` writes it, takes its rules from `mini`, or from `algoperf_a100`
+if it has a workload of full size.
 
 Importing this takes no more than the standard library, so that `--help` can list suites at no cost. Modules of
 workloads are imported when a suite is asked for targets that are not frozen with it.
@@ -29,6 +29,8 @@ from algoperf import direction, files, typed_json
 from algoperf.spec import UsageError, no_such
 
 SUITES_DIR = Path(__file__).parent / "suites"
+FULL_SIZE, SMALL = "algoperf_a100", "mini"
+"""Suites that hold where nobody names one: the benchmark as it is now, and its small twin (RULES.md, section 10)."""
 
 MAX_STUDIES = 1_000
 MAX_TRIALS = 10_000
@@ -259,7 +261,7 @@ def names() -> list[str]:
     """Names of all suites.
 
     >>> names()[:2]
-    ['algoperf_v05', 'algoperf_v06']
+    ['algoperf_a100', 'algoperf_v05']
     """
     return sorted(path.stem for path in SUITES_DIR.glob("*.json"))
 
@@ -277,12 +279,12 @@ def default_name(workloads: Sequence[str]) -> str:
     """The suite for runs on these workloads if the user names none.
 
     >>> default_name(["digits", "wmt_mini"]), default_name(["wmt_mini", "wmt"])
-    ('mini', 'algoperf_v06')
+    ('mini', 'algoperf_a100')
     """
     registry = importlib.import_module("algoperf.registry")  # Imported late, as above.
     # `digits` has no mini version, because it is small itself.
     is_small = all(spec.is_mini or spec.family == "digits" for spec in map(registry.get, workloads))
-    return "mini" if is_small else "algoperf_v06"
+    return SMALL if is_small else FULL_SIZE
 
 
 def load(name: str) -> Suite:

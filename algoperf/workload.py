@@ -60,8 +60,8 @@ class WorkloadSpec:
     """Whether the target is a floor (accuracy) or a ceiling (error rate, loss)."""
     validation_target_value: float
     """Value to reach on the validation split, which is scored; equality counts (R7.1)."""
-    test_target_value: float
-    """Value to reach on the test split; takes part in ending runs and is not scored (R7.3)."""
+    test_target_value: float | None
+    """Value to reach on the test split; takes part in ending runs and is not scored (R7.3). None without that split."""
     loss_type: spec.LossType
     """Determines the output activation, and the loss unless the model files define `loss`."""
 
@@ -71,8 +71,8 @@ class WorkloadSpec:
     """Size of the fixed training subset that is evaluated as 'train/...'."""
     num_validation_examples: int
     """Size of the validation split."""
-    num_test_examples: int
-    """Size of the test split."""
+    num_test_examples: int | None
+    """Size of the test split; None where there is no such split, and a run ends by the validation target alone."""
     eval_batch_size: int
     """Global evaluation batch size; metrics do not depend on it."""
 
@@ -116,8 +116,16 @@ class WorkloadSpec:
             "num_validation_examples",
             "num_test_examples",
         )
+        if (self.num_test_examples is None) != (self.test_target_value is None):
+            raise UsageError(
+                f"{self.name}: num_test_examples={self.num_test_examples!r} and "
+                f"test_target_value={self.test_target_value!r} contradict each other: both are None for a workload "
+                "without test split."
+            )
         for field in (*counts, "eval_batch_size", "step_hint", "default_batch_size"):
             value = getattr(self, field)
+            if value is None and field == "num_test_examples":
+                continue
             if not isinstance(value, int) or value <= 0:
                 raise UsageError(f"{self.name}: {field} must be a positive integer, got {value!r}.")
         for field in ("max_allowed_runtime_sec", "eval_period_time_sec"):
@@ -125,7 +133,8 @@ class WorkloadSpec:
             if not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{self.name}: {field} must be a positive number of seconds, got {value!r}.")
         for field in ("validation_target_value", "test_target_value"):
-            direction.check_target(self.name, field, self.target_metric_name, getattr(self, field))
+            if getattr(self, field) is not None:
+                direction.check_target(self.name, field, self.target_metric_name, getattr(self, field))
         for name in self.output_params:
             if name not in frameworks.names():
                 raise spec.no_such(f"framework in output_params of {self.name}", name, frameworks.names())
@@ -133,6 +142,11 @@ class WorkloadSpec:
             raise UsageError(
                 f"{self.name}: default_dropout_rate must be in [0, 1), got {self.default_dropout_rate!r}."
             )
+
+    @property
+    def has_test_split(self) -> bool:
+        """Whether there is a test split; if not, its target counts as reached from the start."""
+        return self.num_test_examples is not None
 
     def meets(self, value: float, target: float) -> bool:
         """Whether a metric value is at least as good as a target; NaN never is."""

@@ -35,7 +35,7 @@ SUITE_FILE = """\
 ## A suite file
 
 `algoperf/suites/<name>.json`, or any other JSON file whose path is given instead of a name. A file with `targets` alone
-takes the rest from `mini`, or from `algoperf_v06` if it has a workload of full size.
+takes the rest from `mini`, or from `algoperf_a100` if it has a workload of full size.
 
 | key | type | default | meaning |
 | --- | --- | --- | --- |

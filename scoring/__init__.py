@@ -24,16 +24,19 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     absolute.py     restricted speedup over a pinned reference, data profiles
     curves.py       stored evaluations, and hits at other targets
     sensitivity.py  scores without each entry or workload, with other r_max and targets
+    short_names.py  a field of published entries without their leaderboard's name before each
     published.py    results that ship with the package
     archive.py      the results of a folder in one file
     carry_over.py   times of one machine carried over to another
     leaderboard.py  all of the above for one field of submissions
     bounds.py       what results that were not run could still change
     provisional.py  words for results that are not all there
+    step_times.py   seconds per update of each entry beside those in its framework
     explained.py    updates, speed, compilation and evaluation behind a time
     target_origin.py    verdicts that hang on how a target was set
     differences.py  what the clean rules change against the official procedure
-    score_report.py, report_parts.py, text.py, output.py, json_parts.py, plot.py    terminal, tables, files, picture
+    score_report.py, report_parts.py, misses_report.py, text.py    the report in the terminal
+    output.py, json_parts.py, plot.py    files, picture
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
     out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
     other_axis.py   ranks by updates beside those by time, in reports of mini suites

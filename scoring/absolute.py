@@ -4,7 +4,8 @@
 without results too (survival analysis calls it RMST). **Restricted speedup**: geometric mean over workloads of the
 pinned reference's restricted mean time over the submission's; above 1 is faster. The reference's study times ship with
 the package (`data/reference_times.csv`, made by `python -m scoring.absolute`): AlgoPerf's baseline of v0.5 for
-full-size workloads, NadamW of the mini leaderboard for mini ones. It stays the same whoever competes, and it ran on its
+full-size workloads, under `algoperf_a100` as it ran on that suite's machine, and NadamW of the mini leaderboard for
+mini ones. It stays the same whoever competes, and it ran on its
 own machine.
 
 **Data profile**: share of the fixed workloads with a median time within a fraction of the budget (Moré and Wild 2009,
@@ -27,8 +28,11 @@ from scoring.results import SUBMISSION_TIME
 from scoring.uncertainty import Studies
 
 PATH = published.DATA_DIR / "reference_times.csv"
-PINNED = {published.V05: "baseline", published.MINI: "nadamw"}
+PINNED = {published.A100: "nadamw_baselinev05", published.V05: "baseline", published.MINI: "nadamw"}
 """Leaderboard -> the entry whose times are pinned."""
+OWN_BUDGETS = (published.A100,)
+"""Leaderboards of a suite with budgets for a machine of its own: their references hold for that suite, and no other's
+for it, as the time of one machine under the budget of another would count as a miss."""
 COLUMNS = (
     "leaderboard",
     "reference",
@@ -78,13 +82,14 @@ def budgets(suite: Suite, ruleset: str, columns: Sequence[str]) -> np.ndarray:
 
 
 def pinned(suite: Suite, ruleset: str) -> Reference | None:
-    """The reference on the workloads of a suite whose targets are those that it ran to."""
+    """The reference on the workloads of a suite whose targets are those that it ran to; None where there is none."""
+    own = [suite.name] if suite.name in OWN_BUDGETS else [name for name in PINNED if name not in OWN_BUDGETS]
     found: dict[str, list[float]] = {}
     names = set()
     with PATH.open(newline="") as file:
         for row in csv.DictReader(file):
             workload = row["workload"]
-            if row["ruleset"] != ruleset or workload not in suite.workloads:
+            if row["leaderboard"] not in own or row["ruleset"] != ruleset or workload not in suite.workloads:
                 continue
             if float(row["validation_target"]) != suite.targets(workload).validation_target:
                 continue
@@ -143,6 +148,8 @@ def reference_rows() -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     for leaderboard, name in PINNED.items():
         for ruleset in ("external", "self"):
+            if not published.has_results(leaderboard, ruleset):
+                continue
             own = suites.load(leaderboard)
             if leaderboard == published.MINI and ruleset == "external":
                 own = suites.load("mini_quick")  # All that the entry ran.

@@ -10,6 +10,7 @@ settings, threads, versions, code, commit, device. Checkpoints, training logs, p
 """
 
 import contextlib
+import csv
 import io
 import json
 import lzma
@@ -23,6 +24,7 @@ from algoperf import commands, records, settings
 from algoperf.run.identity import ENVIRONMENT, META_SOURCES
 from algoperf.spec import UsageError, no_such
 from scoring import facts
+from scoring.evaluations import TIME_COLUMNS
 from scoring.reading import STUDY, TRIAL, read_json
 
 KEPT = (records.EVAL_MEASUREMENTS, records.HPARAMS, records.SUMMARY)
@@ -40,13 +42,17 @@ PATHS = ("submission", "submission_path", "tuning_search_space", "experiment_nam
 """Settings that say where something was on a machine."""
 
 
-def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
+def pack(
+    root: Path, path: Path, submissions: Collection[str] = (), metrics: Mapping[str, str] | None = None
+) -> int:
     """Writes the archive.
 
     Args:
       root: folder that holds one folder per submission, or folders of such folders.
       path: where to; an .xz compressed tar file.
       submissions: names to keep; empty means all.
+      metrics: workload -> its target metric; then of these workloads alone, and of their evaluations the columns that
+        scoring reads, digit for digit. None keeps all.
 
     Returns:
       The number of trials.
@@ -68,10 +74,16 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
         if name not in known:
             raise no_such(f"submission with trials below {str(root)!r}", name, known)
     folders = [trial for trial in found if not submissions or trial.parts[-4] in submissions]
+    if metrics is not None:
+        folders = [trial for trial in folders if _workload(trial) in metrics]
     try:
         with tarfile.open(path, "w:xz", preset=9) as archive:
             for folder in folders:
-                for name, content in _kept(folder).items():
+                kept = _kept(folder)
+                if metrics is not None and records.EVAL_MEASUREMENTS in kept:
+                    metric = metrics[_workload(folder)]
+                    kept[records.EVAL_MEASUREMENTS] = _cut(kept[records.EVAL_MEASUREMENTS], metric)
+                for name, content in kept.items():
                     member = tarfile.TarInfo(str((folder / name).relative_to(root)))  # No owner, time 0.
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
@@ -80,6 +92,26 @@ def pack(root: Path, path: Path, submissions: Collection[str] = ()) -> int:
             f"Cannot write {str(path)!r}: {error.strerror}; give a file in a folder that is there."
         ) from error
     return len(folders)
+
+
+def _workload(trial: Path) -> str:
+    """Of the folder of a trial, whose parent's name ends with the framework."""
+    return trial.parts[-2].rpartition("_")[0]
+
+
+def _cut(content: bytes, metric: str) -> bytes:
+    """Evaluations with the columns that scoring reads."""
+    rows = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    names = rows.fieldnames or ()
+    time = [name for name in TIME_COLUMNS if name in names][:1]
+    wanted = (*time, records.GLOBAL_STEP, records.EVAL_TIME, f"validation/{metric}")
+    kept = io.StringIO()
+    writer = csv.DictWriter(
+        kept, [name for name in names if name in wanted], extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    return kept.getvalue().encode()
 
 
 def _kept(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Result files: scores.csv, time_to_target.csv, and the same with everything behind it as JSON.
+"""Result files: scores.csv, time_to_target.csv, step_time.csv, and the same with everything behind it as JSON.
 
 JSON has no infinity: an infinite or absent number is null, and `miss` beside it says why.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
-from scoring import comparison_report, explained, intervals, json_parts, rules
+from scoring import comparison_report, explained, intervals, json_parts, rules, step_times
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.results import Finding, Miss, Reason, Trial
@@ -24,6 +24,7 @@ TIMES = "time_to_target.csv"
 TIMES_JSON = "time_to_target.json"
 SCHEMA_VERSION = 1
 """Of both JSON files; increase it when a key changes its meaning or goes. Files without one are older."""
+STEP_TIMES = "step_time.csv"
 PROFILE = "performance_profile.html"
 PICTURE = "performance_profile.svg"
 
@@ -37,7 +38,7 @@ def write_all(
     trials: Collection[Trial] = (),
     variations: Collection[Variation] = (),
 ) -> list[Path]:
-    """Writes the four files, making the folder where needed; the paths written.
+    """Writes the files, making the folder where needed; the paths written.
 
     Raises:
       UsageError: if the folder cannot be written.
@@ -50,11 +51,15 @@ def write_all(
             folder / SCORES_JSON, scores_content(board, findings, differences, notes, trials, variations)
         )
         write_json(folder / TIMES_JSON, times_content(board))
+        steps = step_times.measure(trials, board.table.columns)
+        if steps.cells:
+            write_csv(folder / STEP_TIMES, step_times.csv_rows(board, steps))
     except OSError as error:
         raise UsageError(
             f"Cannot write to --output_dir={str(folder)!r}: {error.strerror}; give another."
         ) from error
-    return [folder / name for name in (SCORES, TIMES, SCORES_JSON, TIMES_JSON)]
+    written = (SCORES, TIMES, SCORES_JSON, TIMES_JSON, *([STEP_TIMES] if steps.cells else []))
+    return [folder / name for name in written]
 
 
 def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:
@@ -121,6 +126,7 @@ def scores_content(
     """Everything about scores, as plain JSON types."""
     header, *rows = scores_rows(board)
     submissions = [dict(zip(header, [None if cell == "" else cell for cell in row])) for row in rows]
+    steps = step_times.measure(trials, board.workloads)
     for entry in submissions:
         row = board.submissions.index(entry["submission"])
         entry["display_name"] = board.display_names.get(entry["submission"])
@@ -128,6 +134,7 @@ def scores_content(
             workload: {
                 "ratio": finite(board.ratios.values[row, column]),
                 "miss": miss_content(board.misses.get((entry["submission"], workload))),
+                "step_time": step_times.cell_content(steps, entry["submission"], workload),
             }
             for column, workload in enumerate(board.workloads)
         }
@@ -139,6 +146,7 @@ def scores_content(
         "submissions": submissions,
         "next_runs": [dataclasses.asdict(gap) for gap in board.bounds.gaps] if board.bounds else [],
         "uncertainty": json_parts.uncertainty_content(board),
+        "step_times_of_frameworks": step_times.frameworks_content(steps, board.workloads),
         "independent_of_field": json_parts.absolute_content(board),
         "sensitivity": json_parts.sensitivity_content(variations) or None,
         "differences_from_official": differences_content(differences),

@@ -1,14 +1,18 @@
 """Results that ship with the package, and how they were made.
 
-`algoperf_v05`, the official ones. External tuning: every trial of the 11 entries on the 14 scored workloads, with its
-first hit (`data/algoperf_v05_external.csv`), so that all rules, clean and official, can be applied again. Self-tuning:
-the 6 entries' workload times only, medians over studies as published, rounded to 0.1 s
-(`data/algoperf_v05_self_medians.csv`). The first file is made from the published logs by
+A leaderboard is in `data/`, for each ruleset in one of three forms:
+
+- `<leaderboard>_<ruleset>.tar.xz`, an archive of trials with their evaluations (`scoring.archive`): `mini`, reference
+  algorithms on the small twins, and `algoperf_a100`, the 16 self-tuning entries of 2026.
+- `<leaderboard>_<ruleset>.csv`: every trial with its first hit, so that all rules, clean and official, can be applied
+  again: the 11 external-tuning entries of `algoperf_v05` on its 14 scored workloads.
+- `<leaderboard>_<ruleset>_medians.csv`: workload times only, medians over studies as published and rounded: the 6
+  self-tuning entries of `algoperf_v05`, and the 3 entries of `algoperf_v06`.
+
+The first two are made from published logs by
 
     python -m scoring.published <folder of submissions> scoring/data/algoperf_v05_external.csv
-
-`mini`, reference algorithms on the small twins: all evaluations of every trial (`data/mini_<ruleset>.tar.xz`, made by
-`scoring.archive`).
+    python -m scoring.published <folder of submissions> scoring/data/algoperf_a100_self.tar.xz
 """
 
 import csv
@@ -30,8 +34,15 @@ from scoring.reading import read_submissions
 from scoring.results import STEPS, Hit, Results, Trial
 
 DATA_DIR = Path(__file__).parent / "data"
-V05, MINI = "algoperf_v05", "mini"
-HARDWARE = {V05: "8 x NVIDIA V100 16 GB", MINI: "one core of a server processor, in PyTorch"}
+A100, V06, V05, MINI = "algoperf_a100", "algoperf_v06", "algoperf_v05", "mini"
+HARDWARE = {
+    A100: "4 x NVIDIA A100 40 GB",
+    V06: "8 x NVIDIA V100 16 GB",
+    V05: "8 x NVIDIA V100 16 GB",
+    MINI: "one core of a server processor, in PyTorch",
+}
+"""Leaderboard -> the machine that its entries ran on."""
+VERSIONS = tuple(HARDWARE)
 REFERENCES = {MINI: "nadamw"}
 """Leaderboard -> its entry that ships as a reference algorithm, and so can be run to compare machines."""
 COLUMNS = (
@@ -57,9 +68,6 @@ class Published:
     """(submission, workload) -> seconds, for entries known by their medians only."""
 
 
-VERSIONS = (V05, MINI)
-
-
 def load(version: str, ruleset: str, suite: Suite, axis: str) -> Published:
     """The results of a leaderboard, to be placed in a field under a suite's rules.
 
@@ -79,7 +87,36 @@ def load(version: str, ruleset: str, suite: Suite, axis: str) -> Published:
                 f"Use --suite={version}, or another suite of its workloads."
             )
     own.ruleset(ruleset)
-    return _load_mini(ruleset, suite) if version == MINI else _load_v05(ruleset, axis)
+    if file_of(version, ruleset, TRIALS).is_file():
+        return _load_archive(version, ruleset, suite)
+    if (path := file_of(version, ruleset, HITS)).is_file():
+        return Published(version, read_trials(path, f"{version}/", facts_of(own, ruleset)), None)
+    if (path := file_of(version, ruleset, MEDIANS)).is_file():
+        return _load_medians(version, ruleset, path, axis)
+    others = [other for other in own.rulesets if has_results(version, other)]
+    advice = f"use --ruleset={others[0]}, or leave out" if others else "leave out"
+    raise UsageError(
+        f"No results of {version} under the {ruleset} ruleset ship with this version; {advice} --compare_to."
+    )
+
+
+TRIALS, HITS, MEDIANS = ".tar.xz", ".csv", "_medians.csv"
+"""How the files end, by what they hold."""
+
+
+def file_of(version: str, ruleset: str, ending: str) -> Path:
+    """Where results of a leaderboard would be."""
+    return DATA_DIR / f"{version}_{ruleset}{ending}"
+
+
+def has_results(version: str, ruleset: str) -> bool:
+    """Whether results of a leaderboard under a ruleset ship with the package."""
+    return any(file_of(version, ruleset, ending).is_file() for ending in (TRIALS, HITS, MEDIANS))
+
+
+def has_curves(version: str, ruleset: str) -> bool:
+    """Whether all evaluations of its trials are there, and not only what was reached."""
+    return file_of(version, ruleset, TRIALS).is_file()
 
 
 def only(entries: Published, names: Collection[str]) -> Published:
@@ -104,45 +141,37 @@ def check_has_reference(version: str | None) -> None:
         )
 
 
-def _load_v05(ruleset: str, axis: str) -> Published:
-    if ruleset == "external":
-        known = facts_of(suites.load(V05), ruleset)
-        return Published(V05, read_trials(DATA_DIR / f"{V05}_external.csv", f"{V05}/", known), None)
+def _load_medians(version: str, ruleset: str, path: Path, axis: str) -> Published:
     if axis == STEPS:
         raise UsageError(
-            f"The self-tuning results of {V05} are published as times only; use --axis=submission_time, "
+            f"The {ruleset} results of {version} are published as times only; use --axis=submission_time, "
             "or leave out --compare_to."
         )
-    medians = read_medians(DATA_DIR / f"{V05}_self_medians.csv", prefix=f"{V05}/")
+    medians = read_medians(path, prefix=f"{version}/")
     names = tuple(sorted({submission for submission, _ in medians}))
-    return Published(V05, Results(submissions=names, trials=()), medians)
+    return Published(version, Results(submissions=names, trials=()), medians)
 
 
-def _load_mini(ruleset: str, suite: Suite) -> Published:
-    path = DATA_DIR / f"{MINI}_{ruleset}.tar.xz"
-    if not path.is_file():
-        others = [name for name in suite.rulesets if (DATA_DIR / f"{MINI}_{name}.tar.xz").is_file()]
-        advice = f"use --ruleset={others[0]}, or leave out" if others else "leave out"
-        raise UsageError(
-            f"No results of {MINI} under the {ruleset} ruleset ship with this version; {advice} --compare_to."
-        )
+def _load_archive(version: str, ruleset: str, suite: Suite) -> Published:
+    path = file_of(version, ruleset, TRIALS)
     with archive.unpacked(path) as folder:
         found = read_submissions(folder, {name: suite.targets(name) for name in suite.scored_names()})
     there = {trial.workload for trial in found.trials}
     if missing := [name for name in suite.scored_names() if name not in there]:
+        smaller = "Use --suite=mini_quick, or leave" if version == MINI else "Leave"
         raise UsageError(
-            f"The results of {MINI} under the {ruleset} ruleset have no {', '.join(missing)}. Use --suite=mini_quick, "
-            "or leave out --compare_to."
+            f"The results of {version} under the {ruleset} ruleset have no {', '.join(missing)}. {smaller} out "
+            "--compare_to."
         )
     trials = tuple(
-        dataclasses.replace(trial, submission=f"{MINI}/{trial.submission}") for trial in found.trials
+        dataclasses.replace(trial, submission=f"{version}/{trial.submission}") for trial in found.trials
     )
-    return Published(MINI, Results(tuple(f"{MINI}/{name}" for name in found.submissions), trials), None)
+    return Published(version, Results(tuple(f"{version}/{name}" for name in found.submissions), trials), None)
 
 
 def curves(version: str, ruleset: str, suite: Suite, trials: Sequence[Trial]) -> list[Curve]:
-    """The evaluations of these trials of a leaderboard that ships with them, `MINI`."""
-    with archive.unpacked(DATA_DIR / f"{version}_{ruleset}.tar.xz") as folder:
+    """The evaluations of these trials of a leaderboard that ships with them (`has_curves`)."""
+    with archive.unpacked(file_of(version, ruleset, TRIALS)) as folder:
         return read_curves([folder], trials, suite, prefix=f"{version}/")
 
 
@@ -219,15 +248,24 @@ def read_medians(path: Path, prefix: str = "") -> dict[tuple[str, str], float]:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Makes the compact file of version 0.5 from its logs."""
+    """Makes a file of this package from published logs; its name says of which leaderboard."""
     if len(argv) != 3:
         raise UsageError(
-            "Give the logs and the file: python -m scoring.published <folder of submissions> <output.csv>"
+            "Give the logs and the file: python -m scoring.published <folder of submissions> "
+            "scoring/data/<leaderboard>_<ruleset>.csv, or .tar.xz with all evaluations"
         )
-    suite = suites.load("algoperf_v05")
-    results = read_submissions(Path(argv[1]), {name: suite.targets(name) for name in suite.scored_names()})
+    root, path = Path(argv[1]), Path(argv[2])
+    suite = suites.load(path.name.rpartition("_")[0])
+    targets = {name: suite.targets(name) for name in suite.scored_names()}
+    if path.name.endswith(TRIALS):
+        num_trials = archive.pack(
+            root, path, metrics={name: one.metric_name for name, one in targets.items()}
+        )
+        print(f"{num_trials} trials written to {path}")
+        return
+    results = read_submissions(root, targets)
     try:
-        write_trials(results, Path(argv[2]))
+        write_trials(results, path)
     except OSError as error:
         raise UsageError(
             f"Cannot write {argv[2]!r} ({error.strerror}): give a file in a folder that is there."

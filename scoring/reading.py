@@ -264,6 +264,8 @@ def end_of(log: evaluations.EvaluationLog, summary: summaries.Summary | None, as
         math.nan if math.isnan(evaluation_sec) else evaluation_sec / (evaluation_sec + times[-1]),
         math.nan if summary is None or summary.submission_time_sec is None else summary.submission_time_sec,
         device=(summary and summary.device) or "",
+        times_sec=times,
+        steps=log.global_step,
     )
 
 

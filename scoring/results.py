@@ -2,8 +2,8 @@
 
 import enum
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from scoring.facts import Facts
 
@@ -74,6 +74,10 @@ class RunEnd:
     """What the time of a run without evaluations went into."""
     device: str = ""
     """That the run was on; '' where the records do not say."""
+    times_sec: Sequence[float] = field(default=(), repr=False, compare=False)
+    """Submission clock at each evaluation."""
+    steps: Sequence[float] = field(default=(), repr=False, compare=False)
+    """Updates until then; as long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from scoring import (
     revealed,
     score_report,
     sensitivity,
+    short_names,
     sources,
     target_origin,
     text,
@@ -45,7 +46,7 @@ class Config:
     """Folder of submissions or archive of one; None scores the published entries alone."""
     more_dirs: tuple[Path, ...] = ()
     """More of them, joined with the first."""
-    suite: str = "algoperf_v06"
+    suite: str = suites.FULL_SIZE
     ruleset: str = "external"
     official: bool = False
     strict: bool = False
@@ -66,6 +67,8 @@ class Config:
     sensitivity: bool = False
     reveal_data_seed: str | None = None
     """Said of which trials it is the seed of the data."""
+    step_times: bool = False
+    """Shows seconds per update also where frameworks do not differ by much."""
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
@@ -114,14 +117,36 @@ class Scored:
     variations: tuple[sensitivity.Variation, ...] = ()
     """What --sensitivity tried; empty without it."""
     variation_notes: tuple[str, ...] = ()
+    asks_for_step_times: bool = False
 
     def text(self) -> str:
         """The report for the terminal."""
+        if prefix := short_names.prefix_of(self.board.submissions):
+            return self._without(prefix).text()
         part = ""
         if self.variations:
             width = text.terminal_width()
             part = report_parts.sensitivity_part(self.variations, self.variation_notes, width)
-        return score_report.render(self.board, self.findings, self.differences, self.notes, self.trials, part)
+        return score_report.render(
+            self.board,
+            self.findings,
+            self.differences,
+            self.notes,
+            self.trials,
+            part,
+            self.asks_for_step_times,
+        )
+
+    def _without(self, prefix: str) -> "Scored":
+        """The same with names without what all of them begin with."""
+        return dataclasses.replace(
+            self,
+            board=short_names.board(self.board, prefix),
+            differences=short_names.differences(self.differences, prefix),
+            notes=tuple(note.replace(prefix, "") for note in self.notes),
+            trials=short_names.trials(self.trials, prefix),
+            variations=short_names.variations(self.variations, prefix),
+        )
 
 
 def run(config: Config, so_far: SoFar | None = None) -> Scored:
@@ -203,7 +228,7 @@ def score(
     board = dataclasses.replace(board, display_names=infos.names)
     notes += infos.notes
     if chosen and chosen.results.submissions:
-        notes.append(score_report.published_note(chosen, factors))
+        notes.append(score_report.published_note(chosen, factors, is_alone=not own.submissions))
     if factors and (cut := carry_over.cut_short(own, board)):
         notes.append(score_report.cut_short_note(cut, full, config.ruleset))
     notes += other_axis.notes(board, field)
@@ -212,7 +237,14 @@ def score(
         try_variations(config, places, board, own, chosen) if config.sensitivity else ([], [])
     )
     scored = Scored(
-        board, findings, differences, tuple(notes), field.trials, tuple(variations), tuple(variation_notes)
+        board,
+        findings,
+        differences,
+        tuple(notes),
+        field.trials,
+        tuple(variations),
+        tuple(variation_notes),
+        config.step_times,
     )
     if config.output_dir is not None:
         scored = write(scored, config.output_dir)
@@ -295,7 +327,7 @@ def try_variations(
     variations = [*sensitivity.left_out(board), *sensitivity.of_r_max(board)]
     suite = board.settings.suite
     stored = curves.read([place.folder for place in places], own.trials, suite) if places else []
-    if chosen and chosen.name == published.MINI:
+    if chosen and published.has_curves(chosen.name, config.ruleset):
         stored += published.curves(chosen.name, config.ruleset, suite, chosen.results.trials)
     elif config.compare_to is not None:
         return variations, [

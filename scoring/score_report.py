@@ -9,9 +9,11 @@ from scoring import (
     completeness,
     explained,
     intervals,
+    misses_report,
     provisional,
     published,
     report_parts,
+    step_times,
     text,
     uncertainty,
 )
@@ -62,6 +64,7 @@ def render(
     notes: Collection[str],
     trials: Collection[Trial] = (),
     sensitivity: str = "",
+    asks_for_step_times: bool = False,
 ) -> str:
     """The whole report.
 
@@ -72,6 +75,7 @@ def render(
       notes: sentences about this field, printed above the scores.
       trials: of the field, for what they have in common.
       sensitivity: the part on what the ranking hangs on, where it was asked for.
+      asks_for_step_times: shows seconds per update also where frameworks do not differ by much.
     """
     width = text.terminal_width()
     parts = [
@@ -80,14 +84,18 @@ def render(
         comparison_report.block(trials, board.settings.ruleset.budget_factor, width),
         times_part(board, width),
         explained.part(board, width),
-        misses_part(board, width),
+        misses_report.part(board, width),
     ]
     parts += [ratios_part(board, width)]
     if differences is not None:
         parts.append(differences_part(differences, width))
     parts += [sensitivity, report_parts.absolute_part(board, width)]
     parts += [text.paragraph(note, width, indent="") for note in notes]
-    parts += [provisional.summary(board, width), speedups_part(board, width), scores_part(board, width)]
+    parts += [provisional.summary(board, width), speedups_part(board, width)]
+    found = step_times.measure(trials, board.workloads)
+    if asks_for_step_times or step_times.is_telling(found, board.workloads):
+        parts += step_times.parts(board, found, width)
+    parts.append(scores_part(board, width))
     parts.append(report_parts.pairs_part(board, width))
     return "\n\n".join(part for part in parts if part)
 
@@ -177,21 +185,6 @@ def ratios_part(board: Leaderboard, width: int) -> str:
     table = text.matrix("submission", board.workloads, rows, width)
     title = text.paragraph(title, width, indent="")
     return f"{title}\n{table}" + (f"\n{text.paragraph(legend + '.', width)}" if legend else "")
-
-
-def misses_part(board: Leaderboard, width: int) -> str:
-    """Every infinite time on a fixed workload with its reason."""
-    rows = [
-        [name, workload, str(board.misses[name, workload].reason), board.misses[name, workload].detail]
-        for name in board.submissions
-        for workload in board.workloads
-        if (name, workload) in board.misses
-    ]
-    if not rows:
-        return ""
-    return "Why times are infinite\n" + text.table(
-        ["submission", "workload", "reason", "detail"], rows, num_left=4, width=width
-    )
 
 
 def differences_part(differences: Differences, width: int) -> str:
@@ -302,13 +295,23 @@ def intervals_words(board: Leaderboard) -> str:
     return words
 
 
-def published_note(entries: published.Published, factors: Mapping[str, float] | None) -> str:
+def published_note(
+    entries: published.Published, factors: Mapping[str, float] | None, is_alone: bool = False
+) -> str:
     """What a reader must know about published entries in a field.
 
     Args:
       entries: the published ones.
       factors: workload -> what own times were multiplied by, to stand beside theirs; None if they were not.
+      is_alone: whether the field has no others.
     """
+    medians = (
+        " Their studies are not published, so their own spread is not in the intervals."
+        if entries.medians is not None
+        else ""
+    )
+    if is_alone:
+        return f"All are published entries of {entries.name}, run on {published.HARDWARE[entries.name]}.{medians}"
     hardware = f"run on {published.HARDWARE[entries.name]}."
     if factors is None:
         hardware += " Times measured on other hardware do not compare with theirs."
@@ -320,11 +323,6 @@ def published_note(entries: published.Published, factors: Mapping[str, float] | 
             " Your times are carried over to that machine by the seconds per update of "
             f"{published.REFERENCES[entries.name]} on both: multiplied by {shown}."
         )
-    medians = (
-        " Their studies are not published, so their own spread is not in the intervals."
-        if entries.medians is not None
-        else ""
-    )
     return (
         f"Rows called {entries.name}/... are published entries, {hardware} All scores here are relative to the joint "
         f"field, so those of the published entries differ from the published ones.{medians}"

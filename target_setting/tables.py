@@ -3,8 +3,8 @@
 import numpy as np
 
 
-def metric_value(value: float) -> str:
-    return "-" if not np.isfinite(value) else f"{value:.6g}"
+def metric_value(value: float | None) -> str:
+    return "-" if value is None or not np.isfinite(value) else f"{value:.6g}"
 
 
 def percent(share: float) -> str:

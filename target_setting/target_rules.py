@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from algoperf import registry
 from algoperf.direction import METRIC_RANGES
 from algoperf.spec import UsageError, no_such
 from target_setting.selection import Selection
@@ -112,7 +113,8 @@ class TargetSetting:
     framework: str
     metric: Metric
     validation_target: float
-    test_target: float
+    test_target: float | None
+    """None where the workload has no test split: both targets are then the one."""
     reruns: tuple[Rerun, ...]
     probability_validation: float
     """Share of the reruns that met the validation target. A median is met by at least half by construction."""
@@ -134,19 +136,19 @@ class TargetSetting:
     """Median number of updates at the end of the reruns."""
 
 
-def targets_of(validation: np.ndarray, test: np.ndarray, metric: Metric) -> tuple[float, float]:
+def targets_of(validation: np.ndarray, test: np.ndarray | None, metric: Metric) -> tuple[float, float | None]:
     """Validation and test target.
 
         V = median(v_1 … v_K)        T = worst { t_i : v_i at least as good as V }
 
     Args:
       validation: (K,) best validation metric of each rerun, NaN where there is none (it counts as worst).
-      test: (K,) best test metric of each rerun.
+      test: (K,) best test metric of each rerun; None for a workload without test split.
       metric: their direction.
 
     Returns:
       The two; the first is NaN where at least half of the reruns have no result, the second where none of the
-      runs that met the first has a test metric.
+      runs that met the first has a test metric, and None where there is no test split.
 
     Source: https://arxiv.org/abs/2306.07179, section 4.1. With an even K the median is the mean of the two middle
     values, and half of the runs are at least as good. "Test error of a run" is its best, as for validation.
@@ -157,6 +159,8 @@ def targets_of(validation: np.ndarray, test: np.ndarray, metric: Metric) -> tupl
     # A median of infinite costs, of reruns without a result, is no warning: it means that there is no target.
     with np.errstate(invalid="ignore"):
         target = float(metric.values(np.median(metric.costs(validation))))
+    if test is None:
+        return target, None
     if not np.isfinite(target):
         return np.nan, np.nan
     # The worst of the runs that met the validation target: every one of them then meets the test target as well.
@@ -175,8 +179,10 @@ def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetS
     metric = metric_of(reruns[0].workload)
     validation = np.array([best_validation(run, metric) for run in reruns])
     test = np.array([best_test(run, metric) for run in reruns])
-    target, test_target = targets_of(validation, test, metric)
-    if not np.isfinite([target, test_target]).all():
+    has_test_split = registry.get(reruns[0].workload).has_test_split
+    of_test = test if has_test_split else None
+    target, test_target = targets_of(validation, of_test, metric)
+    if not _are_set(target, test_target):
         num_failed = int(np.sum(~np.isfinite(validation)))
         what = f"{num_failed} of {len(reruns)} have no finite validation {metric.name}"
         if np.isfinite(target):
@@ -197,7 +203,7 @@ def set_targets(reruns: Sequence[SweepTrial], *, min_reruns: int = 5) -> TargetS
         probability_validation=float(np.mean(metric.meets(validation, target))),
         probability_both=num_both / len(seen),
         probability_interval=binomial_interval(num_both, len(seen)),
-        probability_left_out=left_out_probability(validation, test, metric),
+        probability_left_out=left_out_probability(validation, of_test, metric),
         validation=spread(validation),
         test=spread(test),
         time_to_validation=spread([r.validation_hit.submission_time_sec for r in seen if r.validation_hit]),
@@ -232,13 +238,22 @@ def check_reruns(reruns: Sequence[SweepTrial], min_reruns: int) -> None:
                 raise UsageError(f"{other.place()} and {run.place()} have the same seeds: one run, not two.")
 
 
+def _are_set(target: float, test_target: float | None) -> bool:
+    return bool(np.isfinite(target) and (test_target is None or np.isfinite(test_target)))
+
+
 def hits(
-    run: SweepTrial, metric: Metric, validation_target: float, test_target: float
+    run: SweepTrial, metric: Metric, validation_target: float, test_target: float | None
 ) -> tuple[Hit | None, Hit | None]:
-    """First evaluation that met the validation target, and the first by which both were met."""
+    """First evaluation that met the validation target, and the first by which both were met.
+
+    Without test target, the two are the same.
+    """
     if run.status == "failed":
         return None, None
     met = metric.meets(run.validation, validation_target)
+    if test_target is None:
+        return _first(run, met), _first(run, met)
     # A run ends once both targets have been met, even if the first is missed again when the second is met.
     both = np.logical_or.accumulate(met) & np.logical_or.accumulate(metric.meets(run.test, test_target))
     return _first(run, met), _first(run, both)
@@ -251,7 +266,7 @@ def _first(run: SweepTrial, met: np.ndarray) -> Hit | None:
     return Hit(float(run.submission_time_sec[index]), float(run.step[index]))
 
 
-def left_out_probability(validation: np.ndarray, test: np.ndarray, metric: Metric) -> float:
+def left_out_probability(validation: np.ndarray, test: np.ndarray | None, metric: Metric) -> float:
     """Share of reruns that meet both targets set from the others; NaN if the others give none, or there are none."""
     if len(validation) < 2:
         return np.nan
@@ -259,10 +274,11 @@ def left_out_probability(validation: np.ndarray, test: np.ndarray, metric: Metri
     num_met = 0
     for index in range(len(validation)):
         others = np.arange(len(validation)) != index
-        target, test_target = targets_of(validation[others], test[others], metric)
-        if not np.isfinite([target, test_target]).all():
+        target, test_target = targets_of(validation[others], None if test is None else test[others], metric)
+        if not _are_set(target, test_target):
             return np.nan
-        num_met += bool(metric.meets(validation[index], target) and metric.meets(test[index], test_target))
+        met_test = test is None or test_target is None or metric.meets(test[index], test_target)
+        num_met += bool(metric.meets(validation[index], target) and met_test)
     return num_met / len(validation)
 
 

@@ -35,12 +35,9 @@ def of_instance(spec: WorkloadSpec) -> dict[str, str]:
 
 
 def num_examples(spec: WorkloadSpec) -> dict[str, int]:
-    """Split -> number of examples."""
-    return {
-        "train": spec.num_train_examples,
-        "validation": spec.num_validation_examples,
-        "test": spec.num_test_examples,
-    }
+    """Split -> number of examples, without 'test' where there is no such split."""
+    found = {"train": spec.num_train_examples, "validation": spec.num_validation_examples}
+    return found if spec.num_test_examples is None else found | {"test": spec.num_test_examples}
 
 
 def stored_split(split: str) -> str:

@@ -79,7 +79,10 @@ class Book:
     def close(self) -> None:
         """Writes what is pending."""
         if self._logger is not None:
-            self._logger.finish(records.evaluation_columns(self.config.workload.target_metric_name))
+            workload = self.config.workload
+            self._logger.finish(
+                records.evaluation_columns(workload.target_metric_name, workload.has_test_split)
+            )
 
     def tell(self, warnings: Sequence[str], is_said: bool = False) -> None:
         """Adds warnings, which are shown at once, unless somebody else has said them."""

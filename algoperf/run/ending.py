@@ -110,7 +110,7 @@ def _found(config: TrialFacts, session: Ran, status: str, warnings: Sequence[str
         "global_step": state.global_step,
         "submission_time_sec": session.ledger.submission_ns * 1e-9,
         "validation_target_reached": _first_hit(state, spec, "validation"),
-        "test_target_reached": _first_hit(state, spec, "test"),
+        "test_target_reached": _first_hit(state, spec, "test") if spec.has_test_split else None,
         "best": _best(state, spec),
         "last": None if last is None else {"global_step": last[0], **last[1]},
         "num_evaluations": len(state.eval_results),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from algoperf.evaluation import SPLITS, named
+from algoperf.evaluation import named, splits_of
 from algoperf.run import clock
 from algoperf.run.state import TrialState
 from algoperf.workload import WorkloadSpec
@@ -29,7 +29,7 @@ def judge(
     candidate: Candidate,
     agree: Callable[[Metrics], Metrics] = lambda metrics: metrics,
 ) -> Metrics:
-    """Evaluates all splits off the clock and enters the result, with the goals reached, into the state.
+    """Evaluates all splits of the workload off the clock and enters the result, with the goals reached, into the state.
 
     Args:
       state: changed in place, but for its trees.
@@ -39,8 +39,8 @@ def judge(
       agree: makes the metrics the same on all processes of a run.
     """
     metrics: Metrics = {}
-    for split in SPLITS:
-        ledger.enter(f"eval_{SPLITS[split]}")
+    for split, prefix in splits_of(spec).items():
+        ledger.enter(f"eval_{prefix}")
         metrics.update(named(spec, split, candidate.evaluate_split(split)))
     ledger.enter(clock.OTHER)
     metrics = agree(metrics)
@@ -55,6 +55,8 @@ def judge(
 
 
 def has_reached(spec: WorkloadSpec, split: str, metrics: Mapping[str, float]) -> bool:
-    """Whether an evaluation meets the target of 'validation' or 'test'."""
+    """Whether an evaluation meets the target of 'validation' or 'test'; True of a test split that there is not."""
     target = spec.validation_target_value if split == "validation" else spec.test_target_value
+    if target is None:
+        return True
     return spec.meets(metrics.get(f"{split}/{spec.target_metric_name}", math.nan), target)

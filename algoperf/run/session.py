@@ -157,7 +157,10 @@ class Session:
         if self.queue is not None:
             self.queue.close()
         if self.logger is not None:
-            self.logger.finish(records.evaluation_columns(self.config.workload.target_metric_name))
+            workload = self.config.workload
+            self.logger.finish(
+                records.evaluation_columns(workload.target_metric_name, workload.has_test_split)
+            )
 
 
 def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:

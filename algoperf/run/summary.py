@@ -61,6 +61,7 @@ class Summary:
     target_metric: str | None = None
     validation_target: float | None = None
     test_target: float | None = None
+    """None, too, where the workload has no test split."""
     validation_target_reached: Reached | None = None
     """None if it was not reached."""
     test_target_reached: Reached | None = None
@@ -166,8 +167,7 @@ def describe(summary: Summary, folder: Path) -> str:
     lines = [
         f"{summary.submission} on {summary.workload} ({summary.framework}), study {summary.study}, "
         f"trial {summary.trial}: {summary.status}{again}",
-        _describe_split(summary, "validation", summary.validation_target, summary.validation_target_reached),
-        _describe_split(summary, "test", summary.test_target, summary.test_target_reached),
+        *_describe_splits(summary),
         *_describe_costs(summary),
         *(f"  warning: {text}" for text in summary.warnings or ()),
     ]
@@ -178,6 +178,14 @@ def describe(summary: Summary, folder: Path) -> str:
         lines.append(f"  refereed, {len(summary.findings or ())} findings")
     lines.append(f"  records: {folder}")
     return "\n".join(lines)
+
+
+def _describe_splits(summary: Summary) -> list[str]:
+    targets = {"validation": (summary.validation_target, summary.validation_target_reached)}
+    # Both are unknown of a trial that nobody knows much of; where only one is, the workload has no test split.
+    if summary.test_target is not None or summary.validation_target is None:
+        targets["test"] = (summary.test_target, summary.test_target_reached)
+    return [_describe_split(summary, split, *found) for split, found in targets.items()]
 
 
 def _describe_split(summary: Summary, split: str, target: float | None, hit: Reached | None) -> str:

@@ -164,7 +164,7 @@ def report(found: Collection[Calibration]) -> str:
             [
                 setting.workload,
                 setting.metric.name,
-                f"{metric_value(setting.validation_target)}, {metric_value(setting.test_target)}",
+                targets_text(setting),
                 f"{round(setting.probability_both * len(setting.reruns))} of {len(setting.reruns)}",
                 percent(setting.probability_left_out),
                 median_and_range(setting.steps_to_both),
@@ -183,6 +183,12 @@ def report(found: Collection[Calibration]) -> str:
         + "\n\nPoints of the sweep and the weak choice; gaps of best and median run to the target, in standard "
         "deviations of reruns\n" + text_table(names, choices, num_left=2)
     )
+
+
+def targets_text(setting: TargetSetting) -> str:
+    """For a cell: both targets, or the only one."""
+    found = (setting.validation_target, setting.test_target)
+    return ", ".join(metric_value(value) for value in found if value is not None)
 
 
 def choice_cells(choice: Choice) -> list[str]:

@@ -257,11 +257,15 @@ def report_best_points(
 
 
 def panels(settings: Collection[TargetSetting]) -> list[plots.Panel]:
-    """Best validation and test metric of each rerun, and the two targets as lines."""
+    """Best validation and test metric of each rerun, and the two targets as lines.
+
+    Without test split, the number of the rerun takes the place of its test metric.
+    """
 
     def panel(setting: TargetSetting) -> plots.Panel:
         x = np.array([rerun.best_validation for rerun in setting.reruns])
-        y = np.array([rerun.best_test for rerun in setting.reruns])
+        target, name = setting.test_target, setting.metric.name
+        y = np.array([rerun.trial.study if target is None else rerun.best_test for rerun in setting.reruns])
         labels = [f"study {rerun.trial.study}" for rerun in setting.reruns]
         met = np.array([rerun.both_hit is not None for rerun in setting.reruns])
 
@@ -278,18 +282,19 @@ def panels(settings: Collection[TargetSetting]) -> list[plots.Panel]:
                 )
                 for name, keep, color in groups
             ]
-            across, up = _ends(x, setting.validation_target), _ends(y, setting.test_target)
             line = {"mode": "lines", "line": plots.DASHED}
-            vertical = go.Scatter(x=[setting.validation_target] * 2, y=up, **line)
-            horizontal = go.Scatter(x=across, y=[setting.test_target] * 2, **line)
+            vertical = go.Scatter(x=[setting.validation_target] * 2, y=_ends(y, target), **line)
+            if target is None:
+                return [*points, vertical]
+            horizontal = go.Scatter(x=_ends(x, setting.validation_target), y=[target] * 2, **line)
             return [*points, vertical, horizontal]
 
-        name = setting.metric.name
-        return setting.workload, f"best validation {name}", f"best test {name}", traces
+        of_y = "rerun" if target is None else f"best test {name}"
+        return setting.workload, f"best validation {name}", of_y, traces
 
     return [panel(setting) for setting in settings]
 
 
-def _ends(values: np.ndarray, target: float) -> list[float]:
-    known = [*values[np.isfinite(values)].tolist(), target]
+def _ends(values: np.ndarray, target: float | None) -> list[float]:
+    known = [*values[np.isfinite(values)].tolist(), *([] if target is None else [target])]
     return [min(known), max(known)]

@@ -79,3 +79,16 @@ def test_a_workload_has_the_targets_and_the_times_of_its_suite():
     found = with_suite(own, dataclasses.replace(suite, known_targets={"wmt": without}))
     assert (found.test_target_value, found.step_hint) == (own.test_target_value, own.step_hint)
     assert with_suite(own, dataclasses.replace(suite, known_targets={})) == own
+
+
+def test_a_run_under_the_suite_of_2026_has_its_budget_and_of_the_language_model_no_test_target():
+    suite = suites.load("algoperf_a100")
+    found = with_suite(registry.get("wmt"), suite)
+    assert (found.max_allowed_runtime_sec, found.eval_period_time_sec, found.step_hint) == (
+        16114,
+        644,
+        120_000,
+    )
+    found = with_suite(registry.get("finewebedu_lm"), suite)
+    assert (found.max_allowed_runtime_sec, found.validation_target_value) == (31967, 22.2995)
+    assert found.test_target_value is None

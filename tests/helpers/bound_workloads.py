@@ -37,6 +37,8 @@ def few(name):
     """The workload with few examples of each kind."""
     found = registry.get(name)
     counts = FEW | FEW_OF.get(found.dataset, {})
+    if not found.has_test_split:
+        counts = {key: value for key, value in counts.items() if key != "num_test_examples"}
     changes = {key: min(value, getattr(found, key)) for key, value in counts.items()}
     if "use_specaug" in found.model:  # Random masks in every training pass would hide all else.
         changes["model"] = found.model.as_configdict().to_dict() | {"use_specaug": False}
@@ -48,7 +50,7 @@ def digest_of_batches(name, place):
     found = few(name)
     data = registry.data_module(found)
     digest = hashlib.sha256()
-    for split in evaluation.SPLITS:
+    for split in evaluation.splits_of(found):
         for batch in data.eval_batches(found, Path(place), split, 32):
             for array in arrays(batch):
                 digest.update(array.tobytes())

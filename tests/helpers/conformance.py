@@ -179,8 +179,9 @@ def evaluation_batches_have_one_size_and_weights_for_what_is_real(found, data, p
     sizes = {
         "eval_train": found.num_eval_train_examples,
         "validation": found.num_validation_examples,
-        "test": found.num_test_examples,
     }
+    if found.has_test_split:
+        sizes["test"] = found.num_test_examples
     for split, size in sizes.items():
         batches = list(data.eval_batches(found, place, split, batch_size))
         if data.SHARDED:
@@ -393,7 +394,7 @@ def untrained_weights_do_not_meet_the_target(run):
     """Where they do, the metric is taken for better in the wrong direction, or the target is no target."""
     params, model_state = run.workload.init_model_fn(run.workload.backend.root_key(0))
     value = run.metrics_of(run.evaluate(params, model_state))[run.spec.target_metric_name]
-    for split in ("validation", "test"):
+    for split in ("validation", "test") if run.spec.has_test_split else ("validation",):
         target = getattr(run.spec, f"{split}_target_value")
         assert not run.spec.meets(value, target), (
             f"{run.spec.name}: {run.spec.target_metric_name} of untrained weights is {value:.4g}, which meets the "

@@ -39,6 +39,7 @@ def test_the_data_profile_is_the_share_of_workloads_within_a_fraction_of_the_bud
     [
         ("algoperf_v05", "external", "baseline", 8),
         ("algoperf_v06", "self", "baseline", 8),
+        ("algoperf_a100", "self", "nadamw_baselinev05", 9),
         ("mini", "self", "nadamw", 8),
         ("mini_quick", "external", "nadamw", 3),
         ("mini", "external", "nadamw", 3),
@@ -51,6 +52,10 @@ def test_suites_have_a_pinned_reference(suite, ruleset, name, known):
 
 def test_a_suite_of_other_targets_has_none(suite):
     assert absolute.pinned(suite, "external") is None
+
+
+def test_a_suite_with_budgets_for_a_machine_of_its_own_takes_no_reference_from_another():
+    assert absolute.pinned(suites.load("algoperf_a100"), "external") is None
 
 
 def test_the_file_of_reference_times_is_what_the_shipped_results_say():

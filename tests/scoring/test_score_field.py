@@ -134,6 +134,12 @@ def test_files_hold_what_the_table_says(score, tmp_path):
             "reason": "held_out_too_slow",
             "detail": scored.board.misses["slow", "up"].detail,
         },
+        "step_time": {
+            "framework": "pytorch",
+            "seconds_per_update": 4.0,
+            "over_median_of_framework": 1.0,
+            "is_steady": True,
+        },
     }
     studies = json.loads((folder / output.TIMES_JSON).read_text())["submissions"]["fast"]["down"]["studies"]
     assert [(one["time_to_target"], one["trial"]) for one in studies] == [(10.0, 1), (11.0, 1), (12.0, 1)]
@@ -197,6 +203,7 @@ def test_without_the_plotting_library_all_other_files_are_written_and_a_line_say
         "performance_profile.svg",
         "scores.csv",
         "scores.json",
+        "step_time.csv",
         "time_to_target.csv",
         "time_to_target.json",
     ]
@@ -347,7 +354,7 @@ WRONG_ARGUMENTS = {
     "no samples": (["--bootstrap_samples=-1", "a"], "--bootstrap_samples must be from 0"),
     "negative seed": (["--seed=-1", "a"], "--seed must be 0 or more"),
     "no studies": (["--num_studies=0", "a"], "num_studies must be a positive integer"),
-    "unknown leaderboard": (["--compare_to=v05"], "Choose from algoperf_v05"),
+    "unknown leaderboard": (["--compare_to=v05"], "Choose from algoperf_a100"),
     "other targets": (
         ["--suite=mini", "--compare_to=algoperf_v05"],
         "no times to the target of 'criteo1tb_mini'",
@@ -388,7 +395,7 @@ def test_a_folder_without_results_is_recognised(tmp_path):
 
 def test_results_on_other_workloads_are_recognised(write_trial, tmp_path):
     write_trial("adam", "up_jax", rows=[(1.0, 0.1)])
-    with pytest.raises(UsageError, match="ran a workload of suite 'algoperf_v06'"):
+    with pytest.raises(UsageError, match="ran a workload of suite 'algoperf_a100'"):
         score_field.run(Config(submissions_dir=tmp_path / "submissions"))
 
 

@@ -25,6 +25,7 @@ def test_every_suite_loads_and_knows_the_targets_of_all_its_workloads(name):
     [
         ("algoperf_v05", 5, 5, 5, 3.0, 8, 6),
         ("algoperf_v06", 3, 5, 3, 1.5, 8, 0),
+        ("algoperf_a100", 3, 5, 3, 1.5, 9, 0),
         ("qualification", 1, 5, 3, 1.5, 3, 0),
     ],
 )
@@ -56,6 +57,52 @@ def test_the_budgets_of_both_versions_are_the_published_ones_and_targets_are_equ
     }
 
 
+def test_the_suite_of_2026_has_the_numbers_of_its_machine_and_the_targets_and_step_hints_of_2025():
+    suite, before = suites.load("algoperf_a100"), suites.load("algoperf_v06")
+    numbers = {
+        "criteo1tb": (8915, 356),
+        "fastmri": (2745, 110),
+        "finewebedu_lm": (31967, 2571),
+        "imagenet_resnet": (49918, 1996),
+        "imagenet_vit": (64292, 2571),
+        "librispeech_conformer": (43680, 1747),
+        "librispeech_deepspeech": (36949, 1447),
+        "ogbg": (11303, 452),
+        "wmt": (16114, 644),
+    }
+    assert suite.workloads == tuple(numbers)
+    for name, (budget_sec, period_sec) in numbers.items():
+        targets = suite.targets(name)
+        assert (targets.runtime_budget_sec, targets.eval_period_sec) == (budget_sec, period_sec)
+        assert suite.budget_sec(name, "self") == 1.5 * budget_sec
+        if name in before.workloads:
+            same = dataclasses.replace(
+                targets,
+                **{
+                    key: getattr(before.targets(name), key)
+                    for key in ("runtime_budget_sec", "eval_period_sec")
+                },
+            )
+            assert same == before.targets(name)
+    assert suites.default_name(["wmt"]) == suite.name
+
+
+def test_the_language_model_is_judged_by_perplexity_alone_in_workload_suite_and_scoring():
+    from algoperf import direction
+
+    suite, own = suites.load("algoperf_a100"), suites.targets_from_registry("finewebedu_lm")
+    assert suite.targets("finewebedu_lm") == own
+    assert (own.metric_name, own.higher_is_better, own.test_target) == ("ppl", False, None)
+    assert own.is_met_by(22.2995)
+    assert not own.is_met_by(22.3)
+    assert direction.range_of("ppl")[0] == 1.0
+
+
+@pytest.mark.parametrize("name", ["algoperf_a100", "algoperf_v05", "algoperf_v06", "qualification"])
+def test_suites_that_ship_agree_with_their_workloads_on_metric_and_direction(name):
+    suites._check_agreement(suites.load(name))
+
+
 def test_a_variant_has_the_budget_and_metric_of_its_base():
     suite = suites.load("algoperf_v05")
     base, variant = suite.targets("wmt"), suite.targets("wmt_glu_tanh")
@@ -73,7 +120,7 @@ def test_the_mini_suite_takes_its_numbers_from_the_registry():
 
 @pytest.mark.parametrize("name", ["algoperf_v5", "", "../suites/mini"])
 def test_an_unknown_suite_names_the_choices(name):
-    with pytest.raises(UsageError, match="Choose from algoperf_v05, algoperf_v06,"):
+    with pytest.raises(UsageError, match="Choose from algoperf_a100, algoperf_v05,"):
         suites.load(name)
 
 
@@ -91,7 +138,7 @@ def test_a_file_of_targets_is_a_suite_under_the_rules_for_the_size_of_its_worklo
     assert small.frugal
     full = suites.load(str(targets_file(tmp_path, "wmt_mini", "wmt")))
     assert not full.frugal
-    assert full.rulesets == suites.load("algoperf_v06").rulesets, "the file is read anew"
+    assert full.rulesets == suites.load(suites.FULL_SIZE).rulesets, "the file is read anew"
     own = {"rulesets": {"external": {"num_studies": 7, "num_trials": 9}}}
     assert suites.load(str(targets_file(tmp_path, "digits", **own))).ruleset("external").num_trials == 9
 
@@ -99,7 +146,7 @@ def test_a_file_of_targets_is_a_suite_under_the_rules_for_the_size_of_its_worklo
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "No suite file .*give the path of one, or a name: algoperf_v05"),
+        (None, "No suite file .*give the path of one, or a name: algoperf_a100"),
         ("{", "not well formed"),
         ("[]", "not well formed"),
         ("{}", "lacks 'targets'"),
