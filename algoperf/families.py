@@ -13,7 +13,7 @@ import ast
 import dataclasses
 import difflib
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -64,6 +64,21 @@ def nothing_to_verify(spec: WorkloadSpec, folder: Path, progress: bool = True) -
     return {}
 
 
+def not_told(spec: WorkloadSpec, folder: Path) -> Sequence[Path] | None:
+    """None: nobody knows which files training needs, so it may read all of the data."""
+    return None
+
+
+def shares_no_files(spec: WorkloadSpec, folder: Path, target: Path) -> bool:
+    """False, and nothing is written: no file holds examples of training and of evaluation."""
+    return False
+
+
+def nowhere_else(spec: WorkloadSpec) -> Sequence[Path]:
+    """No files: evaluation data lie in the data folder alone."""
+    return ()
+
+
 def inputs_alone(batch: Batch, train: bool) -> dict[str, Any]:
     """`inputs` as the only keyword argument of the model."""
     return {"inputs": batch["inputs"]}
@@ -111,6 +126,15 @@ class DataFile:
     `NEEDS_FILES` is False."""
     verify: Callable[..., Mapping[str, Mapping[str, int]]] = nothing_to_verify
     """`(spec, folder, progress=True)`: checks prepared files; split -> what is counted -> how many there are."""
+    training_files: Callable[[WorkloadSpec, Path], Sequence[Path] | None] = not_told
+    """`(spec, folder)`: the prepared files and folders that `train_stream` reads, all that a confined submission can
+    open of the data (docs/referee.md). Without it, that is the whole folder."""
+    write_training_part: Callable[[WorkloadSpec, Path, Path], bool] = shares_no_files
+    """`(spec, folder, target)`: where a file holds examples of training and of evaluation, writes into the empty folder
+    `target` what `train_stream` reads when `locate.training_part()` is that folder, with the same batches, and returns
+    True; a confined submission can open this and nothing else."""
+    held_out_files: Callable[[WorkloadSpec], Sequence[Path]] = nowhere_else
+    """`(spec)`: files and folders with evaluation data outside of the data folder, such as those of a package."""
     NEEDS_FILES: bool = True
     """Whether there are files to prepare."""
     RESEEDS: bool = False

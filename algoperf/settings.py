@@ -22,6 +22,7 @@ from algoperf.spec import UsageError, no_such
 flags.disclaim_key_flags()
 
 RULESETS = ("external", "self")
+CONFINE = ("auto", "require", "off")
 DEVICES = ("auto", "cpu", "gpu")
 MAX_NUMBER = 10_000
 """Of trials and studies: far above what anybody runs, so that a typing error is refused."""
@@ -213,6 +214,21 @@ class RunSettings:
         is_shared=True,
         is_of_campaign=True,
     )
+    confine: str = setting(
+        "auto",
+        help="What keeps the submission of a refereed run from files, network and other processes: auto takes all that "
+        "this machine has and records it, require refuses to run where something is missing, off takes nothing.",
+        choices=CONFINE,
+        is_shared=True,
+        is_of_campaign=True,
+    )
+    confine_memory_gib: int | None = setting(
+        None,
+        help="Memory of all processes of a confined submission together; by default all that the machine has.",
+        unit="GiB",
+        at_least=1,
+        is_of_campaign=True,
+    )
     torch_compile: bool | None = setting(None, help="Compile PyTorch models; by default on a GPU only.")
     device: str = setting(
         "auto",
@@ -270,6 +286,11 @@ class RunSettings:
             raise UsageError(
                 f"--submission={self.submission} and --submission_path={self.submission_path} are two names of one "
                 "setting with different values: give one of them."
+            )
+        if self.confine == "require" and not self.referee:
+            raise UsageError(
+                "--confine=require needs --referee, whose submission is a process of its own: add --referee, or leave "
+                "--confine out."
             )
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         for name, mark in marks().items():

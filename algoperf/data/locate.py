@@ -13,6 +13,11 @@ from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
 DEFAULT_ROOT = "~/data/algoperf"
+DATA_DIR = "ALGOPERF_DATA_DIR"
+TRAINING_PART = "ALGOPERF_TRAINING_PART"
+"""Variable with the folder that a confined process has in place of the data; see `DataFile.write_training_part`."""
+PRIVATE = "ALGOPERF_PRIVATE_FOLDER"
+"""Variable with the only folder in which a confined process can write."""
 
 
 def root(data_dir: str | Path | None) -> Path:
@@ -21,7 +26,7 @@ def root(data_dir: str | Path | None) -> Path:
     Raises:
       UsageError: if it is below the home folder of a user who has none.
     """
-    given = data_dir or os.environ.get("ALGOPERF_DATA_DIR")
+    given = data_dir or os.environ.get(DATA_DIR)
     try:
         return files.expanded(given or DEFAULT_ROOT)
     except UsageError as error:
@@ -54,6 +59,18 @@ def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:
     return base if base.name == folder_name(spec) else base / folder_name(spec)
 
 
+def training_part() -> Path | None:
+    """The folder that this process has in place of the data; None in one that can read them."""
+    found = os.environ.get(TRAINING_PART)
+    return Path(found) if found else None
+
+
+def cache_folder(folder: Path) -> Path:
+    """Where a pipeline keeps what it has computed from the data in `folder`; where it is confined, for one trial."""
+    private = os.environ.get(PRIVATE)
+    return Path(private) / "cache" if private else folder / "cache"
+
+
 def ready_folder(
     spec: WorkloadSpec, data_dir: str | Path | None = None, progress: bool = True, seed: int | None = None
 ) -> Path:
@@ -68,7 +85,9 @@ def ready_folder(
     Raises:
       UsageError: if data are missing that cannot be made here; names the folder and the next step.
     """
-    module = registry.data_module(spec)
+    module, part = registry.data_module(spec), training_part()
+    if part is not None and part.name == folder_name(spec):
+        return part  # Whoever has made it has looked at the data.
     if not module.NEEDS_FILES:
         return Path(data_dir or DEFAULT_ROOT) / folder_name(spec)  # As it is: nobody looks there.
     folder = folder_of(spec, data_dir)

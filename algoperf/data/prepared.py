@@ -178,8 +178,8 @@ class PreparedData(abc.ABC):
         return manifest.is_complete(Path(folder), self.config(spec), self.file_format)
 
     def require(self, spec: WorkloadSpec, folder: Path) -> None:
-        """Raises UsageError unless the data are ready."""
-        if not self.is_ready(spec, folder):
+        """Raises UsageError unless the data are ready; a training part was made from data that are."""
+        if folder != locate.training_part() and not self.is_ready(spec, folder):
             raise UsageError(
                 f"No prepared data for {spec.name!r} in {folder}. Prepare them: {setup_command(spec, folder)}"
             )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from algoperf import random_utils, records
-from algoperf.referee import allowance
+from algoperf.referee import allowance, confined
 from algoperf.referee.allowance import Account
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.findings import Findings
@@ -49,6 +49,8 @@ class Book:
         """The step of the newest checkpoint."""
         self.accepted: list[str] = []
         """See `resume.SavedRun.accepted`."""
+        self.confinement: dict[str, Any] = {}
+        """See `confined.Confined.record`."""
         self.stopped_by = ""
         """How the trainee is stopped."""
         self._sec_at_checkpoint = 0.0
@@ -126,6 +128,7 @@ class Book:
             findings=self.findings.to_json(),
             referee={
                 "stopped_by": self.stopped_by,
+                "confinement": self.confinement,
                 "claimed_sec": round(self._claimed_sec, 6),
                 "initial_metrics": self.initial_metrics,
                 "off_the_clock": {name: account.to_json() for name, account in self.accounts.items()},
@@ -202,6 +205,7 @@ class Book:
             "initial_metrics": self.initial_metrics,
             "claimed_sec": self._claimed_sec,
             "accepted": self.accepted,
+            "confinement": self.confinement,
         }
         with open(content, "rb") as source:
             source.seek(0)
@@ -235,6 +239,7 @@ class Book:
         self.preemption_count = about["preemption_count"] + 1
         self.findings = Findings(about["findings"])
         self.initial_metrics, self._claimed_sec = about["initial_metrics"], about["claimed_sec"]
+        self.confinement = confined.together(about.get("confinement"), self.confinement)
         self.last_checkpoint = self.state.global_step
         self.ledger.add_earlier(about["ledger"])
         self.accounts = {name: allowance.Account(**stored) for name, stored in about["accounts"].items()}

@@ -1,5 +1,6 @@
 """Starts the two children of a referee, each with a channel and in a session of its own."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from algoperf.confinement import start
+from algoperf.confinement.rules import Rules
 from algoperf.referee.channel import Channel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,19 +21,30 @@ class Child:
     Args:
       module: what it runs, as with `python -m`.
       environment: variables beside this process's own; None takes one away.
+      rules: confine it, and all that it will start.
     """
 
-    def __init__(self, module: str, environment: Mapping[str, str | None] | None = None):
+    def __init__(
+        self,
+        module: str,
+        environment: Mapping[str, str | None] | None = None,
+        rules: Rules | None = None,
+    ):
         own, other = socket.socketpair()
         variables = {**os.environ, **(environment or {})}
         # Where this project is, and whatever this process has been told beside it: the child finds the same modules.
         variables["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        with other:
+        with other, contextlib.ExitStack() as stack:
+            inherited, command = [other.fileno()], [sys.executable, "-m", module]
+            if rules is not None:
+                file = start.rules_file(rules)
+                stack.callback(os.close, file)
+                inherited, command = [*inherited, file], start.command(file, module)
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, str(other.fileno()), str(os.getpid())],
+                [*command, str(other.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 env={name: value for name, value in variables.items() if value is not None},
-                pass_fds=(other.fileno(),),
+                pass_fds=inherited,
                 start_new_session=True,  # Ctrl-C is for the referee, which asks for a checkpoint.
             )
         self.channel = Channel(own)

@@ -1,8 +1,10 @@
 """The trainee while the clock is stopped: it is stopped, too, and what it does all the same is found."""
 
 from algoperf.referee.book import Book
+from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN
 from algoperf.referee.freeze import Group, Pause, Process
+from algoperf.referee.limits import Limits
 
 
 class Custody:
@@ -11,9 +13,11 @@ class Custody:
     Args:
       group: of them.
       book: gets findings.
+      limits: of processes and memory.
     """
 
-    def __init__(self, group: Group, book: Book):
+    def __init__(self, group: Group, book: Book, limits: Limits | None = None):
+        self._limits = limits
         self._group, self._book = group, book
         self._pause: Pause | None = None
         book.stopped_by = group.method
@@ -37,6 +41,19 @@ class Custody:
             self._book.findings.add("R3.19", FORBIDDEN, self._book.state.global_step, text)
         self._pause = None
         self._group.resume()
+
+    def check_limits(self) -> None:
+        """Counts processes and memory from time to time.
+
+        Raises:
+          Ended: if there is more than allowed; all of it is stopped then.
+        """
+        if self._limits is None or not self._limits.is_due():
+            return
+        text = self._limits.exceeded(self._group.members())
+        if text is not None:
+            self.stop()
+            raise Ended("failed", text)
 
     def cpu_sec(self) -> float:
         """Processor time of all of them so far."""

@@ -16,6 +16,7 @@ from algoperf import backends, random_utils
 from algoperf.backends import environment
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
+from algoperf.confinement import kernel
 from algoperf.referee import allowance, channel, freeze, parcel
 from algoperf.referee.channel import Channel, Message
 from algoperf.run import checkpoint
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     """Answers the referee until it ends; returns the exit code."""
     own, parent = map(int, arguments)
     freeze.die_with_parent(parent)
+    kernel.hide()
     connection = channel.from_descriptor(own)
     try:
         _serve(connection)

@@ -11,8 +11,9 @@ from types import FrameType
 from typing import Any
 
 from algoperf import machine
+from algoperf.confinement import kernel
 from algoperf.data import locate
-from algoperf.referee import allowance, cgroup, channel, freeze, parcel, plausible, trainee
+from algoperf.referee import allowance, cgroup, channel, confined, freeze, parcel, plausible, trainee
 from algoperf.referee.book import Book
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.children import Child
@@ -73,10 +74,15 @@ class Referee:
         # Mini data are made on first use: not by two processes, nor while anybody's clock runs.
         locate.ready_folder(self._spec, self._settings.data_dir)
         freeze.adopt_orphans()
-        self._evaluator = Child("algoperf.referee.evaluator", {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"})
-        self._trainee = Child("algoperf.referee.trainee")
+        kernel.hide()
+        confinement = confined.prepare(self._book.config)
+        self._book.confinement = confinement.record
+        self._book.tell(confinement.warnings())
+        no_memory_ahead = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        self._evaluator = Child("algoperf.referee.evaluator", no_memory_ahead, confinement.evaluator)
+        self._trainee = Child("algoperf.referee.trainee", confinement.environment, confinement.trainee)
         group = freeze.Group(self._trainee.pid, self._evaluator.pid, cgroup.make())
-        self._custody = Custody(group, self._book)
+        self._custody = Custody(group, self._book, confinement.limits())
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             end = self._run()
@@ -85,6 +91,7 @@ class Referee:
             self._custody.end()
             self._trainee.kill()
             self._evaluator.kill()
+            confinement.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -169,6 +176,7 @@ class Referee:
         book, ledger = self._book, self._ledger
         end = self._running_since + self._left_sec() + self._grace_sec
         while True:
+            self._custody.check_limits()
             deadline = min(end, self._stop_deadline) if self._stop_signal else end
             # A signal may come while this waits.
             message = self._trainee.channel.receive(min(deadline, time.monotonic() + 1.0))

@@ -8,7 +8,7 @@ import shutil
 import time
 from typing import Any
 
-from algoperf import records
+from algoperf import files, records
 from algoperf.referee import allowance, evaluator, freeze, parcel, trainee
 from algoperf.referee.book import Book
 from algoperf.referee.channel import Closed, Message
@@ -16,6 +16,7 @@ from algoperf.referee.children import Child
 from algoperf.referee.custody import Custody
 from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN
+from algoperf.referee.limits import PERIOD_SEC
 from algoperf.run import checkpoint, clock, resume
 from algoperf.run.study import StudyPlan
 from algoperf.spec import UsageError
@@ -91,7 +92,13 @@ class SetUp:
             wants_initial=self._is_new,
         )
         self._evaluator.channel.send("start", blob=pickle.dumps(task))
-        private = dataclasses.replace(config.settings, experiment_dir=os.devnull, experiment_name=None)
+        data_dir = config.settings.data_dir
+        private = dataclasses.replace(
+            config.settings,
+            experiment_dir=os.devnull,
+            experiment_name=None,
+            data_dir=data_dir and str(files.expanded(data_dir).absolute()),  # It may have another home.
+        )
         plan = dataclasses.replace(self._plan, settings=private, experiment_name="")
         self._trainee.channel.send(
             "start", blob=pickle.dumps(trainee.Task(plan=plan, trial=config.trial, sources=config.sources))
@@ -101,8 +108,10 @@ class SetUp:
         """What the children have said; waits for something."""
         children = {"trainee": self._trainee, "evaluator": self._evaluator}
         channels = {name: children[name].channel for name in sorted(names)}
-        if not any(channel.has_message() for channel in channels.values()):
-            select.select(list(channels.values()), [], [])
+        while not any(channel.has_message() for channel in channels.values()):
+            self._custody.check_limits()
+            if select.select(list(channels.values()), [], [], PERIOD_SEC)[0]:
+                break
         found = []
         for name, channel in channels.items():
             if channel.has_message():

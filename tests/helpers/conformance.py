@@ -14,8 +14,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from bound_workloads import Bound, digest_of_batches, few, leaves, moved
@@ -233,6 +236,47 @@ def another_data_seed_makes_other_samples_of_the_same_shapes(found, data, place)
         assert [value.shape[1:] for value in arrays(public)] == [value.shape[1:] for value in arrays(own)]
         inputs = [np.concatenate([part.ravel() for part in arrays(one["inputs"])]) for one in (public, own)]
         assert not np.array_equal(*inputs), f"{split} has the public samples"
+
+
+@one_of(DATA_CHECKS)
+def training_needs_only_what_a_confined_submission_may_read(found, data, place):
+    with tempfile.TemporaryDirectory() as root:
+        own = Path(root) / "own"
+        own.mkdir()
+        variables = {}
+        if data.write_training_part(found, place, own):
+            variables = {locate.TRAINING_PART: str(own)}
+        elif (readable := data.training_files(found, place)) is None:
+            raise unittest.SkipTest("it does not say which files training needs")
+        else:
+            _copy_with_zeros_for_all_but(readable, place, own)
+            wanted = _validation_batch(found, data, place)
+            shown = _validation_batch(found, data, own)
+            assert shown is None or any(not np.array_equal(*pair) for pair in zip(wanted, shown, strict=True))
+        whole = data.train_stream(found, place, 3, 8)
+        with mock.patch.dict(os.environ, variables):
+            part = data.train_stream(found, own, 3, 8)
+            for _ in range(3):
+                assert_same(next(whole), next(part))
+
+
+def _validation_batch(found, data, place):
+    """The arrays of the first one; None if the files hold none."""
+    try:
+        return list(arrays(next(iter(data.eval_batches(found, place, "validation", 5)))))
+    except Exception:  # Most formats notice it.
+        return None
+
+
+def _copy_with_zeros_for_all_but(readable, place, target):
+    for path in [path for path in place.rglob("*") if path.is_file()]:
+        copy = target / path.relative_to(place)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if {path, *path.parents} & set(readable):
+            copy.symlink_to(path)
+        else:
+            copy.touch()
+            os.truncate(copy, path.stat().st_size)
 
 
 # ---- what an evaluation must leave alone -----------------------------------------------------------------------------

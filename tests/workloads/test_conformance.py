@@ -66,6 +66,9 @@ test_training_batches_are_full_and_the_same_for_the_same_seed = of_each_data_set
 test_a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too = of_each_data_set(
     conformance.a_stream_continues_where_its_state_says_over_the_end_of_an_epoch_too
 )
+test_training_needs_only_what_a_confined_submission_may_read = of_each_data_set(
+    conformance.training_needs_only_what_a_confined_submission_may_read
+)
 test_processes_that_make_their_own_rows_make_the_whole_batch_together = of_each_data_set(
     conformance.processes_that_make_their_own_rows_make_the_whole_batch_together
 )

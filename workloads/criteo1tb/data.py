@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import prepared
+from algoperf.data import manifest, prepared
 from algoperf.data.stream import Batch, epoch_permutation
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb import shards, synthesis
@@ -80,6 +80,12 @@ def _empty(num_rows: int) -> Batch:
         "inputs": np.empty((num_rows, NUM_DENSE + NUM_CATEGORICAL), np.float32),
         "targets": np.empty((num_rows, 1), np.float32),
     }
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """All days but the last."""
+    days = _ranges(spec)["train"][0]
+    return [folder / manifest.NAME, *(shards.rows_path(folder, day) for day in days)]
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "BlockStream":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import prepared
+from algoperf.data import locate, prepared
 from algoperf.data.stream import Batch, ShuffledStream
 from algoperf.machine import num_cores
 from algoperf.workload import WorkloadSpec
@@ -70,6 +70,13 @@ class FastmriData(prepared.PreparedData):
 RESEEDS = True
 DATA = FastmriData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """The index, and the volumes of training."""
+    del spec
+    volumes = catalog.load(Path(folder), "train").volumes
+    return [catalog.manifest_path(folder), *(folder / volume.file for volume in volumes)]
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:
@@ -131,7 +138,7 @@ class SliceSource:
         # A record holds the image, its mean and its standard deviation.
         self._record_size = self._size**2 + 2
         self.cache = SliceCache(
-            folder / "cache", key, num_slices, self._record_size, int(cache_gigabytes * 1e9)
+            locate.cache_folder(folder), key, num_slices, self._record_size, int(cache_gigabytes * 1e9)
         )
         self._pool: ThreadPoolExecutor | None = None
 

@@ -40,6 +40,11 @@ def dataset_folder(folder: Path, dataset: str) -> Path:
     return folder / FOLDERS[dataset]
 
 
+def metadata_path(folder: Path, dataset: str) -> Path:
+    """The file that tells the splits of a data set and their shards."""
+    return dataset_folder(folder, dataset) / "dataset_info.json"
+
+
 def shard_name(split: str, shard: int, num_shards: int) -> str:
     """The file name of a shard, as TFDS forms it."""
     return f"{DATASET_OF_SPLIT[split]}-{split}.array_record-{shard:05d}-of-{num_shards:05d}"
@@ -105,7 +110,7 @@ def read_metadata(folder: Path, dataset: str) -> dict[str, list[tuple[Path, int]
     Raises:
       UsageError: if its format is not ArrayRecord, or a split is missing.
     """
-    path = dataset_folder(folder, dataset) / "dataset_info.json"
+    path = metadata_path(folder, dataset)
     if not path.is_file():
         return None
     info = files.read_json(path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from algoperf.data import prepared
+from algoperf.data import manifest, prepared
 from algoperf.data.prepared import num_examples
 from algoperf.data.stream import Batch, Stream
 from algoperf.workload import WorkloadSpec
@@ -46,6 +46,12 @@ class ImagenetData(prepared.PreparedData):
 RESEEDS = True
 DATA = ImagenetData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """The shards of training images and what tells where the images are."""
+    del spec
+    return [folder / manifest.NAME, *preparation.files_of_split(folder, "train")]
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> Stream:

@@ -42,6 +42,18 @@ def _load_split(folder: Path, split: str, prepared_ns: int) -> array_records.Rec
     return array_records.Records(shards[split], np.load(_index_path(folder, split)))
 
 
+def files_of_split(folder: Path, split: str) -> list[Path]:
+    """The files from which `load_split` reads a split, but for the manifest."""
+    dataset = array_records.DATASET_OF_SPLIT[split]
+    shards = array_records.read_metadata(folder, dataset)
+    assert shards is not None  # The manifest says that the data are prepared.
+    return [
+        array_records.metadata_path(folder, dataset),
+        _index_path(folder, split),
+        *(path for path, _ in shards[split]),
+    ]
+
+
 def prepare(folder: Path, config: dict[str, Any], progress: bool = True) -> None:
     """Writes missing shards, index and manifest; continues where an earlier call stopped.
 

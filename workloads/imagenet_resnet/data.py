@@ -7,7 +7,17 @@ from workloads.imagenet.data import (
     prepare,
     synthesize,
     train_stream,
+    training_files,
     verify,
 )
 
-__all__ = ["RESEEDS", "eval_batches", "is_ready", "prepare", "synthesize", "train_stream", "verify"]
+__all__ = [
+    "RESEEDS",
+    "eval_batches",
+    "is_ready",
+    "prepare",
+    "synthesize",
+    "train_stream",
+    "training_files",
+    "verify",
+]

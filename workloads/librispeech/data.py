@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import prepared
+from algoperf.data import manifest, prepared
 from algoperf.data.prepared import num_examples
 from algoperf.data.stream import ShuffledStream
 from algoperf.workload import WorkloadSpec
@@ -53,6 +53,12 @@ prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify
 def _num_raw(spec: WorkloadSpec) -> dict[str, int]:
     """Subset -> utterances before the filter."""
     return synthesis.counts(spec) if spec.is_mini else corpus.OFFICIAL_COUNTS
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """The tables and the samples of the subsets of which training consists."""
+    del spec
+    return [folder / manifest.NAME, *utterances.files_of_split(folder, "train")]
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> ShuffledStream:

@@ -128,6 +128,18 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(MAX_WORKERS, num_cores()), thread_name_prefix="librispeech")
 
 
+def files_of_split(folder: Path, split: str) -> list[Path]:
+    """The files from which `load_split` reads a split, but for the manifest."""
+    found = []
+    for subset in (subset for subset, of in SUBSETS.items() if of == split):
+        path = preparation.tables_path(folder, subset)
+        with np.load(path) as tables:
+            num_shards = len(tables["shard_sizes"])
+        shards = (preparation.samples_path(folder, f"{subset}_{n:03d}") for n in range(num_shards))
+        found += [path, *shards]
+    return found
+
+
 def load_split(folder: Path, split: str) -> Utterances:
     """The utterances of a prepared split. The result is cached, because every evaluation asks for it."""
     return _load_split(folder, split, (folder / "manifest.json").stat().st_mtime_ns)

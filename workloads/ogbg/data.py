@@ -79,6 +79,12 @@ def _batcher(
     return batcher
 
 
+def write_training_part(spec: WorkloadSpec, folder: Path, target: Path) -> bool:
+    """The molecules of training under their numbers; the others are there with no atoms, bonds and labels."""
+    preparation.write_part(Path(folder), target, _members(spec, folder, "train"))
+    return True
+
+
 def train_stream(
     spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int, num_shards: int = 1
 ) -> "GraphStream":

@@ -109,6 +109,26 @@ def _make(folder: Path, table: Table, bar: tqdm) -> None:
     files.write_json(_record_path(folder, table), record)
 
 
+def write_part(folder: Path, target: Path, members: np.ndarray) -> None:
+    """Writes the arrays of some molecules to `target`, under their numbers; the others have no atoms, bonds and labels.
+
+    Args:
+      folder: with all molecules.
+      target: gets the arrays and the split 'train'.
+      members: numbers of the molecules.
+    """
+    counts = {name: load(folder, name) for name in ("node_counts", "bond_counts")}
+    is_member = np.zeros(len(counts["node_counts"]), bool)
+    is_member[members] = True
+    parts = {name: np.where(is_member, array, 0).astype(array.dtype) for name, array in counts.items()}
+    for name, count in (("nodes", "node_counts"), ("bonds", "bond_counts"), ("bond_ends", "bond_counts")):
+        parts[name] = load(folder, name)[np.repeat(is_member, counts[count])]
+    labels = np.array(load(folder, "labels"))
+    labels[~is_member] = -1  # Missing.
+    for name, array in {**parts, "labels": labels, "train": load(folder, "train")}.items():
+        np.save(array_path(target, name), array)
+
+
 # ---- consistency of the files ------------------------------------------------------------------------------------
 
 

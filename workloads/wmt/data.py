@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import prepared
+from algoperf.data import manifest, prepared
 from algoperf.data.prepared import num_examples
 from algoperf.data.stream import epoch_permutation
 from algoperf.workload import WorkloadSpec
@@ -42,6 +42,12 @@ class WmtData(prepared.PreparedData):
 RESEEDS = True
 DATA = WmtData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """The pairs of training, and the vocabulary."""
+    del spec
+    return [folder / manifest.NAME, encoding.model_path(folder), *encoding.files_of_split(folder, "train")]
 
 
 def train_stream(spec: WorkloadSpec, folder: Path, seed: int, global_batch_size: int) -> "PackedStream":

@@ -67,6 +67,11 @@ def array_path(folder: Path, split: str, side: str, part: str) -> Path:
     return folder / f"{split}_{side}_{part}.npy"
 
 
+def files_of_split(folder: Path, split: str) -> list[Path]:
+    """The files from which `load_pairs` reads a split."""
+    return [array_path(folder, *key) for key in _array_keys() if key[0] == split]
+
+
 def load_pairs(folder: Path, split: str) -> Pairs:
     """A prepared split, memory-mapped."""
 
