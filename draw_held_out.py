@@ -19,7 +19,9 @@ from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "suite", None, "Whose pools: algoperf_v05, algoperf_v06, qualification, mini, or a .json file."
+    "suite",
+    None,
+    "Whose pools: algoperf_a100, algoperf_v05, algoperf_v06, qualification, mini, or a .json file.",
 )
 flags.DEFINE_integer("seed", None, "Of the draw; a random one by default, which is printed.")
 flags.DEFINE_string("output", None, "Suite file to write; <suite>_held_out.json by default.")

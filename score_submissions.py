@@ -66,6 +66,7 @@ flags.DEFINE_bool(
     False,
     "Show seconds per update of every entry beside those in its framework, also where frameworks do not differ.",
 )
+flags.DEFINE_string("seals", None, "List of seals (seals.json) that refereed trials must have.")
 flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
 
 
@@ -93,6 +94,7 @@ def main(argv: Sequence[str]) -> None:
         sensitivity=FLAGS.sensitivity,
         reveal_data_seed=FLAGS.reveal_data_seed,
         step_times=FLAGS.step_times,
+        seals=files.expanded(FLAGS.seals) if FLAGS.seals else None,
         output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())

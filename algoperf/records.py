@@ -2,7 +2,7 @@
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
-        summary.json  checkpoint_<step>  stop.json  lost.json
+        summary.json  checkpoint_<step>  stop.json  lost.json  chain.jsonl
 
 Names and columns are AlgoPerf's, so its tools can read our results; the last line's are additions. JSON
 files are replaced atomically. CSV rows are appended and flushed, so a crash can damage only the last line, which
@@ -12,6 +12,7 @@ files are replaced atomically. CSV rows are appended and flushed, so a crash can
 import csv
 import errno
 import io
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,10 @@ STOP = "stop.json"
 """Written beside a running trial that is stopped and not to be continued, with the reason (early stops)."""
 LOST = "lost.json"
 """Of refereed trials: time that was used up after a checkpoint by a process that then died; it counts."""
+CHAIN = "chain.jsonl"
+"""Of refereed trials: a hash for every row and file, see `algoperf.run.chain`."""
+SOURCE = "source"
+"""Beside the workloads of a study: copies of the source of submissions that ran refereed."""
 CHECKPOINT_PREFIX = "checkpoint_"
 STUDY = re.compile(r"study_(0|[1-9]\d{0,8})")
 """Name of the folder of a study; without leading zeros: study_1 and study_01 would be one study."""
@@ -72,7 +77,7 @@ def meta_data_file(preemption_count: int | str) -> str:
 _OWN_NAMES = re.compile(
     "|".join(
         [
-            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST)),
+            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST, CHAIN)),
             rf"{CHECKPOINT_PREFIX}\d+",
             # Made from the functions above, so that each name is written once.
             *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
@@ -144,6 +149,11 @@ def newest_meta_data(folder: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Writes strict JSON, durably (see `files.writing`); a value that JSON does not know becomes its `str`."""
     files.write_json(path, _plain(content), durable=True, default=str)
+
+
+def as_read(content: Any) -> Any:
+    """What `read_json` gives back of content that `write_json` has written."""
+    return json.loads(json.dumps(_plain(content), default=str))
 
 
 def _plain(value: Any) -> Any:

@@ -32,6 +32,8 @@ SUITES_DIR = Path(__file__).parent / "suites"
 FULL_SIZE, SMALL = "algoperf_a100", "mini"
 """Suites that hold where nobody names one: the benchmark as it is now, and its small twin (RULES.md, section 10)."""
 
+ANY, REQUIRED = REFEREED = ("any", "required")
+"""Whether runs of a suite may be without a referee; see `Suite.refereed`."""
 MAX_STUDIES = 1_000
 MAX_TRIALS = 10_000
 """Far above what anybody has run; beyond it a typing error would keep scoring and plans busy for ever."""
@@ -158,6 +160,8 @@ class Suite:
     """Times above this multiple of the fastest count as infinite (R8.6); also the end of the profile."""
     frugal: bool = False
     """Whether campaigns may stop trials that can no longer change a score."""
+    refereed: str = ANY
+    """'required' where all trials have to be refereed (`--referee`), else 'any'."""
     known_targets: Mapping[str, WorkloadTargets] = field(repr=False)
     """Numbers frozen with the suite, for workloads and variants. A workload without an entry
     takes them from the workload registry."""
@@ -187,6 +191,8 @@ class Suite:
         pooled = [variant for pool in self.held_out_pools.values() for variant in pool]
         if len(set(pooled)) < len(pooled):
             raise UsageError(f"Suite {self.name!r}: a variant stands in two pools: {', '.join(pooled)}.")
+        if self.refereed not in REFEREED:
+            raise no_such(f"value of 'refereed' in suite {self.name!r}", self.refereed, REFEREED)
         # At 1 only the fastest submission would have a finite time.
         if not 1 < self.r_max < math.inf:
             raise UsageError(f"Suite {self.name!r}: r_max must be above 1 and finite, got {self.r_max!r}.")
@@ -376,6 +382,7 @@ class _File:
     rulesets: dict[str, Ruleset] = field(default_factory=dict)
     r_max: float = 4.0
     frugal: bool = False
+    refereed: str = ANY
     source: Any = None
     """How the targets were made; for readers of the file."""
     provenance: Any = None
@@ -409,6 +416,7 @@ def from_json(content: Mapping[str, Any]) -> Suite:
         rulesets=own.rulesets,
         r_max=own.r_max,
         frugal=own.frugal,
+        refereed=own.refereed,
         known_targets=targets,
         origins=_origins(own.provenance),
     )

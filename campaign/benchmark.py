@@ -12,7 +12,7 @@ from algoperf.data import locate, sealed
 from algoperf.data.prepared import setup_command
 from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
-from campaign import status
+from campaign import refereed, status
 from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
@@ -62,7 +62,8 @@ def run(campaign: Campaign, config: Config) -> int:
                 print(line)
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
-            print("\n".join([status.status_text(jobs, states, store, left), *store.mixtures(jobs, states)]))
+            lines = [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
+            print("\n".join([status.status_text(jobs, states, store, left), *lines]))
             print(scores_so_far(campaign, jobs, states))
         return 0
     retry_failed(config, store, jobs)
@@ -74,7 +75,8 @@ def run(campaign: Campaign, config: Config) -> int:
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
     states = run_jobs(config, campaign.settings.device, store, jobs, limits)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
-    lines += store.mixtures(jobs, states)
+    lines += [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
+    lines += refereed.sealed(campaign.experiment_dir)
     print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
     if not any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs):
         print("There are no scores: no trial came to an evaluation.")

@@ -12,6 +12,7 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     sources.py      several folders and archives as one field; which submissions of it and of published ones count
     comparison.py, comparison_report.py    what a field has in common, and the block of the report about it
     mixtures.py     what the rules do not allow to differ, and what is no independent trial
+    refereed.py, seals.py   which trials were refereed, what was noticed, whether their seals are the published ones
     completeness.py which studies and trials of the ruleset are missing or too many
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     endings.py      how runs ended: which broke off, why a study has no time

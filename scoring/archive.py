@@ -12,6 +12,7 @@ settings, threads, versions, code, commit, device. Checkpoints, training logs, p
 import contextlib
 import csv
 import io
+import itertools
 import json
 import lzma
 import tarfile
@@ -21,6 +22,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from algoperf import commands, records, settings
+from algoperf.run import chain
 from algoperf.run.identity import ENVIRONMENT, META_SOURCES
 from algoperf.spec import UsageError, no_such
 from scoring import facts
@@ -65,6 +67,7 @@ def pack(
         for trial in root.glob("**/study_*/*/trial_*")
         if STUDY.fullmatch(trial.parts[-3])
         and TRIAL.fullmatch(trial.name)
+        and not _is_in_source(trial)
         and any((trial / name).is_file() for name in KEPT)
     )
     if not found:
@@ -87,6 +90,8 @@ def pack(
                     member = tarfile.TarInfo(str((folder / name).relative_to(root)))  # No owner, time 0.
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
+            for path in _sources(folders):
+                archive.add(path, str(path.relative_to(root)), filter=_anonymous)
     except OSError as error:
         raise UsageError(
             f"Cannot write {str(path)!r}: {error.strerror}; give a file in a folder that is there."
@@ -117,6 +122,8 @@ def _cut(content: bytes, metric: str) -> bytes:
 def _kept(folder: Path) -> dict[str, bytes]:
     """File name -> content, of what an archive holds of a trial."""
     content = {name: (folder / name).read_bytes() for name in KEPT if (folder / name).is_file()}
+    if (folder / records.CHAIN).is_file():
+        content[records.CHAIN] = chain.packed((folder / records.CHAIN).read_bytes())
     newest = records.newest(folder, records.meta_data_file)
     if newest is not None:
         facts = read_json(str(newest))
@@ -130,6 +137,26 @@ def _kept(folder: Path) -> dict[str, bytes]:
     if flags is not None and newest is not None:
         content[flags.name] = _json(_slim_flags(read_json(str(flags))))
     return content
+
+
+def _is_in_source(path: Path) -> bool:
+    """Whether it is of the copy of a submission, which may be called as it likes."""
+    return any(STUDY.fullmatch(a) and b == records.SOURCE for a, b in itertools.pairwise(path.parts))
+
+
+def _sources(trials: Sequence[Path]) -> Iterator[Path]:
+    """Files of the copies of source beside some trials."""
+    for study in sorted({trial.parents[1] for trial in trials}):
+        for path in sorted((study / records.SOURCE).glob("**/*")):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """As those of the other members: no owner, time 0."""
+    own = tarfile.TarInfo(member.name)
+    own.size = member.size
+    return own
 
 
 def _json(content: object) -> bytes:

@@ -164,8 +164,6 @@ FACTS = (
         "refereed",
         _whole(lambda facts: facts.refereed),
         lambda value: "yes" if value else "no",
-        is_equal_in_field=False,
-        is_equal_in_entry=False,
     ),
 )
 NAMES = tuple(fact.name for fact in FACTS)

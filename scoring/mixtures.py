@@ -6,8 +6,9 @@
 import collections
 from collections.abc import Collection, Iterator, Sequence
 
+from algoperf import suites
 from algoperf.suites import Suite
-from scoring import comparison
+from scoring import comparison, refereed
 from scoring import comparison_report as words
 from scoring.results import Finding, Kind, Results, Trial
 
@@ -27,8 +28,9 @@ def find(results: Results, suite: Suite, ruleset: str) -> list[Finding]:
       ruleset: 'external' or 'self'.
     """
     recorded = [trial for trial in results.trials if trial.facts]
+    demanded = refereed.missing(results.trials) if suite.refereed == suites.REQUIRED else []
     if not recorded:
-        return []
+        return demanded
     factor = suite.ruleset(ruleset).budget_factor
     others = other_rulesets(recorded, ruleset)
     facts = comparison.compare(recorded, factor)
@@ -42,6 +44,7 @@ def find(results: Results, suite: Suite, ruleset: str) -> list[Finding]:
         ),
         *short_budgets([trial for trial in recorded if trial.submission not in others], suite, ruleset),
         *loaded(recorded),
+        *demanded,
     ]
 
 

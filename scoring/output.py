@@ -12,7 +12,7 @@ from typing import Any
 
 from algoperf import files
 from algoperf.spec import UsageError
-from scoring import comparison_report, explained, intervals, json_parts, rules, step_times
+from scoring import comparison_report, explained, intervals, json_parts, refereed, rules, step_times
 from scoring.differences import Differences
 from scoring.leaderboard import Leaderboard
 from scoring.results import Finding, Miss, Reason, Trial
@@ -129,6 +129,7 @@ def scores_content(
     steps = step_times.measure(trials, board.workloads)
     for entry in submissions:
         row = board.submissions.index(entry["submission"])
+        entry["refereed"] = refereed.content(entry["submission"], trials, findings)
         entry["display_name"] = board.display_names.get(entry["submission"])
         entry["workloads"] = {
             workload: {

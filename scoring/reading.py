@@ -15,11 +15,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from algoperf import direction, files, frameworks, records, submission_info
+from algoperf.run import chain_check
 from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.submission_info import SubmissionInfo
 from algoperf.suites import WorkloadTargets
-from scoring import contradictions, evaluations
+from scoring import contradictions, evaluations, refereed
 from scoring import facts as all_facts
 from scoring.results import Finding, Hit, Kind, Results, RunEnd, Trial
 
@@ -134,6 +135,8 @@ def read_submission(
         for entry, workload_folder in subfolders(study_folder).items():
             # From the right: names of workloads hold underscores, those of frameworks do not.
             workload, _, framework = entry.rpartition("_")
+            if entry == records.SOURCE:
+                continue
             if framework not in frameworks.names():
                 findings.append(Finding(submission, "", Kind.STRAY_FOLDER, f"study_{study}/{entry}"))
                 continue
@@ -211,6 +214,8 @@ def read_trial(
         if missing and (trial := spent_before_evaluation(identity, folder)):
             return trial
         report(Kind.NO_EVALUATIONS if missing else Kind.UNREADABLE, "" if missing else str(error))
+        if os.path.exists(f"{folder}/{records.CHAIN}"):  # Which says what was there.
+            check_chain(folder, report)
         return None
     beside = read_side_files(folder, identity.framework, report)
     summary = beside.summary
@@ -246,6 +251,7 @@ def read_trial(
         status=status,
         facts=beside.facts,
         end=end_of(log, summary, hit is None and not status),
+        seal=beside.seal,
     )
 
 
@@ -310,12 +316,15 @@ class Beside:
 
     summary: summaries.Summary | None = None
     facts: tuple[all_facts.Facts, ...] = ()
+    seal: str = ""
+    """See `Trial.seal`."""
 
 
 def read_side_files(folder: str, framework: str, report: evaluations.Report) -> Beside:
     """Summary and facts of a trial; reports what flags files and summary say against scoring the trial."""
     summary, newest, meta_data = None, {}, []
     told: list[tuple[object, ...]] = []
+    has_chain = False
 
     def report_once(*what: object) -> None:  # Every start of a trial that was continued has flags of its own.
         if what not in told:
@@ -331,14 +340,36 @@ def read_side_files(folder: str, framework: str, report: evaluations.Report) -> 
             else:
                 if summary is None:
                     report(Kind.DAMAGED_SUMMARY, "it was cut, or does not say how the trial ended")
+        elif name == records.CHAIN:
+            has_chain = True
         elif META_DATA.fullmatch(name):
             meta_data.append(f"{folder}/{name}")
         elif FLAGS.fullmatch(name):
             newest = read_json(f"{folder}/{name}")
             check_flags(newest, report_once)
-    if summary is None and not newest and not meta_data:
+    if summary is None and not newest and not meta_data and not has_chain:
         return NOTHING
-    return Beside(summary, all_facts.read(meta_data, summary, newest, framework))
+    found = all_facts.read(meta_data, summary, newest, framework)
+    if not has_chain and not any(one.refereed for one in found):
+        return Beside(summary, found)
+    seal = check_chain(folder, report)
+    if seal is None:
+        found = tuple(dataclasses.replace(one, refereed=False) for one in found)
+    for kind, text in refereed.noticed(summary):
+        report(kind, text)
+    return Beside(summary, found, seal or "")
+
+
+def check_chain(folder: str, report: evaluations.Report) -> str | None:
+    """Reports where the records of a refereed trial are not those that were written.
+
+    Returns:
+      The seal, '' for a trial that has not ended; None where the records cannot be relied on.
+    """
+    checked = chain_check.check(folder)
+    for problem in checked.problems:
+        report(Kind.BROKEN_CHAIN, problem)
+    return None if checked.problems else checked.seal or ""
 
 
 NOTHING = Beside()

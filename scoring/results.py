@@ -102,6 +102,8 @@ class Trial:
     """What the seconds of `hit` were multiplied by, to stand on the clock of another machine."""
     facts: tuple[Facts, ...] = ()
     """How it was run, one per start; empty where nothing is recorded."""
+    seal: str = ""
+    """Last hash over the records of a refereed trial that has ended, if they are as they were written."""
 
 
 class Kind(enum.StrEnum):
@@ -134,9 +136,14 @@ class Kind(enum.StrEnum):
     MIXED_ENTRY = "one submission mixes what has to be equal"
     MIXED_FIELD = "a field mixes what has to be equal"
     LOADED = "the machine was not free"
+    BROKEN_CHAIN = "records are not as the referee wrote them"
+    OTHER_SEAL = "seal is not the published one"
+    NOT_REFEREED = "not refereed, which the suite demands"
+    FORBIDDEN = "the referee noticed what is forbidden"
+    FOR_REVIEW = "the referee noticed something to look at"
 
 
-HARMLESS = (Kind.NAN_METRIC,)
+HARMLESS = (Kind.NAN_METRIC, Kind.FOR_REVIEW)
 """Outcomes of a run rather than defects of its record: shown, accepted under --strict."""
 
 

@@ -23,6 +23,7 @@ from scoring import (
     results,
     revealed,
     score_report,
+    seals,
     sensitivity,
     short_names,
     sources,
@@ -69,6 +70,8 @@ class Config:
     """Said of which trials it is the seed of the data."""
     step_times: bool = False
     """Shows seconds per update also where frameworks do not differ by much."""
+    seals: Path | None = None
+    """A list of seals that was published when the runs ended."""
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
@@ -274,7 +277,8 @@ def read_own(
     missing = mixtures.without_counts(missing, mixtures.other_rulesets(results.trials, config.ruleset))
     mixed = mixtures.find(results, suite, config.ruleset)
     broken = endings.findings(results.trials, suite, config.ruleset)
-    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken))
+    unsealed = seals.findings(config.seals, results.trials, chosen, targets) if config.seals else []
+    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken, *unsealed))
     if config.strict:
         completeness.refuse(findings)
     if not any(trial.workload in suite.scored_names() for trial in results.trials):

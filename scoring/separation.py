@@ -91,8 +91,11 @@ def show(found: Sequence[Separation]) -> str:
         [
             one.workload,
             *map(str, one.reached),
-            *(f"{100 * math.expm1(value):.0f}%" for value in (one.luck, one.differences)),
-            f"{one.ratio:.1f}",
+            *(
+                "-" if math.isnan(value) else f"{100 * math.expm1(value):.0f}%"
+                for value in (one.luck, one.differences)
+            ),
+            "-" if math.isnan(one.ratio) else f"{one.ratio:.1f}",
         ]
         for one in found
     ]

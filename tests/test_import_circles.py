@@ -7,7 +7,7 @@ from harness import ROOT
 
 PACKAGES = (
     *("algoperf", "algorithmic_efficiency", "workloads", "scoring", "campaign", "target_setting"),
-    *("reference_algorithms", "submissions", "datasets", "audit"),
+    *("reference_algorithms", "submissions", "datasets", "audit", "review"),
 )
 
 

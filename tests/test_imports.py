@@ -41,12 +41,21 @@ def test_core_and_scoring_import_no_framework():
     assert imported_by("import set_targets") == []
     assert imported_by("import run_benchmark") == []
     assert imported_by("import draw_held_out") == []
-    assert imported_by("import check_submission, audit.audit") == []
+    assert imported_by("import check_submission, audit.audit, review.bundle") == []
 
 
 @pytest.mark.parametrize(
     "package",
-    ["algoperf", "audit", "campaign", "reference_algorithms", "scoring", "target_setting", "workloads"],
+    [
+        "algoperf",
+        "audit",
+        "campaign",
+        "reference_algorithms",
+        "review",
+        "scoring",
+        "target_setting",
+        "workloads",
+    ],
 )
 def test_every_module_can_be_imported(package):
     for path in sorted((ROOT / package).rglob("*.py")):

@@ -5,6 +5,7 @@ it decides.
 """
 
 import dataclasses
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -14,8 +15,9 @@ from algoperf import random_utils, records
 from algoperf.referee import allowance, confined
 from algoperf.referee.allowance import Account
 from algoperf.referee.channel import Closed, Message
-from algoperf.referee.findings import Findings
-from algoperf.run import checkpoint, clock, ending, here, recording, resume, summary
+from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN, Findings
+from algoperf.referee.kept_source import KeptSource
+from algoperf.run import chain, checkpoint, clock, ending, here, recording, resume, summary
 from algoperf.run.config import TrialFacts
 from algoperf.run.shown import metrics_of
 from algoperf.run.state import NO_TREES, TrialState, state_of
@@ -53,6 +55,8 @@ class Book:
         """See `confined.Confined.record`."""
         self.stopped_by = ""
         """How the trainee is stopped."""
+        self._chain, self._head = chain.Chain(facts.folder), ""
+        self._source = KeptSource(facts.submission.path)
         self._sec_at_checkpoint = 0.0
         self._claims: dict[str, Any] = {}
         self._claimed_sec = 0.0
@@ -74,9 +78,24 @@ class Book:
             float,
             self.preemption_count,
             self.state.global_step if self.preemption_count else -1,
+            functools.partial(chain.Logger, self._chain),
         )
         self._logger.put_back(self.state.eval_rows)
+        self._begin_chain()
+        self._source.write(self.config.folder.parents[1])
         self._sec_at_checkpoint = self._submission_sec()
+
+    def _begin_chain(self) -> None:
+        """Begins the chain over the records, or goes on with it from the checkpoint."""
+        count, step = self.preemption_count, self.state.global_step
+        if count:
+            for is_change, text in self._chain.resume(count, step, self._head):
+                grade = FORBIDDEN if is_change else FOR_REVIEW
+                self.findings.add("R12.10", grade, step, f"When the trial was continued, {text}.")
+        else:
+            self._chain.start()
+        starts = (records.flags_file(count), records.meta_data_file(count))
+        self._chain.add_written(records.HPARAMS, *starts, records.LOST)
 
     def close(self) -> None:
         """Writes what is pending."""
@@ -109,7 +128,8 @@ class Book:
 
     def summarize(self, status: str, error: str | None) -> Summary:
         """Writes the summary of a trial that has ended, and the records before it."""
-        if not self.is_open and self.of_processes:
+        goes_on = self.last_checkpoint is None and checkpoint.list_checkpoints(self.config.folder)
+        if not self.is_open and self.of_processes and not goes_on:
             self.open()  # Set-up failed, and what is known by then is recorded all the same.
         self.ledger.enter(clock.LOGGING)
         if self._logger is not None:
@@ -134,6 +154,8 @@ class Book:
                 "off_the_clock": {name: account.to_json() for name, account in self.accounts.items()},
             },
         )
+        self._chain.add_document(records.SUMMARY, records.as_read(ended.to_json()))
+        ended = dataclasses.replace(ended, seal=self._chain.head)
         summary.write(self.config.folder, ended)
         return ended
 
@@ -192,6 +214,7 @@ class Book:
             return
         state = self.state
         self.ledger.enter(clock.CHECKPOINT)
+        self._chain.sync()
         fields = (field.name for field in dataclasses.fields(TrialState) if field.name not in NO_TREES)
         about = {
             "identity": self.config.identity(),
@@ -206,6 +229,7 @@ class Book:
             "claimed_sec": self._claimed_sec,
             "accepted": self.accepted,
             "confinement": self.confinement,
+            "chain": self._chain.head,
         }
         with open(content, "rb") as source:
             source.seek(0)
@@ -240,7 +264,7 @@ class Book:
         self.findings = Findings(about["findings"])
         self.initial_metrics, self._claimed_sec = about["initial_metrics"], about["claimed_sec"]
         self.confinement = confined.together(about.get("confinement"), self.confinement)
-        self.last_checkpoint = self.state.global_step
+        self.last_checkpoint, self._head = self.state.global_step, about.get("chain", "")
         self.ledger.add_earlier(about["ledger"])
         self.accounts = {name: allowance.Account(**stored) for name, stored in about["accounts"].items()}
         lost = sum(one["lost_sec"] for one in self._lost() if one["step"] == self.state.global_step)
@@ -261,6 +285,7 @@ class Book:
             lost_sec = max(0.0, self._submission_sec() - self._sec_at_checkpoint)
             entry = {"step": self.last_checkpoint, "lost_sec": lost_sec}
             records.write_json(self.config.folder / records.LOST, [*self._lost(), entry])
+            self._chain.add_written(records.LOST)
 
     def _lost(self) -> list[dict[str, Any]]:
         path = self.config.folder / records.LOST

@@ -23,6 +23,7 @@ def open_records(
     to_float: Callable[[Any], float],
     preemption_count: int,
     last_step: int,
+    make_logger: Callable[..., records.MetricsLogger] = records.MetricsLogger,
 ) -> records.MetricsLogger:
     """Writes the records that are known at the start; the logger drops rows after `last_step`."""
     folder = config.folder
@@ -33,7 +34,7 @@ def open_records(
         records.write_json(folder / records.HPARAMS, config.point)
     records.write_json(folder / records.flags_file(preemption_count), config.flags())
     records.write_json(folder / records.meta_data_file(preemption_count), meta_data)
-    return records.MetricsLogger(folder, to_float, preemption_count, last_step=last_step)
+    return make_logger(folder, to_float, preemption_count, last_step=last_step)
 
 
 def facts_of_process(config: TrialConfig, backend: Backend, batch_size: int) -> dict[str, Any]:

@@ -31,6 +31,8 @@ DECIDES_NOTHING = frozenset(
         *("settings", "suites", "registry", "families", "frameworks", "weights"),
         *("submission_info", "submission_files", "source_digest"),
         *(
+            "run/chain",
+            "run/chain_check",
             "run/claim",
             "run/config",
             "run/exits",
@@ -49,7 +51,14 @@ DECIDES_NOTHING = frozenset(
             "run/summary",
             "run/verdict",
         ),
-        *("referee/channel", "referee/ended", "referee/findings", "referee/plausible", "referee/start"),
+        *(
+            "referee/channel",
+            "referee/ended",
+            "referee/findings",
+            "referee/kept_source",
+            "referee/plausible",
+            "referee/start",
+        ),
         *("data/download", "data/jobs", "data/manifest"),
     }
 )

@@ -12,6 +12,8 @@ from algoperf.spec import UsageError
 # Increase it when a key changes its meaning; a new key needs no new version, because missing keys are None.
 VERSION = 1
 """Version of summary.json. Files without one are older and may lack keys."""
+SEAL = "seal"
+"""The key of the hash that includes all others: it is not in its own."""
 
 
 class Reached(TypedDict):
@@ -92,6 +94,8 @@ class Summary:
     """What the referee has noticed: 'rule', 'grade', 'step', 'text' of each; None without a referee."""
     referee: dict[str, Any] | None = None
     """How it was refereed: what was allowed off the clock, used and charged, and how the submission was stopped."""
+    seal: str | None = None
+    """Last hash of the chain over the records of a refereed trial; see `algoperf.run.chain`."""
     exit_code: int | None = None
     """Exit code of the process, if a campaign gave the trial up."""
     already_finished: bool = False
@@ -175,7 +179,7 @@ def describe(summary: Summary, folder: Path) -> str:
         lines.append("  " + summary.error.strip().replace("\n", "\n  "))
     if summary.refereed:
         lines += [f"  {one['grade']} ({one['rule']}): {one['text']}" for one in summary.findings or ()]
-        lines.append(f"  refereed, {len(summary.findings or ())} findings")
+        lines.append(f"  refereed, {len(summary.findings or ())} findings; seal {summary.seal}")
     lines.append(f"  records: {folder}")
     return "\n".join(lines)
 

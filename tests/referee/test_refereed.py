@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 
 import numpy as np
-from harness import assert_equal_params, finish, patient_suite
+from harness import SGD_FILES, assert_equal_params, finish, patient_suite
 from refereed import EVERY, STEPS, results, wait_for
 
 from algoperf import records
-from algoperf.run import checkpoint
+from algoperf.referee.kept_source import read_index
+from algoperf.run import chain_check, checkpoint
 
 OTHER_COLUMNS = (
     *(records.SCORE, records.SUBMISSION_TIME, records.EVAL_TIME, records.LOGGING_TIME),
@@ -39,9 +40,14 @@ def test_the_records_of_a_refereed_trial_say_so_and_hold_what_others_hold(pair, 
     assert summary["identity"] == {**plain.summary["identity"], "referee": True}
     assert summary["referee"]["initial_metrics"].keys() >= {"validation/accuracy", "test/loss"}
     assert not plain.summary["refereed"]
-    assert "refereed, 0 findings" in refereed.out.splitlines()[-2]
+    assert f"refereed, 0 findings; seal {summary['seal']}" in refereed.out.splitlines()[-2]
+    assert chain_check.check(str(refereed.trial)) == chain_check.Checked(summary["seal"])
     names = [{path.name for path in one.trial.iterdir()} for one in (plain, refereed)]
-    assert names[0] == names[1]
+    assert names[0] | {records.CHAIN} == names[1]
+    study = refereed.trial.parents[1]
+    (kept,) = (study / records.SOURCE).iterdir()
+    assert kept.name == summary["identity"]["submission_source"]
+    assert read_index(kept).main.read_bytes() == SGD_FILES[framework].read_bytes()
     meta_data = [records.newest_meta_data(one.trial) for one in (plain, refereed)]
     assert meta_data[0].keys() <= meta_data[1].keys()
     same = ("global_batch_size", "environment", "num_devices", "seeds", "data_manifest", "submission_hash")
@@ -80,6 +86,10 @@ def test_a_referee_that_was_killed_takes_its_children_along_and_the_trial_goes_o
     assert_equal_params(found.trial, whole.trial)
     assert [row["validation/loss"] for row in found.rows] == [row["validation/loss"] for row in whole.rows]
     assert (found.summary["preemption_count"], found.summary["findings"]) == (1, [])
+    assert chain_check.check(str(found.trial)) == chain_check.Checked(found.summary["seal"])
+    lines = map(json.loads, (trial / records.CHAIN).read_text().splitlines())
+    (resumed,) = [line for line in lines if "resumed" in line]
+    assert (resumed["step"], resumed["anew"]) == (EVERY, [])
 
 
 def test_a_referee_that_is_asked_to_stop_writes_a_checkpoint(started, bent, tmp_path):

@@ -278,3 +278,19 @@ def test_a_workload_without_results_is_named(mini_leaderboard):
     both = dataclasses.replace(mini_leaderboard, workloads=("wmt_mini", "ogbg_mini"))
     with pytest.raises(UsageError, match="the self ruleset have no ogbg_mini"):
         score_field.run(both)
+
+
+@pytest.mark.parametrize("time", ["score", "accumulated_submission_time"])
+def test_published_logs_are_packed_with_the_columns_that_scoring_reads_digit_for_digit(
+    write_trial, tmp_path, time
+):
+    rows = f"accumulated_eval_time,{time},global_step,train/bleu,validation/bleu\n1.0,2.50,1,3.0,4.123456789012345678\n"
+    write_trial("adam", "wmt_mini_jax", content=rows.encode())
+    write_trial("adam", "unlisted_jax", rows=[(1.0, 0.5)])
+    path = tmp_path / "mini_self.tar.xz"
+    published.main(["", str(tmp_path / "submissions"), str(path)])
+    with archive.unpacked(path) as folder:
+        (file,) = folder.rglob("eval_measurements.csv")
+        assert file.read_text() == (
+            f"accumulated_eval_time,{time},global_step,validation/bleu\n1.0,2.50,1,4.123456789012345678\n"
+        )

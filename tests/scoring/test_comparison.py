@@ -176,7 +176,6 @@ def test_a_submission_that_mixes_what_has_to_be_equal_is_a_finding_with_the_plac
             "threads differs 2 in adam; 8 in lion",
         ),
         ({"git_commit_hash": "fedcba9876543"}, "commit differs 0123456789 in adam; fedcba9876 in lion"),
-        ({"refereed": True}, "refereed differs no in adam; yes in lion"),
     ],
     ids=str,
 )

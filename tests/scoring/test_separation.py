@@ -46,6 +46,7 @@ def test_equal_submissions_do_not_differ():
     assert found.ratio == 0.0
     alone = separation.separation("a", [np.array([1.0, 2.0, 3.0]), np.array([INF] * 3)])
     assert math.isnan(alone.differences)
+    assert "nan" not in separation.show([alone])
 
 
 def field(times, num_studies):
