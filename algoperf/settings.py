@@ -220,6 +220,7 @@ class RunSettings:
         "this machine has and records it, require refuses to run where something is missing, off takes nothing.",
         choices=CONFINE,
         is_shared=True,
+        is_reproduced=False,
         is_of_campaign=True,
     )
     confine_memory_gib: int | None = setting(
@@ -227,6 +228,8 @@ class RunSettings:
         help="Memory of all processes of a confined submission together; by default all that the machine has.",
         unit="GiB",
         at_least=1,
+        at_most=MAX_NUMBER,
+        is_reproduced=False,
         is_of_campaign=True,
     )
     torch_compile: bool | None = setting(None, help="Compile PyTorch models; by default on a GPU only.")

@@ -126,10 +126,16 @@ def _wmt(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
     return {**tokens, "weights": np.ones(shape, np.float32)}
 
 
+def _finewebedu_lm(spec: WorkloadSpec, size: int, rng: np.random.Generator) -> Batch:
+    tokens = rng.integers(0, spec.model.vocab_size, (size, spec.model.seq_len + 1)).astype(np.int32)
+    return {"inputs": tokens[:, :-1].copy(), "targets": tokens[:, 1:].copy()}
+
+
 RANDOM_BATCH: dict[str, Callable[[WorkloadSpec, int, np.random.Generator], Batch]] = {
     "imagenet_resnet": _imagenet,
     "imagenet_vit": _imagenet,
     "fastmri": _fastmri,
+    "finewebedu_lm": _finewebedu_lm,
     "criteo1tb": _criteo,
     "librispeech_conformer": _librispeech,
     "librispeech_deepspeech": _librispeech,

@@ -34,6 +34,5 @@ class Rules:
     @classmethod
     def from_json(cls, text: str) -> "Rules":
         fields: dict[str, Any] = json.loads(text)
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+        return cls(**values)

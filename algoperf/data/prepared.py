@@ -40,6 +40,12 @@ def num_examples(spec: WorkloadSpec) -> dict[str, int]:
     return found if spec.num_test_examples is None else found | {"test": spec.num_test_examples}
 
 
+def num_test_examples(spec: WorkloadSpec) -> int:
+    """Of a data set that has a test split."""
+    assert spec.num_test_examples is not None, f"{spec.name} has no test split"
+    return spec.num_test_examples
+
+
 def stored_split(split: str) -> str:
     """The prepared split from which an evaluation split takes its examples.
 

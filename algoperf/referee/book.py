@@ -51,7 +51,7 @@ class Book:
         """The step of the newest checkpoint."""
         self.accepted: list[str] = []
         """See `resume.SavedRun.accepted`."""
-        self.confinement: dict[str, Any] = {}
+        self.confinement: dict[str, Any] = confined.NOTHING
         """See `confined.Confined.record`."""
         self.stopped_by = ""
         """How the trainee is stopped."""

@@ -8,7 +8,7 @@ import os
 import shutil
 import site
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ TAKEN_AWAY = (
 )
 KEPT_CACHES = ("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "NUMBA_CACHE_DIR")
 """Caches that are left alone where the user wants that; see `compile_caches.KEEP`."""
+NOTHING: dict[str, Any] = {"mode": "off", "held": {}, "missing": {}}
+"""The record of what nobody has looked at."""
 NUM_TRIED = 8
 """Files of a kind that the probe tries to open."""
 
@@ -108,7 +110,7 @@ def _prepared(facts: TrialFacts, mode: str, folder: Path) -> Confined:
     rules = _rules(facts, data, (str(private), *kept))
     tries = probe.Tries(
         rules=rules,
-        secrets=tuple(map(str, _first(_walked([files.expanded(facts.settings.experiment_dir)])))),
+        secrets=tuple(map(str, _results(facts, {folder, facts.submission.path.parent, *data.readable}))),
         needed=(*map(str, data.readable), str(facts.submission.path)),
     )
     findings = probe.run(tries, data.held_out, is_watched=True)
@@ -203,6 +205,12 @@ def _walked(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
         for place, _, names in os.walk(path):
             yield from (Path(place) / name for name in names)
+
+
+def _results(facts: TrialFacts, others: Set[Path]) -> list[Path]:
+    """Some files of results, other than those below these folders."""
+    found = _walked([Path(os.path.realpath(files.expanded(facts.settings.experiment_dir)))])
+    return _first(path for path in found if not {path, *path.parents} & others)
 
 
 def _first(found: Iterable[Path]) -> list[Path]:

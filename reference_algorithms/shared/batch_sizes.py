@@ -2,14 +2,14 @@
 
 from algoperf.spec import no_such
 
-# Examples per update over all devices. Source: the baselines of AlgoPerf 0.6, where they are fixed per workload and
-# are
-# no hyperparameters. For names that are not listed `get_batch_size` raises; the harness then asks for the base
-# workload
-# of a variant, and gives a mini workload the default of its workload.py, so these need no entries.
+# Examples per update over all devices. Source: the baselines of AlgoPerf 0.6 (those of 2026 for `finewebedu_lm`), where
+# they are fixed per workload and are no hyperparameters. For names that are not listed `get_batch_size` raises; the
+# harness then asks for the base workload of a variant, and gives a mini workload the default of its workload.py, so
+# these need no entries.
 BATCH_SIZES = {
     "criteo1tb": 262_144,
     "fastmri": 32,
+    "finewebedu_lm": 64,
     "imagenet_resnet": 1024,
     "imagenet_resnet_gelu": 512,  # GELU and SiLU keep more activations for the backward pass than ReLU
     "imagenet_resnet_silu": 512,

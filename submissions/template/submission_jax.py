@@ -34,6 +34,7 @@ SELF_TUNING_POINT = SimpleNamespace(
 BATCH_SIZES = {
     "criteo1tb": 262_144,
     "fastmri": 32,
+    "finewebedu_lm": 64,
     "imagenet_resnet": 1024,
     "imagenet_vit": 1024,
     "librispeech_conformer": 256,

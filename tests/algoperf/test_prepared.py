@@ -215,7 +215,7 @@ def test_every_family_with_files_has_the_functions_that_the_harness_calls(family
     for refused in (
         lambda: data.verify(base, tmp_path, progress=False),
         lambda: data.train_stream(base, tmp_path, 0, 8),
-        lambda: next(iter(data.eval_batches(base, tmp_path, "test", 8))),
+        lambda: next(iter(data.eval_batches(base, tmp_path, "validation", 8))),
     ):
         with pytest.raises(
             UsageError, match=rf"No prepared data for '{base.name}'.*--dataset={base.dataset} "

@@ -14,7 +14,7 @@ from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
 
 OTHER = {
-    str: {"tuning_ruleset": "self", "device": "cpu"},
+    str: {"tuning_ruleset": "self", "device": "cpu", "confine": "off"},
     int: 3,
     bool: {"resume_last_run": False, "save_checkpoints": False},
 }

@@ -121,6 +121,7 @@ def test_all_algorithms_and_frameworks_share_one_table_of_batch_sizes(family, fr
     [
         ("criteo1tb", 262_144),
         ("fastmri", 32),
+        ("finewebedu_lm", 64),
         ("imagenet_resnet", 1024),
         ("imagenet_resnet_silu", 512),
         ("imagenet_resnet_gelu", 512),

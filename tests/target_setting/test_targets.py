@@ -232,3 +232,27 @@ def test_intervals_are_exact():
     tail = sum(math.comb(20, k) * low**k * (1 - low) ** (20 - k) for k in range(10, 21))
     assert tail == pytest.approx(0.025, rel=1e-6)
     assert high == pytest.approx(1 - low)
+
+
+def test_a_workload_without_test_split_gets_one_target_and_is_reached_by_it(tmp_path):
+    for study, value in enumerate([10.0, 20.0, 30.0, 40.0, 50.0], start=1):
+        sweep_folders.write_trial(
+            tmp_path / "reruns",
+            "adam",
+            "finewebedu_lm_mini",
+            1,
+            [90.0, value],
+            test=[NAN, NAN],
+            study=study,
+            point={"x": 1},
+        )
+    found = set_targets(read_sweep(tmp_path).reruns)
+    assert (found.validation_target, found.test_target) == (30.0, None)
+    assert (found.probability_validation, found.probability_both) == (0.6, 0.6)
+    # Without 10 or 20 the target is 35, which both meet; without 30 it is 30; without 40 or 50, 25.
+    assert found.probability_left_out == 0.6
+    assert found.steps_to_both == found.steps_to_validation
+    assert target_file.workload_targets(found).test_target is None
+    row = target_file.report([found]).splitlines()[2].split()
+    assert row[:5] == ["finewebedu_lm_mini", "adam", "ppl", "30", "-"]
+    assert target_file.panels([found])[0][2] == "rerun"

@@ -56,7 +56,7 @@ prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify
 
 def _num_held_out(spec: WorkloadSpec) -> int:
     """Rows of the last day."""
-    return spec.num_test_examples + spec.num_validation_examples
+    return prepared.num_test_examples(spec) + spec.num_validation_examples
 
 
 def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
@@ -65,8 +65,8 @@ def _ranges(spec: WorkloadSpec) -> dict[str, tuple[range, int, int]]:
     return {
         "train": (range(last), 0, spec.num_train_examples),
         # AlgoPerf's split of the last day: the test split comes first.
-        "test": (range(last, last + 1), 0, spec.num_test_examples),
-        "validation": (range(last, last + 1), spec.num_test_examples, spec.num_validation_examples),
+        "test": (range(last, last + 1), 0, prepared.num_test_examples(spec)),
+        "validation": (range(last, last + 1), prepared.num_test_examples(spec), spec.num_validation_examples),
     }
 
 

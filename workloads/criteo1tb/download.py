@@ -6,6 +6,7 @@ nothing needs to be unpacked.
 
 from pathlib import Path
 
+from algoperf.data.prepared import num_test_examples
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb import sources
@@ -32,7 +33,7 @@ def download(spec: WorkloadSpec, folder: Path, progress: bool = True) -> None:
 
 def manual_steps(spec: WorkloadSpec, raw: Path) -> str:
     """The steps of the download by hand, with sizes."""
-    num_rows = spec.num_train_examples + spec.num_validation_examples + spec.num_test_examples
+    num_rows = spec.num_train_examples + spec.num_validation_examples + num_test_examples(spec)
     prepared_gb = num_rows * layout_of(spec.data.bucket_counts).row_bytes / 1e9
     last = spec.data.num_days - 1
     return (

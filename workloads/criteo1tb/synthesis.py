@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from algoperf.data.prepared import is_synthesized, mark_synthesized, of_instance
+from algoperf.data.prepared import is_synthesized, mark_synthesized, num_test_examples, of_instance
 from algoperf.workload import WorkloadSpec
 from workloads.criteo1tb.rows import NUM_CATEGORICAL, NUM_DENSE
 
@@ -100,7 +100,7 @@ def _lines_per_day(spec: WorkloadSpec) -> list[int]:
     num_days = spec.data.num_days - 1
     train = [spec.num_train_examples * (day + 1) // num_days for day in range(num_days)]
     sizes = [after - before for before, after in zip([0, *train], train)]
-    return [*sizes, spec.num_test_examples + spec.num_validation_examples]
+    return [*sizes, num_test_examples(spec) + spec.num_validation_examples]
 
 
 @functools.cache
@@ -183,8 +183,8 @@ def floors(spec: WorkloadSpec, seed: int = SEED) -> dict[str, float]:
     entropies = [make_clicks(world, day, size, seed).entropy() for day, size in enumerate(sizes)]
     return {
         "train": float(np.concatenate(entropies[:-1]).mean()),
-        "validation": float(entropies[-1][spec.num_test_examples :].mean()),
-        "test": float(entropies[-1][: spec.num_test_examples].mean()),
+        "validation": float(entropies[-1][num_test_examples(spec) :].mean()),
+        "test": float(entropies[-1][: num_test_examples(spec)].mean()),
     }
 
 

@@ -54,8 +54,9 @@ def load_split(spec: WorkloadSpec, split: str) -> tuple[np.ndarray, np.ndarray]:
         "train": slice(0, train_end),
         "eval_train": slice(0, spec.num_eval_train_examples),
         "validation": slice(train_end, validation_end),
-        "test": slice(validation_end, validation_end + spec.num_test_examples),
     }
+    if spec.num_test_examples is not None:
+        rows["test"] = slice(validation_end, validation_end + spec.num_test_examples)
     if split not in rows:
         raise no_such("split", split, list(rows))
     return images[rows[split]], targets[rows[split]]

@@ -12,48 +12,43 @@ import numpy as np
 from algoperf.data import prepared
 from algoperf.data.prepared import num_examples
 from algoperf.data.stream import Batch, ShuffledStream
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import no_such
 from algoperf.workload import WorkloadSpec
-
-TOKEN_TYPE = np.dtype("<u2")
-"""Of the stored token numbers, in the byte order of every machine that this runs on."""
+from workloads.finewebedu_lm import preparation, synthesis
 
 
 class LanguageModelData(prepared.PreparedData):
     """See `PreparedData`."""
 
-    file_format = 1
+    file_format = preparation.FORMAT
 
     def settings(self, spec: WorkloadSpec) -> dict[str, Any]:
         return {
             "vocab_size": spec.model.vocab_size,
             "seq_len": spec.model.seq_len,
             "tokenizer": spec.data.tokenizer,
+            "tokenizer_bytes": spec.data.tokenizer_bytes,
             "sequences": num_examples(spec),
         }
 
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
-        raise UsageError(f"{spec.name} has no synthetic data.")
+        return synthesis.describe(num_examples(spec), spec.model.seq_len)
 
     def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        raise UsageError(f"{spec.name} has no synthetic data.")
+        synthesis.synthesize(folder, num_examples(spec), spec.model.seq_len, progress)
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
-        raise UsageError(f"The data of {spec.name} cannot be prepared yet.")
+        preparation.prepare(folder, config, num_examples(spec), progress)
 
 
 DATA = LanguageModelData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
 
 
-def tokens_path(folder: Path, split: str) -> Path:
-    return folder / f"{split}.tokens"
-
-
 def load_sequences(spec: WorkloadSpec, folder: Path, split: str) -> np.ndarray:
     """(sequences, seq_len + 1) uint16 of 'train' or 'validation', memory-mapped."""
-    rows = np.memmap(tokens_path(folder, split), TOKEN_TYPE, "r").reshape(-1, spec.model.seq_len + 1)
-    return rows[: num_examples(spec)[split]]
+    tokens = np.memmap(preparation.tokens_path(folder, split), preparation.TOKEN_TYPE, "r")
+    return tokens.reshape(-1, spec.model.seq_len + 1)
 
 
 def inputs_and_targets(rows: np.ndarray) -> Batch:

@@ -20,6 +20,7 @@ MODEL = {
 
 DATA = {
     "tokenizer": "gpt2",  # 'gpt2', or 'trained': `vocab_size` pieces from the training documents.
+    "tokenizer_bytes": 0,  # Size of the text that pieces are trained on.
 }
 
 FAMILY = Family(
@@ -55,4 +56,28 @@ FAMILY = Family(
         "no_qk_norm": Variant(model={"qk_norm": False}),
         "post_norm": Variant(model={"norm": "post"}),
     },
+    mini=Variant(
+        model={
+            "vocab_size": 768,
+            "seq_len": 128,
+            "emb_dim": 128,
+            "num_heads": 4,
+            "num_layers": 4,
+            "mlp_dim": 256,
+            "rope_theta": 10_000.0,
+            "compute_dtype": "float32",
+        },
+        data={"tokenizer": "trained", "tokenizer_bytes": 500_000},
+        facts={
+            "num_train_examples": 16_384,
+            "num_eval_train_examples": 64,
+            "num_validation_examples": 256,
+            "eval_batch_size": 128,
+            "validation_target_value": 12.0,
+            "max_allowed_runtime_sec": 90,
+            "eval_period_time_sec": 5,
+            "step_hint": 800,
+            "default_batch_size": 8,
+        },
+    ),
 )

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data.prepared import SYNTHESIS, of_instance
+from algoperf.data.prepared import SYNTHESIS, num_test_examples, of_instance
 from algoperf.machine import num_cores
 from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
@@ -43,7 +43,7 @@ def counts(spec: WorkloadSpec) -> dict[str, int]:
     sizes = {
         "train": spec.num_train_examples,
         "validation": spec.num_validation_examples,
-        "test": spec.num_test_examples,
+        "test": num_test_examples(spec),
     }
     found: dict[str, int] = {}
     for split, size in sizes.items():
