@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from algoperf import records, registry, spec
+from algoperf import logged, records, registry, spec
 from algoperf.backends import get_backend
 from algoperf.data import queue
 from algoperf.evaluation import Evaluator
@@ -65,7 +65,7 @@ class Workload(spec.Workload):
     def attach_metrics_logger(self, metrics_logger: spec.MetricsLogger | None) -> None:
         """Sets what the submission logs with; the harness keeps the logger itself."""
         if isinstance(metrics_logger, records.MetricsLogger):
-            metrics_logger = records.SubmissionLog(metrics_logger)
+            metrics_logger = logged.SubmissionLog(metrics_logger, self.backend.scalar)
         self.metrics_logger = metrics_logger
 
     @property

@@ -2,7 +2,7 @@
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
-        summary.json  checkpoint_<step>  stop.json  lost.json  chain.jsonl
+        summary.json  checkpoint_<step>  stop.json  lost.json  heartbeat.json  parent.json  chain.jsonl
 
 Names and columns are AlgoPerf's, so its tools can read our results; the last line's are additions. JSON
 files are replaced atomically. CSV rows are appended and flushed, so a crash can damage only the last line, which
@@ -35,6 +35,10 @@ CHAIN = "chain.jsonl"
 """Of refereed trials: a hash for every row and file, see `algoperf.run.chain`."""
 SOURCE = "source"
 """Beside the workloads of a study: copies of the source of submissions that ran refereed."""
+HEARTBEAT = "heartbeat.json"
+"""Of trials without a referee: how far the clock is, once a second; see `algoperf.run.heartbeat`."""
+PARENT = "parent.json"
+"""What the process that started the trial's processes has measured of them; see `algoperf.run.parent`."""
 CHECKPOINT_PREFIX = "checkpoint_"
 STUDY = re.compile(r"study_(0|[1-9]\d{0,8})")
 """Name of the folder of a study; without leading zeros: study_1 and study_01 would be one study."""
@@ -77,7 +81,10 @@ def meta_data_file(preemption_count: int | str) -> str:
 _OWN_NAMES = re.compile(
     "|".join(
         [
-            *map(re.escape, (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST, CHAIN)),
+            *map(
+                re.escape,
+                (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST, HEARTBEAT, PARENT, CHAIN),
+            ),
             rf"{CHECKPOINT_PREFIX}\d+",
             # Made from the functions above, so that each name is written once.
             *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
@@ -397,46 +404,6 @@ def evaluation_columns(metric_name: str, has_test_split: bool = True) -> tuple[s
     splits = tuple(f"{split}/{metric_name}" for split in names)
     times = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)
     return (*splits, *times, GLOBAL_STEP, PREEMPTION_COUNT)
-
-
-class SubmissionLog:
-    """What a submission gets of a `MetricsLogger`: its own scalars, and none that look like the harness's.
-
-    Args:
-      logger: of the trial.
-    """
-
-    def __init__(self, logger: MetricsLogger):
-        self._logger = logger
-        self._checked: set[tuple[str, ...]] = set()
-
-    def append_scalar_metrics(
-        self,
-        metrics: Mapping[str, float | Tensor],
-        global_step: int,
-        preemption_count: int | None = None,
-        is_eval: bool = False,
-    ) -> None:
-        """Logs scalars of one step; `is_eval` is accepted and means nothing, as evaluations are the harness's.
-
-        Raises:
-          UsageError: for what is no dictionary, or a name that a table of evaluations could be mistaken by.
-        """
-        del is_eval
-        if not isinstance(metrics, Mapping):
-            raise UsageError(
-                f"append_scalar_metrics wants a dictionary of scalars, got {type(metrics).__name__}: pass "
-                '{"grad_norm": value}.'
-            )
-        names = tuple(metrics)
-        if names not in self._checked:  # On the submission's clock, so once for all steps that log the same.
-            for name in names:
-                check_name(name)
-            self._checked.add(names)
-        self._logger.append_scalar_metrics(metrics, global_step, preemption_count)
-
-    def finish(self, columns_without_rows: Sequence[str] = ()) -> None:
-        """Nothing: the harness closes the files."""
 
 
 _OF_THE_HARNESS = (SCORE, SUBMISSION_TIME, EVAL_TIME, LOGGING_TIME, TOTAL_DURATION)

@@ -248,6 +248,10 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
     record.check_installed()  # Else the import below would fail with a message about the submission.
     _parse(file)  # Says what is wrong with a file that is no Python.
     source = submission_source.Source(file)
+    # Before the import, in which it could put other files in their places.
+    own = submission_files.files_of(file, has_own_folder(file)).paths
+    digest = source_digest.combined(source_digest.of_files(own))
+    submission_import.pin(file, (path for path in own.values() if path.suffix == ".py"))
     with record.blamed():
         if record.older_names is not None:
             importlib.import_module(
@@ -265,7 +269,7 @@ def load(path: Path | str, framework: str | None = None) -> Submission:
         path=file,
         framework=framework,
         module=module,
-        source_hash=source_hash(file),
+        source_hash=digest,
         wants_train_state="train_state" in parameters,
         uses_pmap=source.uses(record.packages, record.per_device_names),
         leaves_dropout_to_harness=not source.passes_dropout(),

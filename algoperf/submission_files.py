@@ -1,8 +1,9 @@
 """The files that a submission is made of, and the packages that it needs: read from its source, nothing is imported.
 
-A submission is its folder and every file that its imports lead to: of the project (`reference_algorithms.shared`), of
-another submission, of a folder above. What decides nothing does not count: notes, pictures, checkpoints and logs that
-lie in the folder, search spaces (the points that are drawn from them are compared as such), and the file of another
+A submission is its folder, with data whose names appear nowhere, and every file that its imports lead to: of the
+project (`reference_algorithms.shared`), of another submission, of a folder above. What decides nothing does not count:
+notes, pictures and tables of results, unless the source names them or their kind; what trials write, and logs; caches
+and hidden files; search spaces (the points that are drawn from them are compared as such); and the file of another
 framework, unless this one imports it.
 """
 
@@ -14,11 +15,31 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from algoperf import files, frameworks, tuning
+from algoperf import files, frameworks, records, submission_import, tuning
 from algoperf.spec import UsageError
 from algoperf.submission_import import API, PROJECT, parse
 
 SEARCH_SPACES = "tuning_search_space*.json"
+WORDS = (
+    *(
+        "*.md",
+        "*.txt",
+        "*.rst",
+        "*.pdf",
+        "*.html",
+        "*.png",
+        "*.svg",
+        "*.jpg",
+        "*.jpeg",
+        "*.gif",
+        "*.ipynb",
+        "*.csv",
+    ),
+    *("README*", "LICENSE*", "NOTICE*", "CITATION*", "submission_info.yml"),
+)
+"""Notes, pictures, tables of results: what people read."""
+LEFT = ("*.log", "*.out", "*.err", "*.pyc", "*.tmp")
+"""What programs leave behind."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +109,15 @@ def files_of(file: Path, has_own_folder: bool) -> SubmissionFiles:
       has_own_folder: whether all files of its folder belong to it; else the file and what it imports.
     """
     folder = file.parent
-    beside = sorted(path for path in folder.rglob("*") if path.is_file()) if has_own_folder else [file]
+    beside = (
+        sorted(path for path in folder.rglob("*") if _may_count(path, folder)) if has_own_folder else [file]
+    )
     others = {folder / name for name in frameworks.submission_files()} - {file}
     own = [path for path in beside if path.suffix == ".py" and path not in others]
-    reached, packages = _reached(own, (*file.parents, PROJECT, Path.cwd()))
+    above = [folder, *folder.parents][: submission_import.levels_above(folder) + 1]
+    packages_above = [place / "__init__.py" for place in above if (place / "__init__.py").is_file()]
+    siblings = submission_import.Siblings(folder)
+    reached, packages = _reached([*own, *packages_above], siblings, (*file.parents, PROJECT, Path.cwd()))
     texts = frozenset[str]().union(*(contents(path).texts for path in own))
     data = [path for path in beside if path.suffix != ".py" and _is_data(path, texts)]
     return SubmissionFiles({_name(path, folder): path for path in (*reached, *data)}, frozenset(packages))
@@ -108,7 +134,9 @@ def _name(path: Path, folder: Path) -> str:
 # ---- imports ---------------------------------------------------------------------------------------------------------
 
 
-def _reached(start: Collection[Path], roots: Collection[Path]) -> tuple[list[Path], set[str]]:
+def _reached(
+    start: Collection[Path], siblings: submission_import.Siblings, roots: Collection[Path]
+) -> tuple[list[Path], set[str]]:
     """(the files and those that their imports lead to, packages that are imported and are no such files)."""
     found, waiting, packages = dict.fromkeys(start), list(start), set()
     while waiting:
@@ -116,7 +144,7 @@ def _reached(start: Collection[Path], roots: Collection[Path]) -> tuple[list[Pat
         for one in contents(path).imports:
             if not one.level and (one.top in API or one.top in sys.stdlib_module_names):
                 continue
-            targets = _targets(one, path, roots)
+            targets = _targets(one, path, siblings, roots)
             if not targets and not one.level:
                 packages.add(one.top)
             for target in targets:
@@ -126,12 +154,19 @@ def _reached(start: Collection[Path], roots: Collection[Path]) -> tuple[list[Pat
     return list(found), packages
 
 
-def _targets(one: Import, path: Path, roots: Collection[Path]) -> list[Path]:
+def _targets(
+    one: Import, path: Path, siblings: submission_import.Siblings, roots: Collection[Path]
+) -> list[Path]:
     """The files of an import: its module, modules that are imported from it, and the packages on the way."""
     if one.level:
         return list(_below(path.parents[min(one.level, len(path.parents)) - 1], one))
     # As Python does, the first place that has it; a bare folder may only be called so.
-    return next((found for root in (path.parent, *roots) if (found := list(_below(root, one)))), [])
+    found = next((found for root in (path.parent, *roots) if (found := list(_below(root, one)))), [])
+    place = siblings.place_of(one.module, one.names)  # Where it is found when the submission is imported.
+    if place is not None:
+        root, target = place
+        found += _below(root, Import(0, ".".join(target.relative_to(root).parts), one.names))
+    return found
 
 
 def _below(root: Path, one: Import) -> Iterator[Path]:
@@ -153,16 +188,25 @@ def _existing(*paths: Path) -> Iterator[Path]:
 # ---- other files -----------------------------------------------------------------------------------------------------
 
 
+def _may_count(path: Path, folder: Path) -> bool:
+    """Whether this is a file, and neither hidden nor a cache nor what a trial has written."""
+    parts = path.relative_to(folder).parts
+    if any(part.startswith(".") or part == "__pycache__" for part in parts) or not path.is_file():
+        return False
+    return not (records.is_own(path.name) or any(path.match(pattern) for pattern in LEFT))
+
+
 def _is_data(path: Path, texts: Collection[str]) -> bool:
     """Whether a file that is no Python belongs to the method."""
     if path.match(SEARCH_SPACES):
         return False
     if _is_named(path, texts):
         return True
-    if path.suffix != ".json":
-        return False
     # One whose name is put together (`f"{name}.json"`) cannot be told from its text.
-    return any(text.endswith(".json") for text in texts) or not _has_form_of_a_search_space(path)
+    is_of_kind = bool(path.suffix) and any(text.endswith(path.suffix) for text in texts)
+    if any(path.match(pattern) for pattern in WORDS):
+        return is_of_kind
+    return path.suffix != ".json" or is_of_kind or not _has_form_of_a_search_space(path)
 
 
 def _is_named(path: Path, texts: Collection[str]) -> bool:

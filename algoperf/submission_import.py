@@ -10,16 +10,19 @@ imported under two names is still one module, whose classes are equal to themsel
 
 import ast
 import contextlib
+import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, ModuleType
 
 from algoperf import files
+from algoperf.spec import UsageError
 
 PROJECT = Path(__file__).resolve().parents[1]
 API = ("algoperf", "algorithmic_efficiency")
@@ -33,6 +36,53 @@ OURS = frozenset(
 """Packages beside `algoperf`, which give way to a submission's own files of the same name."""
 MOUNTED = "submissions"
 """How the first component of a repository of submissions begins: `submissions`, `submissions_algorithms_v0_5`."""
+
+
+Pins = dict[str, bytes]
+"""Real path of a file -> hash of its bytes when the submission was read, before its import."""
+_pins: dict[str, Pins] = {}
+"""Real path of the file of a submission -> pins of all files that it is made of."""
+
+
+def pin(file: Path, paths: Iterable[Path]) -> None:
+    """From now on the files of a submission are imported as they are now, or not at all: their digests are recorded.
+
+    Args:
+      file: of the submission.
+      paths: all Python files that it is made of.
+    """
+    _pins[os.path.realpath(file)] = {
+        os.path.realpath(path): _hash_of(files.read_regular(path)) for path in paths
+    }
+
+
+def _hash_of(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _checked_source(path: str, pins: Pins) -> bytes:
+    """The bytes of a file that is imported, compared with what was read before.
+
+    Args:
+      path: of the file.
+      pins: of its submission; empty where nobody has read it.
+
+    Raises:
+      UsageError: if they have changed, or the file is not among those that were read, as its name was put together.
+    """
+    content = files.read_regular(path)
+    wanted = pins.get(os.path.realpath(path))
+    if pins and wanted is None:
+        raise UsageError(
+            f"{path} is imported, and no import statement of the submission names it (R2.7): write one, or give the "
+            "submission a folder of its own, of which all files count."
+        )
+    if pins and _hash_of(content) != wanted:
+        raise UsageError(
+            f"{path} was changed since the trial began (R2.7): what is imported is what is recorded. Leave the files "
+            "of a submission as they are while it runs."
+        )
+    return content
 
 
 def parse(path: Path) -> ast.Module:
@@ -82,10 +132,13 @@ class Siblings:
         self.folder = folder
         self.package = ""
         """Its name in this process, once a file was imported."""
+        self.pins: Pins = {}
+        """Of its files, once one was imported that was read before; see `pin`."""
 
     def import_file(self, path: Path) -> ModuleType:
         """The module of a file of the folder."""
-        self.package = self._make_packages(_levels_above(self.folder))
+        self.pins = _pins.get(os.path.realpath(path), {})
+        self.package = self._make_packages(levels_above(self.folder))
         name = f"{self.package}.{identifier(path.stem)}"
         if name not in sys.modules:  # An `__init__.py` may import it.
             spec = importlib.util.spec_from_file_location(name, path, loader=_Loader(name, str(path), self))
@@ -173,7 +226,7 @@ class Siblings:
         return ".".join((top, *target.relative_to(root).parts))
 
 
-def _levels_above(folder: Path) -> int:
+def levels_above(folder: Path) -> int:
     """How many folders above the submission its files reach by relative imports."""
     levels = 0
     for file in folder.rglob("*.py"):
@@ -272,8 +325,22 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
-        tree = _Rewriting(self._siblings).visit(parse(Path(path)))
+        tree = _Rewriting(self._siblings).visit(
+            ast.parse(_checked_source(path, self._siblings.pins), filename=path)
+        )
         return compile(tree, path, "exec", dont_inherit=True)
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Compiles a file of the project that belongs to a submission: no `__pycache__` is read or written."""
+
+    def __init__(self, name: str, path: str, pins: Pins):
+        super().__init__(name, path)
+        self._pins = pins
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return compile(_checked_source(path, self._pins), path, "exec", dont_inherit=True)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -286,12 +353,29 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        siblings = self.siblings.get(fullname.split(".", maxsplit=1)[0])
+        top = fullname.split(".", maxsplit=1)[0]
+        siblings = self.siblings.get(top)
+        if top in OURS and (ours := self._of_project(fullname, path, target)) is not None:
+            return ours
         if siblings is None or path is None:
             return None
         found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if found is not None and isinstance(found.loader, importlib.machinery.SourceFileLoader):
             found.loader = _Loader(fullname, found.loader.path, siblings)
+        return found
+
+    def _of_project(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """The spec of a module of ours, if it is one that a submission was read to be made of."""
+        found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if found is None or not isinstance(found.loader, importlib.machinery.SourceFileLoader):
+            return None
+        place = os.path.realpath(found.loader.path)
+        pins = next((pins for pins in reversed(_pins.values()) if place in pins), None)
+        if pins is None:
+            return None
+        found.loader = _SourceLoader(fullname, found.loader.path, pins)
         return found
 
 

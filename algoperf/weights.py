@@ -1,8 +1,10 @@
-"""Converts weights of Flax modules to the names and layouts of PyTorch, for the `weights.py` of families.
+"""Weights as arrays by name: a hash of them; those of Flax modules in the names and layouts of PyTorch, for the
+`weights.py` of families.
 
 Imports no framework: leaves are anything that NumPy reads as an array.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -51,3 +53,12 @@ def conv(name: str, layer: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def norm(name: str, layer: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """`weight` and `bias` of a normalisation, below `name`."""
     return {f"{name}.weight": np.asarray(layer["scale"]), f"{name}.bias": np.asarray(layer["bias"])}
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Hash of the bytes of all arrays, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(name.encode())
+        found.update(np.ascontiguousarray(arrays[name]).data)
+    return found.hexdigest()

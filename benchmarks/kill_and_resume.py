@@ -183,6 +183,8 @@ def leaves(content: Any, path: str = "training") -> Iterator[tuple[str, Any]]:
     elif isinstance(content, (list, tuple)):
         for number, value in enumerate(content):
             yield from leaves(value, f"{path}.{number}")
+    elif hasattr(content, "thawed"):
+        yield from leaves(content.thawed(), f"{path}.state")
     elif hasattr(content, "key_impl"):  # A JAX array on the host.
         yield path, np.asarray(content.array)
     elif hasattr(content, "detach"):

@@ -14,7 +14,7 @@ from algoperf import records
 from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
 from algoperf.files import StorageError, storage_errors
 from algoperf.holders import HEARTBEAT_SEC, identity_of_process
-from algoperf.run import claim
+from algoperf.run import claim, parent
 from algoperf.spec import UsageError
 from campaign.job_plan import ROOT, Job
 from campaign.store import Attempt, Outcome, Store
@@ -113,6 +113,7 @@ class Run:
                 pass_fds=keep_open,
                 process_group=0,  # Ctrl-C is for the command, which asks trials for a checkpoint.
             )
+        self._watched = parent.Watched(self.process, job.folder)
         try:
             attempt.update(holders=[*attempt.content["holders"], identity_of_process(self.process.pid)])
         except StorageError as error:  # The trial will find the same; the engine asks it to end.
@@ -120,7 +121,7 @@ class Run:
 
     def poll(self) -> Outcome | None:
         """The outcome once the process has ended, recorded; None while it runs."""
-        code = self.process.poll()
+        code = self._watched.poll()
         if code is None:
             if time.monotonic() - self._last_beat > HEARTBEAT_SEC:
                 if self.attempt.is_lost():
@@ -151,6 +152,7 @@ class Run:
     def _ended(self, code: int) -> Outcome:
         if self.attempt.is_lost():
             return Outcome.LOST  # Whatever its end was like, the next attempt decides.
+        self._watched.record()
         outcome, error = self._meaning(code)
         if code == EXIT_STORAGE:
             self.storage_error = StorageError(errno.ENOSPC, "its trial could not", str(self.job.folder))

@@ -42,6 +42,8 @@ class EvaluationLog:
     oddities: tuple[tuple[Kind, str], ...] = field(default=())
     evaluation_sec: float = math.nan
     """Seconds of all evaluations so far, in the last row; NaN where the file does not say."""
+    total_sec: float = math.nan
+    """Wall time of the run, in the last row; NaN where the file does not say."""
 
 
 def parse(content: bytes, metric_name: str) -> EvaluationLog:
@@ -86,7 +88,8 @@ def parse(content: bytes, metric_name: str) -> EvaluationLog:
     validation = possible(validation, metric_name, oddities)
     if math.isnan(sum(validation)) and (num_nan := sum(map(math.isnan, validation))):
         oddities.append((Kind.NAN_METRIC, f"{num_nan} of {len(validation)} evaluations"))
-    return EvaluationLog(time, step, validation, tuple(oddities), in_last_row(rows, names, records.EVAL_TIME))
+    last = [in_last_row(rows, names, column) for column in (records.EVAL_TIME, records.TOTAL_DURATION)]
+    return EvaluationLog(time, step, validation, tuple(oddities), *last)
 
 
 def in_last_row(rows: bytes, names: Sequence[str], column: str) -> float:

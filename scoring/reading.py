@@ -20,7 +20,7 @@ from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.submission_info import SubmissionInfo
 from algoperf.suites import WorkloadTargets
-from scoring import contradictions, evaluations, refereed
+from scoring import accounts, contradictions, evaluations, refereed
 from scoring import facts as all_facts
 from scoring.results import Finding, Hit, Kind, Results, RunEnd, Trial
 
@@ -241,6 +241,7 @@ def read_trial(
             report(Kind.OTHER_RUN, f"validation target {recorded:g}, here {targets.validation_target:g}")
     if summary is not None:
         contradiction = contradictions.find(summary, log, hit, best, identity, targets)
+        contradiction = contradiction or accounts.find(folder, summary, log)
         if contradiction:
             report(Kind.CONTRADICTION, contradiction)
     return with_outcome(

@@ -24,6 +24,7 @@ GROUPS = {
             "hosts",
             "machine",
             "records",
+            "logged",
         ),
         *("submission", "submission_import", "submission_source", "submission_info"),
         *("submission_files", "source_digest"),

@@ -23,7 +23,7 @@ from harness import (
 )
 
 from algoperf import backends, frameworks, records, registry, suites
-from algoperf.run import runner
+from algoperf.run import heartbeat, parent, runner
 
 HELPERS = ROOT / "tests" / "helpers"
 UPDATE = (
@@ -590,6 +590,11 @@ def test_sigterm_reaches_the_process_of_a_trial_exits_with_143_and_starts_no_oth
     assert "a checkpoint will be written" in err
     assert list(folder.glob("checkpoint_*"))
     assert not folder_of(tmp_path, "jax", trial=2).exists()
+    [measured] = parent.read(folder)
+    assert measured["exit_code"] == 143
+    assert measured["wall_sec"] > 0
+    assert measured["cpu_sec"] > 0
+    assert heartbeat.read(folder).is_over, "it left a checkpoint"
 
 
 def arguments_of(commands, name):
@@ -600,8 +605,7 @@ def arguments_of(commands, name):
 def test_several_trials_run_in_processes_of_their_own_under_one_name(tmp_path, monkeypatch):
     commands, codes = [], [0, 1, 0]
 
-    def run_process(arguments, environment):
-        del environment
+    def run_process(arguments, *_):
         commands.append(arguments)
         return codes[len(commands) - 1]
 
@@ -619,14 +623,14 @@ def test_several_trials_run_in_processes_of_their_own_under_one_name(tmp_path, m
 @pytest.mark.parametrize(("code", "wanted"), [(2, 2), (143, 143), (130, 130), (-9, 137)])
 def test_wrong_input_or_a_signal_ends_a_study_of_several_trials(tmp_path, monkeypatch, code, wanted):
     commands = []
-    monkeypatch.setattr(runner, "_run_process", lambda arguments, _: commands.append(arguments) or code)
+    monkeypatch.setattr(runner, "_run_process", lambda arguments, *_: commands.append(arguments) or code)
     assert command(tmp_path, **GOOD, num_tuning_trials=3) == wanted
     assert len(commands) == 1
 
 
 def test_a_range_of_trials_is_run_as_algoperf_counts_them(tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(runner, "_run_process", lambda arguments, _: commands.append(arguments) or 0)
+    monkeypatch.setattr(runner, "_run_process", lambda arguments, *_: commands.append(arguments) or 0)
     assert command(tmp_path, **GOOD, hparam_start_index=1, hparam_end_index=4) == 0
     assert arguments_of(commands, "trial") == ["2", "3", "4"]
 

@@ -260,6 +260,17 @@ class Backend(Protocol):
     ) -> HostCopy:
         """A picklable copy in host memory. All processes must call it; the copy of process 0 is stored."""
 
+    def saved_weights(self, saved: HostCopy, per_device: bool = False) -> dict[str, np.ndarray]:
+        """What `BoundModel.weights` gives, from what `save` has made, or an older version's.
+
+        Args:
+          saved: read with `run.inert`, so that only parameters and model state are what they were.
+          per_device: whether arrays have a leading device axis, which is taken away as in evaluation.
+        """
+
+    def saved_bytes(self, saved: HostCopy) -> int:
+        """The size of what `save` has made, which is None on some processes."""
+
     def restore(
         self,
         saved: HostCopy,
@@ -283,6 +294,11 @@ class Backend(Protocol):
 
     def device_kind(self) -> str:
         """What a device is, however many there are: the model of a GPU, 'cpu' for any processor."""
+
+    def scalar(self, value: object) -> float | Tensor | None:
+        """A number that a submission logs: as a float, or as an array of the framework for `to_float` where reading it
+        now would wait for the device. None for what is no array of exactly the framework's class with one element.
+        """
 
     def to_float(self, value: Tensor) -> float:
         """A one-element device array or number as Python float."""

@@ -15,7 +15,7 @@ from algoperf import jax_sharding_utils, machine, random_utils
 from algoperf.backends import environment, jax_checkpoint, jax_launch
 from algoperf.backends.base import BoundWorkload, GeneratorState, HostCopy, describe_cpus, rows_of_process
 from algoperf.backends.jax_checkpoint import FunctionLeaf, SavedArray  # noqa: F401 - older checkpoints find them here
-from algoperf.backends.jax_model import JaxModel, Logits
+from algoperf.backends.jax_model import JaxModel, Logits, kind_of_arrays
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.spec import (
@@ -193,6 +193,12 @@ class JaxBackend:
         self.unsaved = [f"optimizer_state{path[3:]} (a function that came during training)" for path in late]
         return saved
 
+    def saved_weights(self, saved: HostCopy, per_device: bool = False) -> dict[str, np.ndarray]:
+        return jax_checkpoint.weights_in(saved, per_device)
+
+    def saved_bytes(self, saved: HostCopy) -> int:
+        return jax_checkpoint.num_bytes(saved)
+
     def restore(
         self,
         saved: HostCopy,
@@ -230,6 +236,15 @@ class JaxBackend:
 
     def device_kind(self) -> str:
         return "cpu" if self.platform() == "cpu" else jax.devices()[0].device_kind
+
+    def scalar(self, value: object) -> jax.Array | None:
+        if type(value) is not kind_of_arrays():
+            return None
+        array = cast(jax.Array, value)
+        is_real = any(
+            jax.dtypes.issubdtype(array.dtype, kind) for kind in (np.bool_, np.integer, np.floating)
+        )
+        return array if array.size == 1 and is_real else None
 
     def to_float(self, value: float | jax.Array) -> float:
         return float(np.asarray(value).reshape(()))

@@ -98,6 +98,25 @@ def _restored(array: SavedArray) -> jax.Array:
     return array.restored()
 
 
+class Frozen:
+    """A tree in which there may be containers of the submission's own, pickled when the state was taken.
+
+    So nothing of the submission is called when the file is written, and the rest of it can be read without.
+    """
+
+    def __init__(self, tree: object):
+        self._buffers: list[pickle.PickleBuffer] = []
+        self._graph = pickle.dumps(tree, protocol=5, buffer_callback=self._buffers.append)
+
+    def thawed(self) -> Any:
+        """The tree."""
+        return pickle.loads(self._graph, buffers=self._buffers)
+
+    @property
+    def num_bytes(self) -> int:
+        return len(self._graph) + sum(memoryview(buffer).nbytes for buffer in self._buffers)
+
+
 # ---- trees -----------------------------------------------------------------------------------------------------------
 
 
@@ -132,8 +151,24 @@ def to_host(
         functions.append(name)
         return FunctionLeaf(name)
 
-    trees = jax.tree_util.tree_map_with_path(saved, (params, model_state, state))
-    return (*trees, _data_of(extra)), functions
+    *trees, saved_state = jax.tree_util.tree_map_with_path(saved, (params, model_state, state))
+    return (*trees, Frozen(saved_state), Frozen(_data_of(extra))), functions
+
+
+def weights_in(saved: HostCopy, per_device: bool) -> dict[str, np.ndarray]:
+    """Parameters and model state by name; see `Backend.saved_weights`."""
+    params, model_state = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf.array), tuple(saved[:2]))
+    if per_device:
+        params = jax.tree_util.tree_map(lambda array: array[0], params)
+        model_state = jax.tree_util.tree_map(lambda array: array.mean(axis=0), model_state)
+    leaves = jax.tree_util.tree_leaves_with_path((params, model_state))
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def num_bytes(saved: HostCopy) -> int:
+    """The size of what `to_host` has made."""
+    arrays = [leaf.array for leaf in jax.tree_util.tree_leaves(saved[:2])]
+    return sum(array.nbytes for array in arrays) + sum(one.num_bytes for one in saved[2:])
 
 
 def _data_of(extra: object) -> dict[str, object]:
@@ -151,7 +186,7 @@ def _data_of(extra: object) -> dict[str, object]:
 
 def extra_to_device(saved: HostCopy, fresh: object) -> object:
     """The second item of an optimizer state: data as saved, at their places in that of this process."""
-    data = saved[3] if len(saved) > 3 else {}  # Older checkpoints are without.
+    data = _thawed(saved[3]) if len(saved) > 3 else {}  # Older checkpoints are without.
 
     def restored(path: jax.tree_util.KeyPath, leaf: object) -> object:
         found = data.get(jax.tree_util.keystr(path), leaf)
@@ -180,8 +215,12 @@ def to_device(
             return functions.get(leaf.path)
         return leaf
 
-    params, model_state, state = jax.tree_util.tree_map(restored, saved[:3])
+    params, model_state, state = jax.tree_util.tree_map(restored, (*saved[:2], _thawed(saved[2])))
     return params, model_state, state
+
+
+def _thawed(part: object) -> Any:
+    return part.thawed() if isinstance(part, Frozen) else part  # Older checkpoints have the tree itself.
 
 
 def _check_same_shapes(saved: ParameterContainer, params: ParameterContainer) -> None:

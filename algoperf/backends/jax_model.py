@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.core import FrozenDict
 
 from algoperf import jax_sharding_utils, param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
@@ -53,6 +54,12 @@ def is_kept_by_jax(leaf: object) -> bool:
     return jax.dtypes.canonicalize_dtype(leaf.dtype) == leaf.dtype
 
 
+@functools.cache
+def kind_of_arrays() -> type:
+    """The class of JAX's arrays, which has no public name; `jax.Array` may be what any class says that it is."""
+    return type(jnp.zeros(()))
+
+
 class JaxModel:
     """See `algoperf.backends.base.BoundModel`.
 
@@ -67,7 +74,9 @@ class JaxModel:
         assert isinstance(family, JaxModelFile)
         self._family, self._call_args = family, family.call_args
         self.loss = family.loss or jax_losses.LOSSES[self.spec.loss_type]
+        kind_of_arrays()  # Now, before there is a submission that could have it be something else.
         self._abstract_params: Any = None
+        self._abstract_state: Any = None
         self._eval_step = jax.jit(self._eval_outputs)
 
     @functools.cached_property
@@ -89,6 +98,7 @@ class JaxModel:
         variables = dict(jax.jit(init).lower(key).compile(options)(key))
         params = variables.pop("params")
         self._abstract_params = jax.eval_shape(lambda tree: tree, params)
+        self._abstract_state = jax.eval_shape(lambda tree: tree, variables)
         params, variables = jax_sharding_utils.replicate((params, variables))
         return params, (variables or None)
 
@@ -230,7 +240,6 @@ class JaxModel:
     # ---- checks ------------------------------------------------------------------------------------------------
 
     def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
-        del model_state
         expected = self._shapes_known()
         wanted, found = jax.tree_util.tree_structure(expected), jax.tree_util.tree_structure(params)
         if wanted != found:  # type: ignore[operator]  # The stub of PyTreeDef leaves out its comparison.
@@ -241,12 +250,35 @@ class JaxModel:
             )
         paths_and_leaves = jax.tree_util.tree_flatten_with_path(expected)[0]
         for (path, want), got in zip(paths_and_leaves, jax.tree_util.tree_leaves(params), strict=True):
-            if want.shape != got.shape or want.dtype != got.dtype:
-                name = jax.tree_util.keystr(path)
+            name = jax.tree_util.keystr(path)
+            _check_kind(f"parameter {name}", got)
+            if want.shape != self._shape_of(got) or want.dtype != got.dtype:
                 raise SubmissionError(
-                    f"The submission returned parameter {name} as {got.dtype}{list(got.shape)}; the model's is "
-                    f"{want.dtype}{list(want.shape)}. A submission must not change the model."
+                    f"The submission returned parameter {name} as {got.dtype}{list(self._shape_of(got))}; the model's "
+                    f"is {want.dtype}{list(want.shape)}. A submission must not change the model."
                 )
+        self._check_state(model_state)
+
+    def _check_state(self, model_state: ModelAuxiliaryState) -> None:
+        """Raises SubmissionError for a model state that does not fit the model; its kinds of dict are not looked at."""
+        wanted, found = _entries(self._abstract_state), _entries(model_state)
+        if wanted.keys() != found.keys():
+            odd = sorted(wanted.keys() ^ found.keys())[0]
+            raise SubmissionError(
+                f"The submission returned a model state with other entries than the model's, for example {odd}: return "
+                "what model_fn gave."
+            )
+        for name, want in wanted.items():
+            _check_kind(f"{name} of the model state", found[name])
+            if want.shape != self._shape_of(found[name]):
+                raise SubmissionError(
+                    f"The submission returned {name} of the model state with shape "
+                    f"{list(self._shape_of(found[name]))}; the model's has {list(want.shape)}."
+                )
+
+    def _shape_of(self, leaf: jax.Array) -> tuple[int, ...]:
+        """The shape of an array of the training state as the model knows it."""
+        return tuple(leaf.shape)
 
     def has_finite_params(self, params: ParameterContainer) -> bool:
         leaves = jax.tree_util.tree_leaves(params)
@@ -256,6 +288,26 @@ class JaxModel:
 @jax.jit
 def _all_finite(leaves: list[jax.Array]) -> jax.Array:
     return jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]).all()
+
+
+def _entries(tree: object, path: str = "") -> dict[str, Any]:
+    """Path -> leaf of nested dictionaries; what is none is a leaf, whatever it says of itself."""
+    if tree is None:
+        return {}
+    if type(tree) not in (dict, FrozenDict):
+        return {path: tree}
+    found = {}
+    for key, value in cast(Mapping[str, object], tree).items():
+        found.update(_entries(value, f"{path}[{key!r}]"))
+    return found
+
+
+def _check_kind(what: str, leaf: object) -> None:
+    """Raises SubmissionError for what is no array but acts like one: evaluation would run its methods."""
+    if type(leaf) not in (kind_of_arrays(), np.ndarray):
+        raise SubmissionError(
+            f"The submission returned {what} as a {type(leaf).__name__}; return arrays of JAX (R3.13)."
+        )
 
 
 def _shorten(value: object, limit: int = 300) -> str:

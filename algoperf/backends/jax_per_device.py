@@ -67,5 +67,5 @@ class PerDeviceModel(JaxModel):
             model_state = jax.tree.map(lambda leaf: leaf.mean(axis=0), model_state)
         return super().weights(_first_copy(params), model_state)
 
-    def check_update(self, params: ParameterContainer, model_state: ModelAuxiliaryState) -> None:
-        super().check_update(jax.eval_shape(_first_copy, params), None)
+    def _shape_of(self, leaf: jax.Array) -> tuple[int, ...]:
+        return tuple(leaf.shape)[1:]  # Without the axis of devices.

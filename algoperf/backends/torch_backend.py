@@ -170,6 +170,13 @@ class TorchBackend:
         self.unsaved = written.unsaved
         return torch_checkpoint.gathered(written, self.exchange)
 
+    def saved_weights(self, saved: Saved | OldSaved, per_device: bool = False) -> dict[str, np.ndarray]:
+        assert not per_device  # Only JAX submissions have this layout.
+        return {name: tensor.detach().numpy() for name, tensor in saved["module"].items()}
+
+    def saved_bytes(self, saved: Saved | None) -> int:
+        return 0 if saved is None else torch_checkpoint.num_bytes(saved)
+
     def restore(
         self,
         saved: Saved | OldSaved,
@@ -218,6 +225,15 @@ class TorchBackend:
 
     def device_kind(self) -> str:
         return torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type
+
+    def scalar(self, value: object) -> float | torch.Tensor | None:
+        if type(value) not in (torch.Tensor, torch.nn.Parameter):
+            return None
+        tensor = torch.Tensor.detach(cast(torch.Tensor, value))  # A new object, on which nothing was hung.
+        if tensor.numel() != 1 or tensor.is_complex():
+            return None
+        # A copy, as the submission may go on to change it.
+        return tensor.item() if tensor.device.type == "cpu" else tensor.clone()
 
     def to_float(self, value: float | torch.Tensor) -> float:
         return float(value.detach().reshape(())) if isinstance(value, torch.Tensor) else float(value)

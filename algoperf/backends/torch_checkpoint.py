@@ -152,6 +152,15 @@ def _without_common(written: Written, own: Mapping[str, str], first: Mapping[str
     )
 
 
+def num_bytes(saved: Saved) -> int:
+    """The size of all that is saved."""
+    shares = [saved["share"], *saved["others"]]
+    tensors = [saved["module"].values(), *(one.module.values() for one in shares)]
+    contents = [one.content for share in shares for one in share.storages]
+    held = [tensor for group in (*tensors, contents) for tensor in group if tensor is not None]
+    return sum(tensor.nbytes for tensor in held) + sum(len(share.graph or b"") for share in shares)
+
+
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 

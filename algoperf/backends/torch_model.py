@@ -64,8 +64,11 @@ class TorchModel:
         torch.manual_seed(int(rng[0]))
         module = self._family.make_model(self.spec).to(self._backend.device)
         # Before the wrappers, which put prefixes before the parameters' names.
-        self._shapes = param_utils.pytorch_param_shapes(module)
-        self._twin = EvaluationTwin(module, self._torch_compile)
+        if (
+            self._shapes is None
+        ):  # Once: a submission may make new parameters, and the model stays what it was.
+            self._shapes = param_utils.pytorch_param_shapes(module)
+            self._twin = EvaluationTwin(module, self._torch_compile)
         if self._backend.num_processes > 1:
             on_gpu = self._backend.device.type == "cuda"
             device_ids = [self._backend.rank] if on_gpu else None
@@ -194,19 +197,30 @@ class TorchModel:
             raise SubmissionError(
                 f"The model state of a PyTorch run is None; got {type(model_state).__name__}."
             )
-        found = param_utils.pytorch_param_shapes(unwrap(params))
+        module = unwrap(params)
+        found = param_utils.pytorch_param_shapes(module)
         if found.keys() != self.param_shapes.keys():
             odd = sorted(found.keys() ^ self.param_shapes.keys())
             raise SubmissionError(
                 f"The submission returned a module with other parameters than the model's, for example {odd[0]!r}. "
                 "A submission must not change the model."
             )
-        for (name, parameter), want in zip(unwrap(params).named_parameters(), self.param_shapes.values()):
+        for (name, parameter), want in zip(module.named_parameters(), self.param_shapes.values()):
+            if type(parameter) is not torch.nn.Parameter:
+                raise SubmissionError(
+                    f"The submission returned parameter {name!r} as a {type(parameter).__name__}; parameters are "
+                    "torch.nn.Parameter and no subclass of it (R3.13)."
+                )
             if tuple(parameter.shape) != want.shape_tuple or parameter.dtype != torch.float32:
                 raise SubmissionError(
                     f"The submission returned parameter {name!r} as {parameter.dtype}{list(parameter.shape)}; "
                     f"the model's is torch.float32{list(want.shape_tuple)}. A submission must not change the model."
                 )
+        different = None if self._twin is None else self._twin.difference(module)
+        if different is not None:
+            raise SubmissionError(
+                f"The submission returned another model than the workload's (R3.13): {different}."
+            )
 
     def has_finite_params(self, params: torch.nn.Module) -> bool:
         with torch.no_grad():

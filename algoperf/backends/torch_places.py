@@ -34,7 +34,10 @@ LIVE = (
     *((dist.ProcessGroup, dist.Store) if dist.is_available() else ()),
 )
 """What changes no numbers and belongs to its process: a new process makes it again."""
-HARNESS_MODULES = ("algoperf.bound_workload", "algoperf.records", "algoperf.data.queue", "algoperf.tuning")
+HARNESS_MODULES = (
+    *("algoperf.bound_workload", "algoperf.records", "algoperf.logged"),
+    *("algoperf.data.queue", "algoperf.tuning"),
+)
 """Where the objects that the harness hands to a submission are defined."""
 
 

@@ -73,6 +73,12 @@ def devices() -> list[str]:
     return _there([f"/dev/{name}" for name in DEVICES])
 
 
+def num_gpus() -> int:
+    """Of this machine, as far as devices tell."""
+    of_amd = glob.glob("/dev/dri/renderD*") if os.path.exists("/dev/kfd") else []
+    return len(glob.glob("/dev/nvidia[0-9]*")) or len(of_amd)
+
+
 def _is_in(folder: str) -> Callable[[str], bool]:
     """Whether a path is a folder, or lies below it."""
     real = os.path.realpath(folder)

@@ -32,8 +32,8 @@ OF_THE_MACHINE = (
 )
 """What changes the system, its clock among it; most of it only where the user is root."""
 SIGNALS = ("tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
-LOCAL_FAMILIES = (1, 2, 10, 16)
-"""Of sockets: Unix, both internet protocols, and the one that tells of interfaces."""
+LOCAL_FAMILIES = (2, 10, 16)
+"""Of sockets: both internet protocols, and the one that tells of interfaces. Unix sockets reach out of any network."""
 TIOCSTI = 0x5412
 """Puts letters into a terminal as if they were typed."""
 

@@ -145,6 +145,8 @@ class Book:
                 stop_reason=here.stop_reason(self.config) if status == "stopped" else None,
             ),
             refereed=True,
+            crashes=len(self._lost()),
+            lost_sec=self.accounts["lost"].charged_sec,
             findings=self.findings.to_json(),
             referee={
                 "stopped_by": self.stopped_by,

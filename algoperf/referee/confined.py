@@ -43,6 +43,7 @@ KEPT_CACHES = ("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_C
 """Caches that are left alone where the user wants that; see `compile_caches.KEEP`."""
 NOTHING: dict[str, Any] = {"mode": "off", "held": {}, "missing": {}}
 """The record of what nobody has looked at."""
+REFUSED = ("Permission denied", "Operation not permitted", "Read-only file system")
 NUM_TRIED = 8
 """Files of a kind that the probe tries to open."""
 
@@ -149,6 +150,18 @@ def _check(mode: str, record: Mapping[str, Any]) -> None:
         )
 
 
+def explained(error: str, record: Mapping[str, Any]) -> str:
+    """The error of a submission, with a sentence where it may come from confinement.
+
+    Args:
+      error: in its own words.
+      record: of the confinement.
+    """
+    if not record["held"] or not any(text in error for text in REFUSED):
+        return error
+    return f"{error.rstrip()} (The submission is confined: docs/referee.md says what it can open.)"
+
+
 def together(earlier: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a trial in two parts: what has held in both.
 
@@ -232,6 +245,8 @@ def _rules(facts: TrialFacts, data: _Data, write: tuple[str, ...]) -> Rules:
         look=(*above_programs, *above, *map(str, look), str(PROJECT), os.path.realpath(os.getcwd())),
         write=write,
         devices=tuple(places.devices()),
+        loopback=places.num_gpus()
+        > 1,  # Libraries that add over several of them speak by TCP, in one process, too.
         memory_bytes=psutil.virtual_memory().total if memory_gib is None else memory_gib << 30,
         max_tasks=MAX_TASKS,
     )

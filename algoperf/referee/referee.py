@@ -194,8 +194,8 @@ class Referee:
             ledger.enter(clock.CHECKPOINT)
             book.take_claims(message, ledger.submission_ns - before_ns)
             if message.kind == "ended":
-                error = message.fields.get("error") or "The timed loop ended without the referee."
-                raise Ended("failed", str(error))
+                error = str(message.fields.get("error") or "The timed loop ended without the referee.")
+                raise Ended("failed", confined.explained(error, book.confinement))
             if message.kind != "done":
                 raise Closed(f"a message {message.kind!r}")
             return message

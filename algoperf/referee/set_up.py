@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from algoperf import files, records
-from algoperf.referee import allowance, evaluator, freeze, parcel, trainee
+from algoperf.referee import allowance, confined, evaluator, freeze, parcel, trainee
 from algoperf.referee.book import Book
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.children import Child
@@ -67,7 +67,7 @@ class SetUp:
         while waiting:
             for name, message in self._messages(waiting):
                 if message.kind == "refused":
-                    raise UsageError(message.text("error"))
+                    raise UsageError(confined.explained(message.text("error"), self._book.confinement))
                 hear = self._hear_evaluator if name == "evaluator" else self._hear_trainee
                 hear(message)
                 if message.kind == "ready":
@@ -154,7 +154,7 @@ class SetUp:
             book.tell([str(text) for text in message.items("warnings")], is_said=True)
         elif kind == "ended":
             book.take_claims(message)
-            raise Ended("failed", str(message.fields.get("error")))
+            raise Ended("failed", confined.explained(str(message.fields.get("error")), book.confinement))
         else:
             raise Closed(f"a message {kind!r} in set-up")
 

@@ -8,6 +8,7 @@ over what is asked for, and is told how things stand.
 
 import contextlib
 import dataclasses
+import math
 import os
 import pickle
 import sys
@@ -17,11 +18,11 @@ from typing import Any
 
 from algoperf import backends, records
 from algoperf.backends import compile_caches
-from algoperf.backends.base import Backend, SubmissionError
+from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
 from algoperf.referee import channel, freeze, parcel
 from algoperf.referee.channel import Channel, Message
-from algoperf.run import checkpoint, clock, pauses, recording, resume, runner
+from algoperf.run import checkpoint, clock, initial, pauses, recording, resume, runner
 from algoperf.run.config import TrialConfig
 from algoperf.run.session import Session
 from algoperf.run.sources import Sources
@@ -105,14 +106,7 @@ class Refereed:
         del workload
 
     def see_initial(self, workload: Workload, state: TrialState) -> None:
-        digest = parcel.digest(workload.model.weights(state.params, state.model_state))
-        if self._initial is None:
-            self._initial = digest
-        elif digest != self._initial:
-            raise SubmissionError(
-                "init_optimizer_state changed the parameters of the model (R3.18): it prepares the optimizer's state, "
-                "and training begins in update_params."
-            )
+        self._initial = initial.seen(self._initial, workload, state)
 
     def saved_run(self, config: TrialConfig) -> resume.SavedRun | None:
         answer = self._asked("resume", initial=self._initial)
@@ -183,14 +177,19 @@ class Refereed:
             raise
         self._stored = file
 
+    def state_allowance_sec(self, num_bytes: int) -> float:
+        del num_bytes
+        return math.inf  # The referee measures it all.
+
     def stop_reason(self, config: TrialConfig) -> str | None:
         del config
         return None
 
-    def end(self, session: Session, ended: Summary) -> None:
+    def end(self, session: Session, ended: Summary) -> Summary:
         self._connection.send(
             "ended", status=ended.status, error=ended.error, rows=self.taken_rows(), **self._facts_of(session)
         )
+        return ended
 
     # ---- messages ----------------------------------------------------------------------------------------------
 

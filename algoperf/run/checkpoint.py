@@ -215,6 +215,21 @@ def header(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def peek(folder: Path) -> dict[str, Any] | None:
+    """The header of the newest checkpoint of a trial folder, without a look at the rest; None where there is none.
+
+    Nothing is said about whether the file is whole, which takes as long as reading it.
+    """
+    for path in list_checkpoints(folder)[:1]:
+        with contextlib.suppress(OSError, ValueError, IndexError), open(path, "rb") as file:
+            line = file.read(FIRST_LINE_BYTES)
+            if line.startswith(MAGIC):
+                size = int(line[len(MAGIC) :].split()[2])
+                content = json.loads(file.read(max(0, min(size, os.fstat(file.fileno()).st_size))))
+                return content if isinstance(content, dict) else None
+    return None
+
+
 @contextlib.contextmanager
 def _read_errors(path: Path) -> Iterator[None]:
     try:

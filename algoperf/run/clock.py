@@ -54,6 +54,16 @@ class Ledger:
         spent = self._spent_ns
         return spent["data_selection"] + spent["update"] + spent["prepare_for_eval"]
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the submission clock runs."""
+        return self._bucket in SUBMISSION_BUCKETS
+
+    def running_ns(self) -> int:
+        """Time on the submission clock up to now; another thread may ask, and is then told a little less at times."""
+        spent_ns = self.submission_ns  # First: an interval that is closed meanwhile must not count twice.
+        return spent_ns + (_now_ns() - self._since_ns if self.is_running else 0)
+
     def seconds(self, *buckets: str) -> float:
         """Sum of buckets up to the last `enter`, in seconds."""
         # Sums are integers in nanoseconds, so that millions of small intervals add no rounding errors.

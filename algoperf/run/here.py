@@ -2,13 +2,24 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from algoperf import machine, records
 from algoperf.backends import compile_caches
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
-from algoperf.run import checkpoint, claim, pauses, recording, resume, summary
+from algoperf.run import (
+    checkpoint,
+    claim,
+    heartbeat,
+    initial,
+    pauses,
+    recording,
+    resume,
+    state_speed,
+    summary,
+)
 from algoperf.run.config import TrialConfig, TrialFacts
 from algoperf.run.session import Session
 from algoperf.run.state import TrialState
@@ -17,6 +28,12 @@ from algoperf.run.summary import Summary
 
 class Here:
     """See `session.Host`."""
+
+    def __init__(self) -> None:
+        self._initial: str | None = None
+        self._state_speed: state_speed.StateSpeed | None = None
+        self._eval_period_sec = math.inf
+        self._heartbeat: heartbeat.Heartbeat | None = None
 
     def begin(self, config: TrialConfig, claims: contextlib.ExitStack) -> Summary | None:
         return begin(config, claims)
@@ -28,7 +45,14 @@ class Here:
         workload.evaluator  # noqa: B018 - made on first use
 
     def see_initial(self, workload: Workload, state: TrialState) -> None:
-        del workload, state
+        if self._initial is None and state.optimizer_state is None:
+            self._state_speed = state_speed.measured(workload, state)
+            self._eval_period_sec = workload.spec.eval_period_time_sec
+        self._initial = initial.seen(self._initial, workload, state)
+
+    def state_allowance_sec(self, num_bytes: int) -> float:
+        speed = self._state_speed
+        return math.inf if speed is None else speed.allowed_sec(num_bytes, self._eval_period_sec)
 
     def saved_run(self, config: TrialConfig) -> resume.SavedRun | None:
         return resume.load(config)
@@ -57,6 +81,10 @@ class Here:
         checkpoint.save(config.folder, step, content, config.settings.save_intermediate_checkpoints, about)
 
     def pauses(self, session: Session) -> pauses.Pauses:
+        if session.is_main:
+            self._heartbeat = heartbeat.Heartbeat(session.config.folder, session.ledger)
+            if (lost := self._heartbeat.warning()) is not None:
+                session.checkpoints.warn(lost)
         budget_ns = round(session.config.time_limit_sec * 1e9)
         return pauses.Here(session.workload, session.ledger, budget_ns, session.record_evaluation)
 
@@ -65,12 +93,22 @@ class Here:
 
     def save(self, session: Session) -> None:
         session.checkpoints.save(session.state)
+        if self._heartbeat is not None:
+            self._heartbeat.finish(is_over=True)
 
     def stop_reason(self, config: TrialConfig) -> str | None:
         return stop_reason(config)
 
-    def end(self, session: Session, ended: Summary) -> None:
+    def end(self, session: Session, ended: Summary) -> Summary:
+        taken = {name: round(value, 6) for name, value in session.checkpoints.taken.items()}
+        ended = dataclasses.replace(ended, state_taken=taken)
+        if self._heartbeat is not None:
+            # What a failed trial has used counts, should the same command go on with it.
+            self._heartbeat.finish(is_over=ended.status != "failed")
+            beat = self._heartbeat.beat
+            ended = dataclasses.replace(ended, crashes=beat.crashes, lost_sec=beat.lost_sec)
         summary.write(session.config.folder, ended)
+        return ended
 
 
 def warnings() -> list[str]:

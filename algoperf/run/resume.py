@@ -1,6 +1,7 @@
 """The content of a checkpoint: taken from the objects of a trial, and put back into them."""
 
 import dataclasses
+import math
 import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from algoperf.data.stream import Position
 from algoperf.run import checkpoint, clock
 from algoperf.run.config import TrialConfig
 from algoperf.run.state import NO_TREES, TREES, TrialState
+from algoperf.run.state_speed import Stopwatch
 from algoperf.spec import Hyperparameters, UsageError
 
 
@@ -87,6 +89,10 @@ class SavedRun:
             "identity": self.identity,
             "preemption_count": self.preemption_count,
             "num_evaluations": len(self.state.eval_results),
+            "progress": {
+                name: getattr(self.state, name) for name in ("global_step", "eval_results", "eval_times_sec")
+            },
+            "ledger": self.ledger,
             "unsaved": list(self.unsaved),
         }
 
@@ -172,6 +178,7 @@ class Checkpoints:
       hyperparameters: the namedtuple, or None.
       earlier: the checkpoint from which this run continued, or None.
       store: keeps (step, content, header) of a checkpoint.
+      allowed_sec: how long so many bytes of state may be taken off the clock; what goes beyond is charged (R6.24).
     """
 
     def __init__(
@@ -183,14 +190,17 @@ class Checkpoints:
         hyperparameters: Hyperparameters | None,
         earlier: SavedRun | None,
         store: Callable[[int, Mapping[str, object], Mapping[str, object]], None],
+        allowed_sec: Callable[[int], float] = lambda num_bytes: math.inf,
     ):
         self._config, self._backend, self._ledger, self._queue = config, backend, ledger, queue
-        self._hyperparameters, self._store = hyperparameters, store
+        self._hyperparameters, self._store, self._allowed_sec = hyperparameters, store, allowed_sec
         self._read_earlier: Sequence[str] = earlier.hyperparameters_read if earlier else ()
         self._preemption_count = earlier.preemption_count + 1 if earlier else 0
         self._accepted = earlier.accepted if earlier else ()
         self._can_write = True
         self._last_step = None if earlier is None else earlier.state.global_step
+        self.taken = {"num": 0, "allowed_sec": 0.0, "used_sec": 0.0, "charged_sec": 0.0}
+        """What taking the state was allowed, lasted, and was charged for, in this part of the run."""
         self.warnings: list[str] = []
         """About what could not be saved, told at once as well."""
 
@@ -224,14 +234,29 @@ class Checkpoints:
         if not self._wants_any:
             return
         self._ledger.enter(clock.CHECKPOINT)
+        watch = Stopwatch(self._backend)
         # On all processes: gathering sharded arrays needs every one of them.
         training = self._saved_training(state)
+        num_bytes = 0 if training is None else self._backend.saved_bytes(training)
+        used_sec = watch.used_sec()
+        self._ledger.enter(clock.CHECKPOINT)
+        self._charge(used_sec, self._allowed_sec(num_bytes))
         random_states = [self._backend.random_state()]
         if self._backend.exchange is not None:
             random_states = self._backend.exchange.gather(random_states[0])
         if self._can_write:
             self._write(state, training, tuple(random_states))
         self._ledger.enter(clock.OTHER)
+
+    def _charge(self, used_sec: float, allowed_sec: float) -> None:
+        """Charges what taking the state has lasted beyond what is allowed, all of this part of the run together."""
+        taken = self.taken
+        taken["num"] += 1
+        taken["used_sec"] += used_sec
+        taken["allowed_sec"] += allowed_sec
+        charged_sec = max(0.0, taken["used_sec"] - taken["allowed_sec"] - taken["charged_sec"])
+        taken["charged_sec"] += charged_sec
+        self._ledger.move(clock.CHECKPOINT, clock.UPDATE, round(charged_sec * 1e9))
 
     def _write(self, state: TrialState, training: Any, random_states: tuple[Any, ...]) -> None:
         """Writes what was gathered; process 0 alone has a folder."""
@@ -271,14 +296,15 @@ class Checkpoints:
             self._give_up(error)
             return None
         for part in self._backend.unsaved:
-            self._warn(f"Checkpoints are without {part}: a continued run starts it afresh.")
+            self.warn(f"Checkpoints are without {part}: a continued run starts it afresh.")
         return saved
 
     def _give_up(self, error: Exception) -> None:
         self._can_write = False
-        self._warn(f"No checkpoints: the submission's state cannot be written ({error}).")
+        self.warn(f"No checkpoints: the submission's state cannot be written ({error}).")
 
-    def _warn(self, text: str) -> None:
+    def warn(self, text: str) -> None:
+        """Tells something of the run, once, and keeps it for the summary."""
         if text in self.warnings:
             return
         self.warnings.append(text)

@@ -15,7 +15,7 @@ from algoperf import submission as submissions
 from algoperf.backends import environment
 from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
 from algoperf.data import sealed
-from algoperf.run import claim, clock, exits, processes, sources, summary, trial
+from algoperf.run import claim, clock, exits, parent, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
 from algoperf.run.reproduce import Repetition
 from algoperf.run.session import Host
@@ -188,7 +188,7 @@ def _run_each(plan: StudyPlan) -> int:
     worst = 0
     for number in plan.trials:
         command = [sys.executable, sys.argv[0], *plan.settings_of(number).as_arguments()]
-        code = _run_process(command, {"ALGOPERF_PROCESS_GROUP": f"trial_{number}"})
+        code = _run_process(command, {"ALGOPERF_PROCESS_GROUP": f"trial_{number}"}, plan.folder(number))
         # Ended by a signal: whoever sent it wants the whole command to stop.
         if code < 0 or code > EXIT_SIGNAL_BASE:
             return code if code > 0 else EXIT_SIGNAL_BASE - code
@@ -198,9 +198,16 @@ def _run_each(plan: StudyPlan) -> int:
     return worst
 
 
-def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
-    """Runs a trial as a child process and returns its exit code; on signals the child can still write a checkpoint."""
+def _run_process(command: list[str], environment: Mapping[str, str], folder: Path) -> int:
+    """Runs a trial as a child process and returns its exit code; on signals the child can still write a checkpoint.
+
+    Args:
+      command: of the child.
+      environment: what it has besides that of this process.
+      folder: of the trial, for what this process measures of it.
+    """
     with subprocess.Popen(command, env={**os.environ, **environment}) as process:
+        watched = parent.Watched(process, folder)
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             del frame
@@ -210,7 +217,9 @@ def _run_process(command: list[str], environment: Mapping[str, str]) -> int:
         # SIGINT is handled by doing nothing: this process must outlive its child.
         before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            return process.wait()
+            code = watched.wait()
+            watched.record()
+            return code
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -60,6 +60,9 @@ class Host(Protocol):
     ) -> None:
         """Keeps a checkpoint, on process 0."""
 
+    def state_allowance_sec(self, num_bytes: int) -> float:
+        """How long the state for a checkpoint of so many bytes may be taken off the clock."""
+
     def pauses(self, session: "Session") -> pauses.Pauses:
         """What the timed loop asks at its pauses."""
 
@@ -72,8 +75,8 @@ class Host(Protocol):
     def stop_reason(self, config: TrialConfig) -> str | None:
         """Why an interrupted trial is not to be continued; None if a later command may continue it."""
 
-    def end(self, session: "Session", ended: summary.Summary) -> None:
-        """Keeps the summary, on process 0."""
+    def end(self, session: "Session", ended: summary.Summary) -> summary.Summary:
+        """Keeps the summary, on process 0, with what the host adds to it; returns it."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -238,7 +241,14 @@ def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:
         step_keys=step_keys,
         queue=queue,
         checkpoints=resume.Checkpoints(
-            config, backend, ledger, queue, hyperparameters, saved, functools.partial(host.store, config)
+            config,
+            backend,
+            ledger,
+            queue,
+            hyperparameters,
+            saved,
+            functools.partial(host.store, config),
+            host.state_allowance_sec,
         ),
         logger=logger,
         progress=recording.progress_of(config, is_main),

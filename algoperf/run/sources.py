@@ -27,7 +27,7 @@ OLDER = "submission_source_v1"
 
 DECIDES_NOTHING = frozenset(
     {
-        *("commands", "output", "records", "files", "typed_json", "holders", "hosts"),
+        *("commands", "output", "verify", "records", "files", "typed_json", "holders", "hosts"),
         *("settings", "suites", "registry", "families", "frameworks", "weights"),
         *("submission_info", "submission_files", "source_digest"),
         *(
@@ -36,8 +36,11 @@ DECIDES_NOTHING = frozenset(
             "run/claim",
             "run/config",
             "run/exits",
+            "run/heartbeat",
+            "run/inert",
             "run/identity",
             "run/processes",
+            "run/parent",
             "run/progress",
             "run/recording",
             "run/reproduce",

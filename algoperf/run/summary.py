@@ -75,6 +75,10 @@ class Summary:
     eval_every_steps: int | None = None
     preemption_count: int | None = None
     """How often the trial was interrupted and continued."""
+    crashes: int | None = None
+    """How many processes of the trial ended neither with it nor with a checkpoint."""
+    lost_sec: float | None = None
+    """Of `submission_time_sec`, what such processes had used after their last checkpoint (R6.25)."""
     peak_memory: PeakMemory | None = None
     device: str | None = None
     identity: dict[str, Any] | None = None
@@ -88,6 +92,9 @@ class Summary:
     warnings: list[str] | None = None
     stop_reason: str | None = None
     """Why another process stopped the trial, not to be continued."""
+    state_taken: dict[str, float] | None = None
+    """How often the state for a checkpoint was taken in the last part of the run, and the seconds that this was allowed
+    off the clock, lasted, and was charged for (R6.24)."""
     refereed: bool | None = None
     """Whether processes of their own kept its time and its records and evaluated it; None means no."""
     findings: list[dict[str, Any]] | None = None

@@ -105,6 +105,7 @@ class TrainingLoop:
             if evaluate:
                 self._evaluate()
             else:
+                self._check_returned()
                 self.pauses.pause(self.state)
             stop_signal = self._agree_on_flags()
             if stop_signal:
@@ -260,6 +261,7 @@ class TrainingLoop:
     def _evaluate(self) -> None:
         """prepare_for_eval on the clock; then, if the budget allows, evaluation of all splits off the clock (R6.8)."""
         self._prepare_for_eval()
+        self._check_returned()
         if not self.pauses.evaluate(self.state):
             return
         self._train_state["last_eval_time"] = time.time()
@@ -267,6 +269,10 @@ class TrainingLoop:
         # After logging and checkpoint: R6.7 counts the period from the end of the records.
         self._last_eval_ns = self.ledger.enter(clock.OTHER)
         self._next_eval_ns = self._last_eval_ns + round(self.options.eval_period_sec * 1e9)
+
+    def _check_returned(self) -> None:
+        """Looks at what was returned, each time: what passed once may be another model later (R3.12, R3.13)."""
+        self._model.check_update(self.state.params, self.state.model_state)
 
     def _prepare_for_eval(self) -> None:
         prepare = getattr(self.submission, "prepare_for_eval", None)
@@ -297,7 +303,6 @@ class TrainingLoop:
         del returned
         # Work that it queued is charged to it, not to the evaluation (R6.4).
         self._wait(clock.PREPARE_FOR_EVAL)
-        self._model.check_update(state.params, state.model_state)
         self._backend.check_optimizer_state(state.optimizer_state, "prepare_for_eval")
 
 

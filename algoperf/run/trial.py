@@ -171,5 +171,5 @@ def _end(
             raise
     ended = ending.summarize(config, session, status, error=error, warnings=warnings, stop_reason=stop_reason)
     if session.is_main:
-        session.host.end(session, ended)
+        ended = session.host.end(session, ended)
     return ended

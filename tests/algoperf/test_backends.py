@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 from harness import backend, digits, shared_workload
 
@@ -109,3 +110,35 @@ def test_a_run_is_never_on_another_device_than_it_was_told(show_gpu, found, want
     else:
         with pytest.raises(UsageError, match=words):
             backends.check_device(found, wanted, "jax")
+
+
+def test_a_scalar_of_the_framework_is_taken_and_one_of_another_class_is_not(framework):
+    frame = backend(framework)
+    if framework == "jax":
+        import jax.numpy as arrays
+
+        class Other:
+            size, dtype, shape = 1, np.dtype(np.float32), ()
+
+        other = Other()
+    else:
+        import torch as arrays
+
+        class Own(arrays.Tensor):
+            pass
+
+        other = arrays.ones(()).as_subclass(Own)
+    assert frame.to_float(frame.scalar(arrays.ones((1, 1)))) == 1.0
+    assert [frame.scalar(one) for one in (other, arrays.ones(2), 1.0, arrays.ones(()) * 1j)] == [None] * 4
+
+
+def test_a_tensor_that_changes_after_it_was_taken_is_what_it_was():
+    import torch
+
+    frame = backend("pytorch")
+    value = torch.zeros(())
+    taken = frame.scalar(value)
+    value += 1
+    value.item = value.detach = None  # Whatever was hung on it is not called.
+    assert frame.to_float(taken) == 0.0
+    assert frame.to_float(frame.scalar(value)) == 1.0

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
-from harness import digits, run_trial, shared_workload
+from harness import digits, run_trial, sgd, shared_workload, submission
 
 from algoperf import evaluation, registry
+from algoperf.backends.base import SubmissionError
 from algoperf.evaluation import Evaluator
 from algoperf.metrics.averages import AverageMetrics
 from algoperf.spec import ForwardPassMode, UsageError
@@ -180,6 +182,100 @@ def test_hooks_and_replaced_methods_of_a_submission_see_no_evaluation_data(batch
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _own_class(module):
+    class Network(type(module)):
+        pass
+
+    module.__class__ = Network
+
+
+def _own_tensors(module):
+    import torch
+
+    class Acts(torch.nn.Parameter):
+        pass
+
+    module.output.weight = Acts(module.output.weight.detach())
+
+
+def _own_buffer(module):
+    module.bns[0].running_mean = module.bns[0].running_mean[:1]
+
+
+CHANGED_MODELS = {
+    "the module is a Network": _own_class,
+    "forward of layer 'output' was replaced": lambda module: setattr(module.output, "forward", print),
+    "layer 'output' is a Identity": lambda module: setattr(module, "output", _identity_with(module.output)),
+    "'output.weight' as a Acts": _own_tensors,
+    "buffer 'running_mean' of layer 'bns.0' has another shape": _own_buffer,
+}
+
+
+def _identity_with(layer):
+    import torch
+
+    other = torch.nn.Identity()
+    other.weight, other.bias = layer.weight, layer.bias
+    return other
+
+
+@pytest.mark.parametrize("what", CHANGED_MODELS)
+def test_a_module_that_computes_something_else_is_refused_before_it_is_evaluated(batch_norm_in_torch, what):
+    workload, module = batch_norm_in_torch
+    workload.model.check_update(module, None)
+    CHANGED_MODELS[what](module)
+    with pytest.raises(SubmissionError, match=re.escape(what)):
+        workload.model.check_update(module, None)
+
+
+def test_a_class_of_the_model_whose_pass_was_replaced_is_found(batch_norm_in_torch, monkeypatch):
+    workload, module = batch_norm_in_torch
+    monkeypatch.setattr(type(module), "forward", lambda *_, **__: None)
+    with pytest.raises(SubmissionError, match=r"a method of the class .* was replaced"):
+        workload.model.check_update(module, None)
+
+
+class ActsLikeAnArray:
+    def __init__(self, array):
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+
+@pytest.mark.parametrize("change", ["class", "shape of state", "entry of state", "nothing"])
+def test_a_state_of_jax_that_does_not_fit_is_refused_before_it_is_evaluated(change):
+    import jax
+
+    workload = shared_workload(registry.get("digits_batch_norm"), "jax")
+    params, state = workload.init_model_fn(workload.backend.root_key(0))
+    first = jax.tree.leaves(params)[0]
+    if change == "class":
+        params = jax.tree.map(lambda leaf: ActsLikeAnArray(leaf) if leaf is first else leaf, params)
+    elif change == "shape of state":
+        state = jax.tree.map(lambda leaf: leaf[:1], state)
+    elif change == "entry of state":
+        state = {**state, "more": first}
+    if change == "nothing":
+        workload.model.check_update(params, state)
+        return
+    with pytest.raises(SubmissionError, match=r"as a ActsLikeAnArray|with shape|other entries"):
+        workload.model.check_update(params, state)
+
+
+def test_parameters_are_checked_before_every_evaluation(tmp_path, framework):
+    def update_params(**arguments):
+        state, params, model_state = sgd(framework).update_params(**arguments)
+        if arguments["global_step"] == 4:  # The last update before an evaluation.
+            if framework == "jax":
+                params = {**params, "more": next(iter(params.values()))}
+            else:
+                params.forward = lambda inputs, **_: inputs
+        return state, params, model_state
+
+    found = run_trial(tmp_path, framework, submission(framework, update_params=update_params))
+    assert found["status"] == "failed"
+    assert "The submission returned" in found["error"]
+    assert found["num_evaluations"] == 1
 
 
 def test_mixed_precision_that_a_submission_left_on_does_not_change_metrics(batch_norm_in_torch):

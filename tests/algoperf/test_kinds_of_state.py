@@ -41,6 +41,8 @@ def leaves(tree, path="training"):
     elif isinstance(tree, (list, tuple)):
         for number, value in enumerate(tree):
             yield from leaves(value, f"{path}.{number}")
+    elif hasattr(tree, "thawed"):
+        yield from leaves(tree.thawed(), path)
     elif hasattr(tree, "key_impl"):
         yield path, np.asarray(tree.array)
         yield f"{path} lies", (tree.placement, tree.weakly_typed is None, tree.is_split)

@@ -721,7 +721,7 @@ def test_an_older_checkpoint_is_gone_on_from_with_a_warning(tmp_path, capsys):
     run_trial(tmp_path, "pytorch", max_steps=10, save_intermediate_checkpoints=True)
     (tmp_path / "trial_1" / "checkpoint_10").write_bytes(b"")
     summary = run_trial(tmp_path, "pytorch", max_steps=STEPS, quiet=False)
-    [warning] = [text for text in summary["warnings"] if "checkpoint" in text]
+    [warning] = [text for text in summary["warnings"] if "older checkpoint" in text]
     assert warning.startswith(
         "Continued from the older checkpoint_5, as newer ones are damaged: checkpoint_10 (empty)"
     )

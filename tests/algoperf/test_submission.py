@@ -4,8 +4,10 @@ import dataclasses
 import importlib
 import importlib.metadata
 import json
+import py_compile
 import re
 import sys
+from pathlib import Path
 
 import pytest
 from harness import ROOT, SGD_FILES, submission
@@ -582,3 +584,58 @@ def test_a_bare_name_of_a_search_space_is_a_file_here_or_beside_the_submission(t
     assert search_space(file, "wide.json")[0] == [{"rate": 3}]
     with pytest.raises(UsageError, match=r"nowhere\.json"):
         search_space(file, "nowhere.json")
+
+
+REWRITES = """
+import pathlib
+sibling = pathlib.Path(__file__).with_name("helper.py")
+sibling.write_text(sibling.read_text().replace("1", "2"))
+from . import helper
+"""
+
+
+def test_a_file_that_was_changed_after_it_was_read_is_not_imported(tmp_path):
+    file = write(tmp_path / "rewrites" / "submission.py", REWRITES + STUB)
+    write(tmp_path / "rewrites" / "helper.py", "VALUE = 1")
+    with pytest.raises(UsageError, match=r"helper\.py was changed since the trial began \(R2\.7\)"):
+        load(file, "jax")
+
+
+def test_the_digest_is_that_of_the_files_before_the_import(tmp_path):
+    text = "import pathlib\npathlib.Path(__file__).write_text('x = 1')\n"
+    file = write(tmp_path / "rewritten" / "submission.py", text + STUB)
+    before = source_hash(file)
+    assert load(file, "jax").source_hash == before != source_hash(file)
+
+
+def test_a_sibling_whose_name_is_put_together_is_not_imported_by_a_file_alone(tmp_path):
+    text = "import importlib\nimportlib.import_module('.' + 'rat' + 'es', __package__)\n" + STUB
+    write(tmp_path / "computed" / "rates.py", "RATE = 1")
+    load(write(tmp_path / "computed" / "submission.py", text), "jax")
+    with pytest.raises(UsageError, match=r"rates\.py is imported, and no import statement"):
+        load(write(tmp_path / "computed" / "method.py", text), "jax")
+
+
+def test_compiled_files_in_the_folder_are_neither_read_nor_written(tmp_path):
+    file = write(tmp_path / "forged" / "submission.py", "from . import helper\nVALUE = helper.VALUE\n" + STUB)
+    helper = write(tmp_path / "forged" / "helper.py", "VALUE = 1")
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    cache = Path(py_compile.compile(str(helper), invalidation_mode=mode))
+    helper.write_text("VALUE = 2")
+    content = cache.read_bytes()
+    assert load(file, "jax").module.VALUE == 2
+    assert {path: path.read_bytes() for path in cache.parent.iterdir()} == {cache: content}
+
+
+def test_compiled_files_of_a_submission_in_the_project_are_not_read(tmp_path, monkeypatch):
+    folder = tmp_path / "submissions"
+    for name in ("submissions", "submissions/mine"):
+        write(tmp_path / name / "__init__.py", "")
+    monkeypatch.setattr(submission_import, "PROJECT", tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.split(".")[0] == "submissions"]:
+        monkeypatch.delitem(sys.modules, name)
+    file = write(folder / "mine" / "submission.py", "VALUE = 1\n" + STUB)
+    py_compile.compile(str(file), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    write(file, "VALUE = 2\n" + STUB)
+    assert load(file, "jax").module.VALUE == 2

@@ -63,7 +63,8 @@ def test_files_outside_the_project_are_named_from_the_folder(project, tmp_path, 
 
 def test_what_decides_nothing_is_no_part_of_it(project):
     file = project("submissions/mine/submission_jax.py", "import jax")
-    for name in ("README.md", "picture.png", "tuning_search_space.json", "checkpoints/model.pt"):
+    left = ("trial_1/checkpoint_5", "trial_1/summary.json", "run.log", "__pycache__/x.pyc", ".cache/state")
+    for name in ("README.md", "picture.png", "tuning_search_space.json", *left):
         project(f"submissions/mine/{name}", "x")
     project("submissions/mine/submission_torch.py", "import torch")
     space = '{"learning_rate": {"min": 0.1, "max": 1, "scaling": "log"}}'
@@ -90,6 +91,21 @@ def test_what_may_decide_something_is_a_part_of_it(project):
     project("submissions/mine/points.json", space)
     project("submissions/mine/submission_jax.py", text + "\nread(f'{name}.json')")
     assert set(files_of(file, True).paths) == {*wanted, "points.json"}, "its name may be put together"
+
+
+def test_data_of_the_folder_are_a_part_of_it_though_nothing_names_them(project):
+    file = project("submissions/mine/submission.py", "import jax\nkind = '.md'")
+    for name in ("weights.bin", "checkpoints/model.pt", "table.csv", "table.npy", "notes.md", "picture.png"):
+        project(f"submissions/mine/{name}", "x")
+    assert set(files_of(file, True).paths) == {
+        *("submission.py", "weights.bin", "checkpoints/model.pt", "table.npy", "notes.md")
+    }
+
+
+def test_what_an_import_finds_by_the_path_of_another_repository_is_a_part_of_it(project):
+    project("users/mine/helper.py", "x = 1")
+    file = project("users/mine/sgd.py", "from submissions_algorithms_v0_5.track.mine.helper import x")
+    assert set(files_of(file, False).paths) == {"sgd.py", "helper.py"}
 
 
 def test_a_broken_file_or_an_import_that_leads_nowhere_is_no_error(project):

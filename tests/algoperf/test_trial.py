@@ -595,7 +595,9 @@ def test_a_hyperparameter_that_nobody_reads_is_reported(tmp_path, framework):
 
 def test_a_trial_leaves_the_files_of_algoperf_and_a_summary(finished, framework):
     folder, summary = finished(framework)
-    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "checkpoint_10", "summary.json"])
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [*FILES, "checkpoint_10", "heartbeat.json", "summary.json"]
+    )
     assert records.read_json(folder / records.SUMMARY)["status"] == summary["status"]
     assert records.read_json(folder / records.HPARAMS) == POINT
 

@@ -181,6 +181,35 @@ def test_the_command_tells_what_is_missing(monkeypatch, capsys, held, code):
     assert ("missing: files" in capsys.readouterr().out) != held
 
 
+LOOPBACK = """
+import socket, sys
+from algoperf.confinement.apply import confine
+from algoperf.confinement.rules import Rules
+done = confine(Rules(loopback=True, run=("/",)))
+with socket.socket() as listening, socket.socket() as one:
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    one.connect(listening.getsockname())
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 2)
+except ConnectionRefusedError:
+    print("alone")
+"""
+
+
+def test_confined_processes_may_be_let_speak_with_each_other_alone():
+    if not has_namespaces():
+        pytest.skip("this user may make no namespaces")
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", LOOPBACK, str(outside.getsockname()[1])],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+    assert done.stdout == "alone\n", done.stderr
+
+
 def test_threads_that_would_stay_free_are_refused():
     code = "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
     code += "from algoperf.confinement import apply, rules; apply.confine(rules.Rules())"

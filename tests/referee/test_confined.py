@@ -118,6 +118,13 @@ def test_a_trial_in_two_parts_held_what_both_did(tmp_path):
     assert confined.together(later, part)["held"] == {"files": "Landlock"}
 
 
+def test_an_error_that_may_come_from_confinement_says_so():
+    record = {"mode": "auto", "held": {"files": "Landlock"}, "missing": {}}
+    assert "docs/referee.md" in confined.explained("[Errno 13] Permission denied: 'x'", record)
+    assert confined.explained("[Errno 13] Permission denied: 'x'", confined.NOTHING).endswith("'x'")
+    assert confined.explained("KeyError: 3", record) == "KeyError: 3"
+
+
 def test_too_many_processes_and_too_much_memory_are_named():
     own = [Process(kernel.os.getpid(), "R", 1, 1, 0.0, 0.0)]
     assert Limits(1_000, 1 << 40).exceeded(own) is None
