@@ -1,4 +1,4 @@
-"""The address at which the hosts of a run connect, from the command line."""
+"""Where the processes of a run are: hosts that connect by the command line, and what a launcher has started."""
 
 import dataclasses
 
@@ -57,3 +57,15 @@ class Hosts:
             if value is not None:
                 raise UsageError(f"--{name}={value} needs --coordinator=<host:port of host 0>.")
         return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Launched:
+    """The place of this process among those that a launcher has started."""
+
+    index: int
+    """Its number, from 0."""
+    count: int
+    """How many there are."""
+    on_host: int
+    """How many of them run on this host."""

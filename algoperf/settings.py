@@ -24,6 +24,8 @@ flags.disclaim_key_flags()
 RULESETS = ("external", "self")
 CONFINE = ("auto", "require", "off")
 DEVICES = ("auto", "cpu", "gpu")
+EVALUATOR_DEVICES = ("same", "cpu")
+"""Of `--evaluator_device`, beside the number of a GPU."""
 MAX_NUMBER = 10_000
 """Of trials and studies: far above what anybody runs, so that a typing error is refused."""
 MAX_STEPS = 10**12
@@ -227,8 +229,20 @@ class RunSettings:
         None,
         help="Memory of all processes of a confined submission together; by default all that the machine has.",
         unit="GiB",
+    )
+    num_processes: int | None = setting(
+        None,
+        help="PyTorch with --referee: how many processes of this host train together, one per GPU; under torchrun as "
+        "many as it starts.",
         at_least=1,
         at_most=MAX_NUMBER,
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
+    evaluator_device: str = setting(
+        "same",
+        help="With --referee, what evaluates: same (the first device of the training), cpu, or the number of a GPU, "
+        "which then nothing else uses.",
         is_reproduced=False,
         is_of_campaign=True,
     )
@@ -284,7 +298,7 @@ class RunSettings:
                 raise UsageError(f"--{name} must be at most {mark.at_most}, got {value}.")
 
     def check_together(self) -> None:
-        """Raises UsageError for settings of a person of which one would be passed over because of another."""
+        """Raises UsageError for settings of a person that mean nothing, or are passed over because of another."""
         if self.submission and self.submission_path and self.submission != self.submission_path:
             raise UsageError(
                 f"--submission={self.submission} and --submission_path={self.submission_path} are two names of one "
@@ -303,6 +317,22 @@ class RunSettings:
                         f"--{other}={getattr(self, other)} means nothing beside --{name}={getattr(self, name)}: leave "
                         "one of them out."
                     )
+        if not self.referee and self.num_processes is not None:
+            raise UsageError(
+                f"--num_processes={self.num_processes} goes with --referee, which starts them. Without it torchrun "
+                f"does: `torchrun --nproc_per_node={self.num_processes} submission_runner.py …`."
+            )
+        device = self.evaluator_device
+        if device not in EVALUATOR_DEVICES and not (device.isascii() and device.isdecimal()):
+            raise UsageError(
+                f"--evaluator_device={device} is none: say {', '.join(EVALUATOR_DEVICES)}, or the number of a GPU, "
+                "such as 1."
+            )
+        if not self.referee and device != defaults["evaluator_device"]:
+            raise UsageError(
+                f"--evaluator_device={device} goes with --referee, where a process of its own "
+                "evaluates: add --referee, or leave it out."
+            )
 
     @property
     def given_submission(self) -> str | None:

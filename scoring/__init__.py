@@ -9,6 +9,7 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     picture.py      the performance profile as SVG
     facts.py        what a trial's records say about how it was run
     contradictions.py   where a summary says something else than the evaluations
+    plausible.py, reference_examples.py     what people should look at; how many examples reference algorithms need
     sources.py      several folders and archives as one field; which submissions of it and of published ones count
     comparison.py, comparison_report.py    what a field has in common, and the block of the report about it
     mixtures.py     what the rules do not allow to differ, and what is no independent trial

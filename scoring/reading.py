@@ -20,7 +20,7 @@ from algoperf.run import summary as summaries
 from algoperf.spec import UsageError, no_such
 from algoperf.submission_info import SubmissionInfo
 from algoperf.suites import WorkloadTargets
-from scoring import accounts, contradictions, evaluations, refereed
+from scoring import accounts, contradictions, evaluations, plausible, refereed
 from scoring import facts as all_facts
 from scoring.results import Finding, Hit, Kind, Results, RunEnd, Trial
 
@@ -251,12 +251,18 @@ def read_trial(
         last_time_sec=log.submission_time_sec[-1],
         status=status,
         facts=beside.facts,
-        end=end_of(log, summary, hit is None and not status),
+        end=end_of(log, summary, hit is None and not status, hit, targets.validation_target),
         seal=beside.seal,
     )
 
 
-def end_of(log: evaluations.EvaluationLog, summary: summaries.Summary | None, asks_for_gap: bool) -> RunEnd:
+def end_of(
+    log: evaluations.EvaluationLog,
+    summary: summaries.Summary | None,
+    asks_for_gap: bool,
+    hit: Hit | None,
+    target: float,
+) -> RunEnd:
     """What is known of a run beside its hit; the longest gap costs time, and is left out where nobody asks for it."""
     times, evaluation_sec = log.submission_time_sec, log.evaluation_sec
     gap = max(map(operator.sub, times, (0.0, *times))) if asks_for_gap else math.nan
@@ -273,6 +279,7 @@ def end_of(log: evaluations.EvaluationLog, summary: summaries.Summary | None, as
         device=(summary and summary.device) or "",
         times_sec=times,
         steps=log.global_step,
+        **plausible.of_end(log, summary, hit, target),
     )
 
 

@@ -8,7 +8,7 @@ from algoperf.run.summary import Summary
 from scoring import comparison_report, text
 from scoring.results import Finding, Kind, Trial
 
-KIND_OF_GRADE = {"forbidden": Kind.FORBIDDEN, "for review": Kind.FOR_REVIEW}
+KIND_OF_GRADE = {"forbidden": Kind.FORBIDDEN, "for review": Kind.NOTICED}
 """Grades of `algoperf.referee.findings`; notes are in the summary alone."""
 MAX_CHARS = 160
 """Of the text of a finding."""

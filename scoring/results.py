@@ -78,6 +78,15 @@ class RunEnd:
     """Submission clock at each evaluation."""
     steps: Sequence[float] = field(default=(), repr=False, compare=False)
     """Updates until then; as long."""
+    each_evaluation_sec: float = math.nan
+    """Of all splits, the mean over the run's evaluations."""
+    set_up_sec: float = math.nan
+    batch_size: float = math.nan
+    """Examples per update."""
+    share_before_hit: float = math.nan
+    """How far the evaluation before the hit was on the way from the first one to the target."""
+    step_before_hit: float = math.nan
+    """Updates at that evaluation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,10 +149,15 @@ class Kind(enum.StrEnum):
     OTHER_SEAL = "seal is not the published one"
     NOT_REFEREED = "not refereed, which the suite demands"
     FORBIDDEN = "the referee noticed what is forbidden"
-    FOR_REVIEW = "the referee noticed something to look at"
+    NOTICED = "the referee noticed something to look at"
+    FEW_EXAMPLES = "for review: the target after a third of the best reference algorithm's examples"
+    JUMP = "for review: from untrained parameters to the target between two evaluations"
+    LONG = "for review: several times as long as the others' on this machine"
 
 
-HARMLESS = (Kind.NAN_METRIC, Kind.FOR_REVIEW)
+FOR_REVIEW = (Kind.NOTICED, Kind.FEW_EXAMPLES, Kind.JUMP, Kind.LONG)
+"""For people to look at before results are published; see `scoring.plausible`."""
+HARMLESS = (Kind.NAN_METRIC, *FOR_REVIEW)
 """Outcomes of a run rather than defects of its record: shown, accepted under --strict."""
 
 

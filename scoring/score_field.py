@@ -17,6 +17,7 @@ from scoring import (
     mixtures,
     other_axis,
     output,
+    plausible,
     plot,
     published,
     report_parts,
@@ -278,7 +279,8 @@ def read_own(
     mixed = mixtures.find(results, suite, config.ruleset)
     broken = endings.findings(results.trials, suite, config.ruleset)
     unsealed = seals.findings(config.seals, results.trials, chosen, targets) if config.seals else []
-    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken, *unsealed))
+    odd = plausible.findings(results.trials, {name: target.step_hint for name, target in targets.items()})
+    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken, *unsealed, *odd))
     if config.strict:
         completeness.refuse(findings)
     if not any(trial.workload in suite.scored_names() for trial in results.trials):

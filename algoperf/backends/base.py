@@ -1,16 +1,18 @@
 """The interface between neutral code and a framework. Callers never look inside trees, keys or device batches."""
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from algoperf import machine
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.families import DataFile
-from algoperf.hosts import Hosts
+from algoperf.hosts import Hosts, Launched
 from algoperf.random_utils import StepKeys
 from algoperf.spec import (
     Batch,
@@ -42,6 +44,9 @@ class SubmissionError(UsageError):
 class Launch(Protocol):
     """How processes of a framework start. A module implements it; it can be imported before the framework itself."""
 
+    LIBRARIES: tuple[str, ...]
+    """Modules that cost time to import, which submissions import and the harness does not."""
+
     def prepare(self) -> None:
         """Sets what has to be set before the framework is imported and makes its devices; does not import it.
 
@@ -61,6 +66,34 @@ class Launch(Protocol):
 
     def is_launched(self) -> bool:
         """Whether the framework's own launcher started this process, so that there may be others."""
+
+    def launched(self) -> Launched | None:
+        """What the framework's own launcher has started with this process; None if it was not that."""
+
+    def in_group(self, index: int, count: int, port: int) -> dict[str, str | None]:
+        """The environment in which a child is one of a group on this host; None takes a variable away.
+
+        Args:
+          index: its number, from 0.
+          count: how many train together; of one, the child is alone, whoever started this process.
+          port: of this host, on which the first of them is found.
+
+        Raises:
+          UsageError: if the framework has one process per host.
+        """
+
+    def evaluator_environment(self, device: str) -> dict[str, str | None]:
+        """The environment of a child that evaluates, beside one that trains.
+
+        Args:
+          device: of `settings.EVALUATOR_DEVICES`, or the number of a GPU.
+
+        Raises:
+          UsageError: if there is no such device.
+        """
+
+    def trainee_environment(self, evaluator_device: str) -> dict[str, str | None]:
+        """The environment of a child that trains beside one that evaluates on that device."""
 
 
 class BoundModel(Protocol):
@@ -289,6 +322,24 @@ class Backend(Protocol):
     def device_memory(self) -> dict[str, int]:
         """Peak memory in bytes per device; empty if the framework does not report it."""
 
+    def device_total_bytes(self) -> int | None:
+        """Memory of the first device, whatever part of it this process may use; None where it is the host's."""
+
+    def take_at_most(self, share: float) -> None:
+        """Lets this process use so much of its device's memory; of no effect where its environment has said it."""
+
+    def operations_of_pass(
+        self,
+        workload: "BoundWorkload",
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        batch: Batch,
+    ) -> float:
+        """Operations in the loss of a batch and its gradient; gradients that are there are dropped."""
+
+    def peak_operations_per_sec(self) -> float:
+        """Of a product of matrices on one device, or on all processors of this host; takes half a second."""
+
     def describe_device(self) -> str:
         """For example '1 x NVIDIA H100' or 'cpu (2 cores)'."""
 
@@ -329,6 +380,35 @@ def exchange_of(backend: Backend) -> Exchange:
     """The exchange of a backend; the run must have several processes."""
     assert backend.exchange is not None
     return backend.exchange
+
+
+PEAK_SEC = 0.3
+"""How long one product is timed."""
+MIN_REPEATS = 3
+
+
+def peak_of(work: Callable[[], object], num_operations: float, on_processors: bool) -> float:
+    """Operations per second of the fastest of several calls; the first is aside.
+
+    Args:
+      work: returns when it has been computed.
+      num_operations: of a call.
+      on_processors: whether this process's own threads compute it: then their processor time counts where it is less,
+        shared over all processors, as others may have a part of these. On two of them beside ten busy processes wall
+        time gave a fifth of the speed of a free machine.
+    """
+
+    def seconds() -> float:
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return min(wall, cpu / machine.num_cores()) if on_processors else wall
+
+    work()
+    end, found = time.perf_counter() + PEAK_SEC, [seconds()]
+    while len(found) < MIN_REPEATS or time.perf_counter() < end:
+        found.append(seconds())
+    return num_operations / max(min(found), 1e-9)
 
 
 def describe_cpus(num_processes: int) -> str:

@@ -229,6 +229,32 @@ class JaxBackend:
                 peaks[str(device)] = int(stats["peak_bytes_in_use"])
         return peaks
 
+    def device_total_bytes(self) -> int | None:
+        stats = jax.local_devices()[0].memory_stats() or {}
+        if self.platform() == "cpu" or "bytes_limit" not in stats:
+            return None
+        # JAX tells what it may take, which is a share of what there is.
+        return round(stats["bytes_limit"] / float(os.environ.get(jax_launch.SHARE, jax_launch.USUAL_SHARE)))
+
+    def take_at_most(self, share: float) -> None:
+        del share  # Said in the environment, which JAX reads when it makes its devices.
+
+    def operations_of_pass(
+        self,
+        workload: BoundWorkload,
+        params: ParameterContainer,
+        model_state: ModelAuxiliaryState,
+        batch: Batch,
+    ) -> float:
+        from algoperf.backends import jax_operations  # Needed by a referee alone.
+
+        return jax_operations.of_pass(workload, params, model_state, batch, self.root_key(0))
+
+    def peak_operations_per_sec(self) -> float:
+        from algoperf.backends import jax_operations
+
+        return jax_operations.peak_per_sec()
+
     def describe_device(self) -> str:
         if self.platform() == "cpu":
             return describe_cpus(self.num_processes)

@@ -5,11 +5,20 @@ import os
 import re
 
 from algoperf import machine
-from algoperf.backends import compile_caches
-from algoperf.hosts import Hosts
+from algoperf.backends import compile_caches, visible_gpus
+from algoperf.hosts import Hosts, Launched
+from algoperf.spec import UsageError
 
 THREADS = "PJRT_NPROC"
 """Variable with the number of XLA's threads on a CPU; one a core without it."""
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"
+"""Variable: whether JAX takes its share of a GPU's memory at the start, or when it needs it."""
+SHARE = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+"""Variable: the share of a GPU's memory that JAX takes at most."""
+USUAL_SHARE = 0.75
+"""What JAX takes where nothing is said."""
+LIBRARIES: tuple[str, ...] = ()
+"""See `Launch.LIBRARIES`: the harness itself imports what submissions do."""
 _chosen: set[str] = set()
 """Values of it that are not the user's."""
 
@@ -64,3 +73,40 @@ def join_hosts(hosts: Hosts) -> None:
 def is_launched() -> bool:
     """Always False: a run on several hosts is recognised by --coordinator, not by a launcher."""
     return False
+
+
+def launched() -> Launched | None:
+    """See `Launch.launched`."""
+    return None
+
+
+def in_group(index: int, count: int, port: int) -> dict[str, str | None]:
+    """See `Launch.in_group`.
+
+    Raises:
+      UsageError: for a group.
+    """
+    del index, port
+    if count > 1:
+        raise UsageError(
+            f"--num_processes={count} is for PyTorch: one process of JAX uses all devices that it sees. Leave it out."
+        )
+    return {}
+
+
+def evaluator_environment(device: str) -> dict[str, str | None]:
+    """See `Launch.evaluator_environment`."""
+    if device == "same":
+        return {PREALLOCATE: "false", SHARE: str(visible_gpus.EVALUATOR_SHARE)}
+    if device == "cpu":
+        return {"JAX_PLATFORMS": "cpu", visible_gpus.VARIABLE: visible_gpus.NONE}
+    return {**visible_gpus.only(int(device))}
+
+
+def trainee_environment(evaluator_device: str) -> dict[str, str | None]:
+    """See `Launch.trainee_environment`: on a shared device, memory is taken when it is needed."""
+    if evaluator_device == "same":
+        if not visible_gpus.visible():
+            return {}
+        return {PREALLOCATE: os.environ.get(PREALLOCATE, "false")}
+    return {**visible_gpus.all_but(int(evaluator_device))} if evaluator_device.isdecimal() else {}

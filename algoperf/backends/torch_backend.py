@@ -218,6 +218,29 @@ class TorchBackend:
             return {}
         return {str(self.device): int(torch.cuda.max_memory_allocated())}
 
+    def device_total_bytes(self) -> int | None:
+        return int(torch.cuda.mem_get_info()[1]) if self.device.type == "cuda" else None
+
+    def take_at_most(self, share: float) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(share)
+
+    def operations_of_pass(
+        self,
+        workload: BoundWorkload,
+        params: torch.nn.Module,
+        model_state: ModelAuxiliaryState,
+        batch: Batch,
+    ) -> float:
+        from algoperf.backends import torch_operations  # Needed by a referee alone.
+
+        return torch_operations.of_pass(workload, params, model_state, batch, self.root_key(0))
+
+    def peak_operations_per_sec(self) -> float:
+        from algoperf.backends import torch_operations
+
+        return torch_operations.peak_per_sec(self.device)
+
     def describe_device(self) -> str:
         if self.device.type == "cuda":
             return f"{max(1, self.num_processes)} x {self.device_kind()}"

@@ -3,8 +3,8 @@
 import os
 import sys
 
-from algoperf.backends import compile_caches
-from algoperf.hosts import Hosts
+from algoperf.backends import compile_caches, visible_gpus
+from algoperf.hosts import Hosts, Launched
 from algoperf.spec import UsageError
 
 CACHE_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "PYTORCH_KERNEL_CACHE_PATH")
@@ -18,6 +18,12 @@ REMOTE_CACHES = (
 )
 YIELDING = {"GOMP_SPINCOUNT": "30000"}
 """A tenth of the library's default: long enough to meet the next operation of a small model, which comes at once."""
+LIBRARIES = ("torch._dynamo",)
+"""See `Launch.LIBRARIES`: an optimizer of torch.optim imports it when it is made."""
+OF_LAUNCHER = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables by which processes of one run find each other."""
+OF_TORCHRUN = ("TORCHELASTIC_", "TORCH_NCCL_ASYNC", "GROUP_", "ROLE_")
+"""How the names of others begin, which torchrun sets for its own processes."""
 WAITING = (*YIELDING, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 """Variables that say how OpenMP's threads wait for each other."""
 
@@ -58,3 +64,43 @@ def join_hosts(hosts: Hosts) -> None:
 def is_launched() -> bool:
     """Whether torchrun started this process."""
     return "LOCAL_RANK" in os.environ
+
+
+def launched() -> Launched | None:
+    """See `Launch.launched`."""
+    if not is_launched():
+        return None
+    index, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    return Launched(index, count, int(os.environ.get("LOCAL_WORLD_SIZE", count)))
+
+
+def in_group(index: int, count: int, port: int) -> dict[str, str | None]:
+    """See `Launch.in_group`: what torchrun would set for a group on one host."""
+    variables: dict[str, str | None] = dict.fromkeys(OF_LAUNCHER)
+    variables.update(dict.fromkeys(name for name in os.environ if name.startswith(OF_TORCHRUN)))
+    if count == 1:
+        return variables
+    variables.update(
+        LOCAL_RANK=str(index),
+        RANK=str(index),
+        WORLD_SIZE=str(count),
+        LOCAL_WORLD_SIZE=str(count),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),  # As torchrun does.
+    )
+    return variables
+
+
+def evaluator_environment(device: str) -> dict[str, str | None]:
+    """See `Launch.evaluator_environment`."""
+    if device == "same":
+        return {}
+    return (
+        {visible_gpus.VARIABLE: visible_gpus.NONE} if device == "cpu" else {**visible_gpus.only(int(device))}
+    )
+
+
+def trainee_environment(evaluator_device: str) -> dict[str, str | None]:
+    """See `Launch.trainee_environment`."""
+    return {**visible_gpus.all_but(int(evaluator_device))} if evaluator_device.isdecimal() else {}

@@ -51,7 +51,7 @@ def restrict(rules: Rules) -> int:
     if not abi:
         return 0
     handled = (1 << _NUM_RIGHTS[min(abi, 5)]) - 1 if rules.confines_files else 0
-    tcp = TCP if abi >= SINCE["tcp"] and not rules.loopback else 0
+    tcp = TCP if abi >= SINCE["tcp"] and not (rules.loopback or rules.network_of_host) else 0
     scopes = SCOPES if abi >= SINCE["signals"] else 0
     if not handled and not tcp and not scopes:
         return 0

@@ -21,15 +21,15 @@ def enter(rules: Rules) -> frozenset[str]:
     """Gives this process, which has one thread, its own namespaces; returns which it has got.
 
     Returns:
-      Of 'user', 'network', 'memory' (shared memory is its own, and empty) and 'mounts' (files can be written in
-      `rules.write` only, nor can their rights and times be changed elsewhere).
+      Of 'user' or 'others', 'network', 'memory' (shared memory is its own, and empty) and 'mounts' (files can be
+      written in `rules.write` only, nor can their rights and times be changed elsewhere).
     """
     if not rules.confines_files:
         return frozenset()  # Files of other users, which root can read, could not be read any more.
-    found = _unshare(_NETWORK | _IPC | _MOUNTS)
+    found = _unshare(_IPC | _MOUNTS | (0 if rules.network_of_host else _NETWORK))
     if rules.loopback and "network" in found:
         _start_loopback()
-    if "network" in found:
+    if found:
         with contextlib.suppress(OSError):
             _own_mounts(rules)
             found |= {"memory", "mounts"}
@@ -40,16 +40,17 @@ def _unshare(wanted: int) -> frozenset[str]:
     if kernel.is_without("namespaces"):
         return frozenset()
     user, group = os.getuid(), os.getgid()
+    network = ["network"] if wanted & _NETWORK else []
     with contextlib.suppress(OSError):
         kernel.unshare(_USER | wanted)
         # The same user inside as outside; others have no number there.
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-        return frozenset(("user", "network"))
+        return frozenset(("user", *network))
     with contextlib.suppress(OSError):  # In a container whose user is root.
         kernel.unshare(wanted)
-        return frozenset(("network",))
+        return frozenset(("others", *network))
     return frozenset()
 
 

@@ -23,6 +23,8 @@ class Rules:
     """May be read, written, and asked for all that a device can do."""
     loopback: bool = False
     """Whether confined processes may speak with each other over the network; nobody else hears them."""
+    network_of_host: bool = False
+    """Whether the network is that of the host: where processes that are confined one by one must meet."""
     memory_bytes: int | None = None
     """Of data in memory, for each process."""
     max_tasks: int | None = None

@@ -97,7 +97,7 @@ def _program(rules: Rules, guards_signals: bool, guards_times: bool) -> Program:
     for name in refused:
         if name in kernel.NUMBERS:
             found += [(_IS_EQUAL, 0, 1, kernel.NUMBERS[name]), (_RETURN, 0, 0, _REFUSE)]
-    found += _only("socket", 0, LOCAL_FAMILIES if rules.loopback else ())
+    found += _only("socket", 0, LOCAL_FAMILIES if rules.loopback or rules.network_of_host else ())
     found += _only("prlimit64", 0, (0,))  # Of the process itself.
     found += _but("ioctl", 1, (TIOCSTI,))
     if guards_signals:

@@ -3,6 +3,7 @@
 import functools
 import queue
 import threading
+import time
 from pathlib import Path
 
 from algoperf import registry
@@ -106,6 +107,14 @@ class TrainingQueue:
             return self._ahead.get()
         batch = self._to_device(next(self._stream))
         return batch, self._stream.state(), None
+
+    def wait_until_full(self, timeout_sec: float = 60.0) -> None:
+        """Returns when as many batches are made ahead as the queue holds, or there will be no more."""
+        end = time.monotonic() + timeout_sec
+        while self._ahead is not None and not self._ahead.full() and time.monotonic() < end:
+            if not self._thread.is_alive():
+                return
+            time.sleep(0.001)
 
     def state(self) -> Position:
         """JSON-able position after the last batch that was handed out."""

@@ -53,6 +53,8 @@ class Book:
         """See `resume.SavedRun.accepted`."""
         self.confinement: dict[str, Any] = confined.NOTHING
         """See `confined.Confined.record`."""
+        self.hardware: dict[str, float | str] = {}
+        """How long a step takes at least, and what follows from; see `plausible_steps`."""
         self.stopped_by = ""
         """How the trainee is stopped."""
         self._chain, self._head = chain.Chain(facts.folder), ""
@@ -153,6 +155,8 @@ class Book:
                 "confinement": self.confinement,
                 "claimed_sec": round(self._claimed_sec, 6),
                 "initial_metrics": self.initial_metrics,
+                "evaluator_device": self.of_processes.get("evaluator", {}).get("device"),
+                "hardware": self.hardware,
                 "off_the_clock": {name: account.to_json() for name, account in self.accounts.items()},
             },
         )
@@ -272,7 +276,7 @@ class Book:
         lost = sum(one["lost_sec"] for one in self._lost() if one["step"] == self.state.global_step)
         if lost:
             self.ledger.add_submission_ns(round(lost * 1e9))
-            self.accounts["lost"].add(0.0, lost)
+            self.accounts["lost"].add(allowance.NONE, allowance.Effort(lost), lost)
         if found.damaged:
             newer = ", ".join(found.damaged)
             self.tell([f"Continued from the older {found.path.name}, as newer ones are damaged: {newer}."])

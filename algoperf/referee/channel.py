@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class Channel:
         self._bytes = bytearray()
         self._has_ended = False
         self._files: collections.deque[int] = collections.deque()
+        self._sending = threading.Lock()  # The thread that watches a group sends its last word (`processes`).
 
     def fileno(self) -> int:
         """For `select`."""
@@ -111,11 +113,12 @@ class Channel:
         text = json.dumps({"kind": kind, **fields}).encode()
         head = HEAD.pack(len(text), len(blob), len(files))
         try:
-            if files:  # They go with the first byte.
-                socket.send_fds(self._socket, [head], list(files))
-                self._socket.sendall(text + blob)
-            else:
-                self._socket.sendall(head + text + blob)
+            with self._sending:
+                if files:  # They go with the first byte.
+                    socket.send_fds(self._socket, [head], list(files))
+                    self._socket.sendall(text + blob)
+                else:
+                    self._socket.sendall(head + text + blob)
         except OSError as error:
             raise Ended(str(error)) from None
 

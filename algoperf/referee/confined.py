@@ -81,11 +81,12 @@ class Confined:
         return [f"The submission is not confined as to {missing}: `python -m algoperf.confinement` says why."]
 
 
-def prepare(facts: TrialFacts) -> Confined:
+def prepare(facts: TrialFacts, num_processes: int = 1) -> Confined:
     """Makes the private folder and the rules of a trial, and tries them.
 
     Args:
       facts: of the trial; its data are ready.
+      num_processes: that train together; several speak over the network of the host, as each is confined by itself.
 
     Raises:
       UsageError: if something is missing that the user requires, or a confined process cannot read what it needs.
@@ -96,19 +97,20 @@ def prepare(facts: TrialFacts) -> Confined:
     _remove_left_behind()
     folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}_")))
     try:
-        return _prepared(facts, mode, folder)
+        return _prepared(facts, mode, folder, num_processes)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def _prepared(facts: TrialFacts, mode: str, folder: Path) -> Confined:
+def _prepared(facts: TrialFacts, mode: str, folder: Path, num_processes: int) -> Confined:
     private = folder / "private"
     for name in sorted({*OWN_FOLDERS.values()}):
         (private / name).mkdir(parents=True, exist_ok=True)
     data = _Data(facts, folder / "data")
     kept = _kept_caches()
     rules = _rules(facts, data, (str(private), *kept))
+    rules = dataclasses.replace(rules, network_of_host=num_processes > 1)
     tries = probe.Tries(
         rules=rules,
         secrets=tuple(map(str, _results(facts, {folder, facts.submission.path.parent, *data.readable}))),

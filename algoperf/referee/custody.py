@@ -1,5 +1,7 @@
 """The trainee while the clock is stopped: it is stopped, too, and what it does all the same is found."""
 
+from algoperf.referee import cpu_time
+from algoperf.referee.allowance import Effort
 from algoperf.referee.book import Book
 from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN
@@ -55,16 +57,24 @@ class Custody:
             self.stop()
             raise Ended("failed", text)
 
+    def effort(self) -> Effort:
+        """Readings of wall clock, processor time and waiting now; see `freeze.Group.effort`."""
+        return self._group.effort()
+
+    def waited_sec(self) -> float:
+        """How long those that train have waited for a processor so far: that of them which has waited longest."""
+        return max(map(cpu_time.waited_sec, self._group.leaders))
+
     def cpu_sec(self) -> float:
         """Processor time of all of them so far."""
         return self._group.cpu_sec()
 
     def others_cpu_sec(self) -> float:
-        """Of that, what was not used by the process that trains itself."""
+        """Of that, what was not used by the processes that train themselves."""
         return self._group.others_cpu_sec()
 
     def others(self) -> list[Process]:
-        """Processes beside the one that trains."""
+        """Processes beside those that train."""
         return self._group.others()
 
     def end(self) -> None:

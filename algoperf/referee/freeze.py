@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf import holders
-from algoperf.referee import cgroup
+from algoperf.referee import cgroup, cpu_time
+from algoperf.referee.allowance import Effort
 
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
@@ -129,20 +130,20 @@ class Group:
     """All processes below this one but for the evaluator and its own.
 
     Args:
-      leader: the process that trains; it has started none yet.
+      leaders: the processes that train, one or several; they have started none yet.
       evaluator: the process that evaluates.
       freezer: stops a group at once; without one, or for what has left it, signals do.
     """
 
-    def __init__(self, leader: int, evaluator: int, freezer: cgroup.Freezer | None = None):
-        self.leader, self._evaluator = leader, evaluator
-        self._freezer = freezer if freezer is not None and freezer.add(leader) else None
+    def __init__(self, leaders: Sequence[int], evaluator: int, freezer: cgroup.Freezer | None = None):
+        self.leaders, self._evaluator = tuple(leaders), evaluator
+        self._freezer = freezer if freezer is not None and all(map(freezer.add, leaders)) else None
         self.method = "SIGSTOP" if self._freezer is None else "cgroup"
         self._reaped_sec = 0.0
         """Processor time of orphans that have ended."""
 
     def members(self) -> list[Process]:
-        """Those that run or are stopped, the leader among them."""
+        """Those that run or are stopped, the leaders among them."""
         return [one for one in self._all() if one.state not in "ZX"]
 
     def _all(self) -> list[Process]:
@@ -151,8 +152,8 @@ class Group:
         return [one for one in found if one.session != self._evaluator]
 
     def others(self) -> list[Process]:
-        """Processes beside the leader."""
-        return [one for one in self.members() if one.pid != self.leader]
+        """Processes beside the leaders."""
+        return [one for one in self.members() if one.pid not in self.leaders]
 
     def stop(self) -> Pause:
         """Stops all of them, those that are started meanwhile included."""
@@ -181,9 +182,18 @@ class Group:
         return sum(one.cpu_sec for one in self._all()) + self._reaped_sec
 
     def others_cpu_sec(self) -> float:
-        """Of that, what was not the leader's own."""
-        own = look_at(self.leader)
-        return self.cpu_sec() - (0.0 if own is None else own.own_cpu_sec)
+        """Of that, what was not the leaders' own."""
+        found = map(look_at, self.leaders)
+        return self.cpu_sec() - sum(own.own_cpu_sec for own in found if own is not None)
+
+    def effort(self) -> Effort:
+        """Readings now: wall clock, processor time of all of them, finely, and what the first leader has waited."""
+        cpu_sec = self._reaped_sec
+        for one in self._all():
+            own_sec = cpu_time.of_process(one.pid)
+            # Of children that have ended, and were waited for, only the coarse count is left.
+            cpu_sec += one.cpu_sec - one.own_cpu_sec + (one.own_cpu_sec if own_sec is None else own_sec)
+        return Effort(time.monotonic(), cpu_sec, cpu_time.waited_sec(self.leaders[0]))
 
     def resume(self) -> None:
         """Lets all of them run."""
@@ -207,9 +217,9 @@ class Group:
             self._freezer.remove()
 
     def _reap(self) -> None:
-        """Takes leave of orphans that have ended; the leader is waited for by whoever has started it."""
+        """Takes leave of orphans that have ended; leaders are waited for by whoever has started them."""
         for pid in children_of(os.getpid()):
-            if pid in (self.leader, self._evaluator):
+            if pid in (*self.leaders, self._evaluator):
                 continue
             found = look_at(pid)
             with contextlib.suppress(ChildProcessError):

@@ -8,6 +8,11 @@ from algoperf.referee.findings import FOR_REVIEW
 FIRST_SHARE = 0.5
 """Of the way from untrained parameters to the target that nobody has gone at the first evaluation, after one step."""
 
+NOISE_SHARE = 0.25
+"""Of the same way: what an evaluation that is hardly better than untrained parameters has gone."""
+JUMP_HINTS = 0.1
+"""Of the step hint: more steps between two evaluations may well be a whole training, on a fast machine."""
+
 
 def check_first(book: Book, metrics: dict[str, float]) -> None:
     """Adds a finding if the first evaluation, after the first step, is too good to be that.
@@ -21,11 +26,43 @@ def check_first(book: Book, metrics: dict[str, float]) -> None:
     before, now = book.initial_metrics.get(name, math.nan), metrics.get(name, math.nan)
     if len(state.eval_results) > 1 or state.global_step > 1 or not math.isfinite(before):
         return
-    way = spec.validation_target_value - before
-    share = (now - before) / way if way else math.nan
+    share = _share(before, now, spec.validation_target_value)
     if share > FIRST_SHARE:
         text = (
             f"{name} went from {before:.4g} to {now:.4g} in one step, {share:.0%} of the way to the target: was it "
             "trained before, or is the step a training of its own?"
         )
         book.findings.add("R3.18", FOR_REVIEW, state.global_step, text)
+
+
+def check_jump(book: Book, metrics: dict[str, float]) -> None:
+    """Adds a finding if the newest evaluation is at the target, and the one before, a few steps ago, was noise.
+
+    None of 2,855 runs of public submissions and reference algorithms has done that (docs/referee.md).
+
+    Args:
+      book: of the trial, with the metrics of the parameters that nobody has trained.
+      metrics: of an evaluation, which is the newest in the book.
+    """
+    spec, results = book.config.workload, book.state.eval_results
+    name = f"validation/{spec.target_metric_name}"
+    untrained = book.initial_metrics.get(name, math.nan)
+    if len(results) < 2:
+        return
+    (earlier_step, earlier), now = results[-2], metrics.get(name, math.nan)
+    num_steps = book.state.global_step - earlier_step
+    before = _share(untrained, earlier.get(name, math.nan), spec.validation_target_value)
+    if spec.step_hint is not None and num_steps > JUMP_HINTS * spec.step_hint:
+        return
+    if before < NOISE_SHARE and _share(untrained, now, spec.validation_target_value) >= 1:
+        text = (
+            f"{name} went from {earlier[name]:.4g} to {now:.4g}, past its target, in {num_steps} steps, and was "
+            f"{untrained:.4g} without training: where was it trained?"
+        )
+        book.findings.add("R3.18", FOR_REVIEW, book.state.global_step, text)
+
+
+def _share(untrained: float, value: float, target: float) -> float:
+    """How far a value is on the way from untrained parameters to the target."""
+    way = target - untrained
+    return (value - untrained) / way if way else math.nan

@@ -10,17 +10,28 @@ import time
 from types import FrameType
 from typing import Any
 
-from algoperf import machine
+from algoperf import backends, machine
 from algoperf.confinement import kernel
 from algoperf.data import locate
-from algoperf.referee import allowance, cgroup, channel, confined, freeze, parcel, plausible, trainee
+from algoperf.referee import (
+    allowance,
+    cgroup,
+    channel,
+    confined,
+    freeze,
+    parcel,
+    plausible,
+    plausible_steps,
+    trainee,
+)
 from algoperf.referee.book import Book
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.children import Child
 from algoperf.referee.custody import Custody
 from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FORBIDDEN
-from algoperf.referee.set_up import SetUp
+from algoperf.referee.set_up import CPU, SetUp
+from algoperf.referee.trainees import Trainees
 from algoperf.run import clock, due, here
 from algoperf.run.config import TrialFacts
 from algoperf.run.judging import judge
@@ -40,15 +51,17 @@ EARLY_PERIODS = 0.02
 
 
 class Referee:
-    """Runs one trial in two children of this process.
+    """Runs one trial in children of this process: one evaluates, the others train.
 
     Args:
       plan: of the study.
       facts: of the trial; its environment is not known yet.
       ledger: the open time ledger.
+      num_processes: how many train together.
     """
 
-    def __init__(self, plan: StudyPlan, facts: TrialFacts, ledger: clock.Ledger):
+    def __init__(self, plan: StudyPlan, facts: TrialFacts, ledger: clock.Ledger, num_processes: int = 1):
+        self._num_processes = num_processes
         self._plan, self._settings, self._spec = plan, facts.settings, facts.workload
         self._ledger, self._book = ledger, Book(facts, ledger)
         self._budget_ns = round(facts.time_limit_sec * 1e9)
@@ -75,17 +88,20 @@ class Referee:
         locate.ready_folder(self._spec, self._settings.data_dir)
         freeze.adopt_orphans()
         kernel.hide()
-        confinement = confined.prepare(self._book.config)
+        confinement = confined.prepare(self._book.config, self._num_processes)
         self._book.confinement = confinement.record
         self._book.tell(confinement.warnings())
-        no_memory_ahead = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-        self._evaluator = Child("algoperf.referee.evaluator", no_memory_ahead, confinement.evaluator)
-        self._trainee = Child("algoperf.referee.trainee", confinement.environment, confinement.trainee)
-        group = freeze.Group(self._trainee.pid, self._evaluator.pid, cgroup.make())
+        framework, device = self._plan.framework, self._settings.evaluator_device
+        launch = backends.launch(framework)
+        environment = {**launch.in_group(0, 1, 0), **launch.evaluator_environment(device)}
+        self._trainee = Trainees(framework, self._num_processes, device, confinement)
+        self._evaluator = Child("algoperf.referee.evaluator", environment, confinement.evaluator)
+        group = freeze.Group(self._trainee.pids, self._evaluator.pid, cgroup.make())
         self._custody = Custody(group, self._book, confinement.limits())
         before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             end = self._run()
+            self._look_back(end)
             return self._book.summarize(end.status, end.error)
         finally:
             self._custody.end()
@@ -104,6 +120,23 @@ class Referee:
             return end
         except Closed as problem:
             return self._broken_off(problem)
+
+    def _look_back(self, end: Ended) -> None:
+        """Compares the steps of a trial that has ended with what this machine can do."""
+        book = self._book
+        if end.status == "failed" or plausible_steps.step_sec_of(book) is None:
+            return
+        self._custody.stop()  # The machine is the evaluator's alone.
+        found = _asked(self._evaluator, "hardware", "hardware", batch_size=book.batch_size)
+        if "problem" in found.fields:
+            book.hardware = {"problem": found.text("problem")}
+            return
+        plausible_steps.check(
+            book,
+            found.number("operations_per_example"),
+            found.number("peak_per_sec"),
+            has_accelerator=book.config.device != CPU,
+        )
 
     def _set_up(self) -> None:
         """Both children are ready, and the clock starts."""
@@ -126,7 +159,7 @@ class Referee:
         self._stop_signal, self._stop_deadline = number, time.monotonic() + STOP_SEC
         if not self._book.is_open:
             raise self._interrupted()
-        self._trainee.process.send_signal(signal.SIGTERM)
+        self._trainee.first.process.send_signal(signal.SIGTERM)  # Which tells the others.
 
     def _interrupted(self) -> Interrupted:
         """What the command ends with after a signal.
@@ -169,7 +202,7 @@ class Referee:
         self._ledger.enter(clock.UPDATE)
         self._custody.let_go()
         flags = {name: getattr(state, name) for name in trainee.FLAGS}
-        self._trainee.channel.send("go", metrics=metrics, submission_ns=self._ledger.submission_ns, **flags)
+        self._trainee.send("go", metrics=metrics, submission_ns=self._ledger.submission_ns, **flags)
 
     def _next_pause(self) -> Message:
         """What the trainee says when it pauses; the clock stands still from then on."""
@@ -181,6 +214,7 @@ class Referee:
             # A signal may come while this waits.
             message = self._trainee.channel.receive(min(deadline, time.monotonic() + 1.0))
             if message is None:
+                self._trainee.check()
                 if time.monotonic() >= deadline:
                     self._stop_unasked()
                 continue
@@ -193,12 +227,16 @@ class Referee:
             before_ns = ledger.submission_ns
             ledger.enter(clock.CHECKPOINT)
             book.take_claims(message, ledger.submission_ns - before_ns)
-            if message.kind == "ended":
-                error = str(message.fields.get("error") or "The timed loop ended without the referee.")
-                raise Ended("failed", confined.explained(error, book.confinement))
+            self._check_goes_on(message)
             if message.kind != "done":
                 raise Closed(f"a message {message.kind!r}")
             return message
+
+    def _check_goes_on(self, message: Message) -> None:
+        """Raises Ended if the trainee says that it has ended."""
+        if message.kind == "ended":
+            error = str(message.fields.get("error") or "The timed loop ended without the referee.")
+            raise Ended("failed", confined.explained(error, self._book.confinement))
 
     def _left_sec(self) -> float:
         """What is left of the budget."""
@@ -287,6 +325,7 @@ class Referee:
         metrics = judge(book.state, self._spec, ledger, _Remote(self._evaluator))
         book.state.sec_since_eval = 0.0
         plausible.check_first(book, metrics)
+        plausible.check_jump(book, metrics)
         book.record_evaluation(metrics)
         book.keep(content)
         self._last_eval_ns = ledger.enter(clock.OTHER)
@@ -309,17 +348,22 @@ class Referee:
 
         What takes longer than allowed is submission time, and may spend the budget.
         """
-        book, ledger, to_trainee = self._book, self._ledger, self._trainee.channel
-        start_ns = ledger.enter(clock.CHECKPOINT)
-        to_trainee.send("write", weights=weights, checkpoint=wants_checkpoint)
-        message = to_trainee.receive(time.monotonic() + self._left_sec() + self._grace_sec)
-        used_sec = (ledger.enter(clock.OTHER) - start_ns) / 1e9
+        book, ledger, before = self._book, self._ledger, self._custody.effort()
+        ledger.enter(clock.CHECKPOINT)
+        self._trainee.send("write", weights=weights, checkpoint=wants_checkpoint)
+        message = self._trainee.channel.receive(time.monotonic() + self._left_sec() + self._grace_sec)
+        ledger.enter(clock.OTHER)
+        used = self._custody.effort().minus(before)
+        if message is not None:
+            self._check_goes_on(message)
         if message is not None and message.kind != "written":
             raise Closed(f"a message {message.kind!r} instead of parameters")
         content = message.files[0] if message is not None and message.files else None
         num_bytes = 0 if content is None else parcel.written_bytes(content)
-        allowed_sec = allowance.transfer_sec(self._speed, num_bytes, self._spec.eval_period_time_sec)
-        charged_sec = book.accounts["transfer"].add(allowed_sec, used_sec, num_bytes)
+        period_sec = self._spec.eval_period_time_sec
+        allowed = allowance.transfer(self._speed, num_bytes, period_sec, self._num_processes)
+        charged_sec = allowance.beyond(allowed, used, has_accelerator=book.config.device != CPU)
+        book.accounts["transfer"].add(allowed, used, charged_sec, num_bytes)
         ledger.move(clock.CHECKPOINT, clock.UPDATE, round(charged_sec * 1e9))
         book.state.budget_spent |= ledger.submission_ns >= self._budget_ns
         if message is None:

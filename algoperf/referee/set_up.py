@@ -8,8 +8,8 @@ import shutil
 import time
 from typing import Any
 
-from algoperf import files, records
-from algoperf.referee import allowance, confined, evaluator, freeze, parcel, trainee
+from algoperf import files, machine, records
+from algoperf.referee import allowance, confined, cpu_time, evaluator, freeze, parcel, room, trainee
 from algoperf.referee.book import Book
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.children import Child
@@ -17,12 +17,18 @@ from algoperf.referee.custody import Custody
 from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN
 from algoperf.referee.limits import PERIOD_SEC
+from algoperf.referee.trainees import Trainees
 from algoperf.run import checkpoint, clock, resume
 from algoperf.run.study import StudyPlan
 from algoperf.spec import UsageError
 
-WAIT_SEC = 30.0
-"""Of set-up beyond what is allowed, in which nothing was computed, until people are told."""
+CPU = "cpu"
+"""What a trainee without an accelerator says that its device is."""
+WAIT_SEC = 10.0
+"""Of set-up beyond what is allowed, in which it neither computed nor waited for a processor, until people are told."""
+
+CHECK_SEC = 1.0
+"""Between looks whether all are there."""
 
 OTHERS_SEC = 1.0
 """Processor time of other processes in set-up until people are told: frameworks ask the system a thing or two."""
@@ -34,12 +40,12 @@ class SetUp:
     Args:
       plan: of the study.
       book: of the trial.
-      training: the child that trains.
+      training: the children that train.
       evaluating: the child that evaluates.
       custody: stops the trainee.
     """
 
-    def __init__(self, plan: StudyPlan, book: Book, training: Child, evaluating: Child, custody: Custody):
+    def __init__(self, plan: StudyPlan, book: Book, training: Trainees, evaluating: Child, custody: Custody):
         self._plan, self._book, self._custody = plan, book, custody
         self._trainee, self._evaluator = training, evaluating
         self._is_new = not checkpoint.list_checkpoints(book.config.folder)
@@ -50,8 +56,18 @@ class SetUp:
         self._speed: allowance.Speed | None = None
         self._without = self._with = allowance.NONE
         """What set-up needs without and with the submission."""
+        self._of_libraries: dict[str, allowance.Effort] = {}
+        """What the evaluator has needed to import those that submissions import."""
+        self._of_data = allowance.NONE
+        """What it has needed to open the training data."""
+        self._libraries: set[str] = set()
+        """Those of them that the trainee has imported."""
+        self._memory: dict[str, Any] = {}
+        self._available_bytes = room.available_bytes()
         self._initial = ""
         """What the trainee says that the parameters were before the submission saw them."""
+        self._of_others: set[str] = set()
+        """What others of a group say that theirs are after set-up."""
         self._resumed_bytes = 0
         self.progress: dict[str, Any] = {}
 
@@ -78,8 +94,22 @@ class SetUp:
                 self._waited_ns = time.monotonic_ns() - self._asked_ns
                 self._asked = None
         assert self._speed is not None
+        self._check_room()
         self._charge(self._speed)
         return self._speed
+
+    def _check_room(self) -> None:
+        """Refuses a device that is too small for both."""
+        assert self._initialised is not None
+        config = self._book.config
+        on_host, is_same = self._memory["total_bytes"] is None, config.settings.evaluator_device == "same"
+        room.check(
+            self._memory,
+            weights_bytes=parcel.size_of(self._initialised.fields["layout"]),
+            num_processes=self._trainee.count,
+            is_training_there=config.device == CPU if on_host else is_same,
+            available_bytes=self._available_bytes,
+        )
 
     def _start_both(self) -> None:
         config = self._book.config
@@ -89,6 +119,7 @@ class SetUp:
             data_dir=config.settings.data_dir,
             torch_compile=config.settings.torch_compile,
             seeds=self._book.seeds,
+            evaluator_device=config.settings.evaluator_device,
             wants_initial=self._is_new,
         )
         self._evaluator.channel.send("start", blob=pickle.dumps(task))
@@ -100,18 +131,18 @@ class SetUp:
             data_dir=data_dir and str(files.expanded(data_dir).absolute()),  # It may have another home.
         )
         plan = dataclasses.replace(self._plan, settings=private, experiment_name="")
-        self._trainee.channel.send(
+        self._trainee.send(
             "start", blob=pickle.dumps(trainee.Task(plan=plan, trial=config.trial, sources=config.sources))
         )
 
     def _messages(self, names: set[str]) -> list[tuple[str, Message]]:
         """What the children have said; waits for something."""
-        children = {"trainee": self._trainee, "evaluator": self._evaluator}
-        channels = {name: children[name].channel for name in sorted(names)}
+        all_channels = {"trainee": self._trainee.channel, "evaluator": self._evaluator.channel}
+        channels = {name: all_channels[name] for name in sorted(names)}
         while not any(channel.has_message() for channel in channels.values()):
+            self._trainee.check()
             self._custody.check_limits()
-            if select.select(list(channels.values()), [], [], PERIOD_SEC)[0]:
-                break
+            select.select(list(channels.values()), [], [], min(CHECK_SEC, PERIOD_SEC))
         found = []
         for name, channel in channels.items():
             if channel.has_message():
@@ -120,23 +151,31 @@ class SetUp:
                 found.append((name, message))
         return found
 
-    def _effort(self, cpu_sec: float, waited_ns: int = 0) -> allowance.Effort:
+    def _effort(self, cpu_sec: float, waited_sec: float, stopped_ns: int = 0) -> allowance.Effort:
         """What a child has needed up to now."""
-        return allowance.Effort((time.monotonic_ns() - self._start_ns - waited_ns) / 1e9, cpu_sec)
+        wall_sec = (time.monotonic_ns() - self._start_ns - stopped_ns) / 1e9
+        return allowance.Effort(wall_sec, cpu_sec, waited_sec)
 
     # ---- what they say -------------------------------------------------------------------------------------------
 
     def _hear_evaluator(self, message: Message) -> None:
         if message.kind == "initialised":
-            self._without = self._effort(freeze.cpu_sec_below(self._evaluator.pid))
+            pid = self._evaluator.pid
+            self._without = self._effort(freeze.cpu_sec_below(pid), cpu_time.waited_sec(pid))
             self._initialised = message
             self._book.of_processes["evaluator"] = {
                 name: message.fields[name] for name in ("environment", "device")
             }
         elif message.kind == "speed":
             self._speed = allowance.Speed(**message.fields)
-        elif self._is_new:
-            self._book.initial_metrics = message.table("metrics")
+        elif message.kind == "usual":
+            libraries = message.table("libraries").items()
+            self._of_libraries = {name: allowance.Effort(*found) for name, found in libraries}
+            self._of_data = allowance.Effort(*message.items("data"))
+        else:
+            self._memory = message.table("memory")
+            if self._is_new:
+                self._book.initial_metrics = message.table("metrics")
 
     def _hear_trainee(self, message: Message) -> None:
         book, kind = self._book, message.kind
@@ -147,11 +186,13 @@ class SetUp:
             self._custody.stop()
         elif kind == "facts":
             book.of_processes = {**message.table("facts"), **book.of_processes}
+            self._libraries = {str(name) for name in message.items("libraries")}
         elif kind == "ready":
-            self._with = self._effort(self._custody.cpu_sec(), self._waited_ns)
+            self._with = self._effort(self._custody.cpu_sec(), self._custody.waited_sec(), self._waited_ns)
             self._custody.stop()
             self._check_others()
             book.tell([str(text) for text in message.items("warnings")], is_said=True)
+            self._of_others = {str(digest) for digest in message.items("digests")}
         elif kind == "ended":
             book.take_claims(message)
             raise Ended("failed", confined.explained(str(message.fields.get("error")), book.confinement))
@@ -209,33 +250,46 @@ class SetUp:
 
     def _charge(self, speed: allowance.Speed) -> None:
         """Charges what set-up took beyond its allowance, and looks at what it has left behind."""
-        book = self._book
-        allowed, used = allowance.set_up(self._without), self._with
+        book, used = self._book, self._with
+        parts = [self._without, self._of_data, self._first_batch()]
+        parts += [found for name, found in self._of_libraries.items() if name in self._libraries]
+        allowed = allowance.set_up(parts, self._trainee.count)
         if not self._is_new:
-            more = allowance.transfer_sec(
-                speed, self._resumed_bytes, book.config.workload.eval_period_time_sec
+            period_sec = book.config.workload.eval_period_time_sec
+            allowed = allowed.plus(
+                allowance.transfer(speed, self._resumed_bytes, period_sec, self._trainee.count)
             )
-            allowed = allowance.Effort(allowed.wall_sec + more, allowed.cpu_sec + more)
-        charged = allowance.beyond(allowed, used)
-        book.accounts["set_up"].add(allowed.wall_sec, used.wall_sec, charged_sec=charged)
+        charged = allowance.beyond_set_up(allowed, used, has_accelerator=book.config.device != CPU)
+        book.accounts["set_up"].add(allowed, used, charged)
         book.ledger.enter(clock.OTHER)
         book.ledger.move(clock.SET_UP, clock.UPDATE, round(charged * 1e9))
         if charged:
             book.tell([f"Set-up took {charged:.2f} s more than is off the clock, which counts (R3.18)."])
-        waited = used.wall_sec - allowed.wall_sec - charged
+        waited = used.undisturbed_sec(machine.num_cores()) - allowed.wall_sec - charged
         if waited > WAIT_SEC:
-            text = f"Set-up waited for {waited:.0f} s, on a busy machine or for something else."
+            text = f"Set-up waited for {waited:.0f} s, and not for a processor."
             book.findings.add("R3.18", FOR_REVIEW, 0, text)
+
+    def _first_batch(self) -> allowance.Effort:
+        """What the evaluator needs to make the first batches of training data, which the trainee has made, too."""
+        book = self._book
+        most, said = book.config.workload.num_train_examples, book.of_processes.get("global_batch_size")
+        if not isinstance(said, int) or not 0 < said <= most:
+            raise Closed(f"a batch size of {said!r}, of {most} training examples")
+        self._evaluator.channel.send("first_batch", batch_size=said)
+        answer = self._evaluator.channel.receive()
+        assert answer is not None
+        return allowance.Effort(*answer.items("effort"))
 
     def _check_others(self) -> None:
         """Notes processes that the submission has started."""
         findings = self._book.findings
         for one in self._custody.others():
-            text = f"Set-up left process {one.pid} running beside the one that trains."
+            text = f"Set-up left process {one.pid} running beside those that train."
             findings.add("R3.19", FOR_REVIEW, 0, text)
         others_sec = self._custody.others_cpu_sec()
         if others_sec > OTHERS_SEC:
-            text = f"Other processes than the one that trains have used {others_sec:.1f} s in set-up."
+            text = f"Other processes than those that train have used {others_sec:.1f} s in set-up."
             findings.add("R3.18", FOR_REVIEW, 0, text)
 
     def check_initial(self, digest: str) -> None:
@@ -249,7 +303,7 @@ class SetUp:
         """
         assert self._initialised is not None
         wanted = self._initialised.text("digest")
-        if not self._is_new or digest == wanted:
+        if not self._is_new or self._of_others | {digest} == {wanted}:
             return
         findings = self._book.findings
         if self._initial == wanted:

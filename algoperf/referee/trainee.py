@@ -20,9 +20,10 @@ from algoperf import backends, records
 from algoperf.backends import compile_caches
 from algoperf.backends.base import Backend
 from algoperf.bound_workload import Workload
+from algoperf.commands import EXIT_FAILED
 from algoperf.referee import channel, freeze, parcel
 from algoperf.referee.channel import Channel, Message
-from algoperf.run import checkpoint, clock, initial, pauses, recording, resume, runner
+from algoperf.run import checkpoint, clock, initial, pauses, processes, recording, resume, runner
 from algoperf.run.config import TrialConfig
 from algoperf.run.session import Session
 from algoperf.run.sources import Sources
@@ -57,7 +58,10 @@ def main(arguments: list[str]) -> int:
         task: Task = pickle.loads(start.blob)  # From the referee, which is the parent of this process.
         sys.argv = [sys.argv[0]]
         backends.launch(task.plan.framework).prepare()  # Before the submission is imported.
-        runner.run_trial(task.plan, task.trial, clock.Ledger(), Refereed(connection), task.sources)
+        ended = runner.run_trial(task.plan, task.trial, clock.Ledger(), Refereed(connection), task.sources)
+        backend = backends.get_backend(task.plan.framework)
+        if ended.status == "failed" and backend.num_processes > 1:
+            processes.leave(backend, EXIT_FAILED)
     except channel.Closed:
         return 1
     except Interrupted:
@@ -86,6 +90,14 @@ class Refereed:
         """Logged, and not yet sent."""
         self._since: dict[str, float] = {}
         """What the own ledger said when the clock was started."""
+        self._is_set_up = False
+
+    def speaker(self, reason: str, how: str) -> None:
+        """Says why all processes of a group end; may be called beside the main thread."""
+        if how == processes.WRONG_INPUT and not self._is_set_up:
+            self._connection.send("refused", error=processes.reason_of(reason))
+        else:
+            self._connection.send("ended", status="failed", error=reason)
 
     # ---- set-up ------------------------------------------------------------------------------------------------
 
@@ -140,7 +152,9 @@ class Refereed:
     ) -> records.MetricsLogger:
         del seeds
         facts = recording.facts_of_process(config, backend, batch_size)
-        self._connection.send("facts", facts=checkpoint.plain(facts))
+        usual = backends.launch(config.framework).LIBRARIES
+        imported = [name for name in usual if name in sys.modules]
+        self._connection.send("facts", facts=checkpoint.plain(facts), libraries=imported)
         count = 0 if saved is None else saved.preemption_count + 1
         return SentRows(self.rows, backend, count)
 
@@ -152,8 +166,9 @@ class Refereed:
         return told
 
     def show_progress(self, session: Session, state: TrialState, submission_sec: float) -> None:
-        del session, submission_sec
-        self._connection.send("progress", step=state.global_step, rows=self.taken_rows())
+        del submission_sec
+        if session.is_main:
+            self._connection.send("progress", step=state.global_step, rows=self.taken_rows())
 
     def save(self, session: Session) -> None:
         if session.logger is not None:
@@ -207,25 +222,30 @@ class Refereed:
           state: with the arrays; the device has been waited for.
           why: 'evaluate', 'pause' or 'save'.
         """
-        answer = self._asked(
-            "done",
-            why=why,
-            step=state.global_step,
-            complete=state.training_complete,
-            rows=self.taken_rows(),
-            **self._facts_of(session),
-        )
+        session.backend.maximum(0.0)  # The slowest process counts, and the first speaks when all are there.
+        if session.is_main:
+            self._connection.send(
+                "done",
+                why=why,
+                step=state.global_step,
+                complete=state.training_complete,
+                rows=self.taken_rows(),
+                **self._facts_of(session),
+            )
+        answer = self._answer()
         if answer.kind == "write":
             answer = self._written(session, state, answer)
         return answer
 
     def _written(self, session: Session, state: TrialState, wanted: Message) -> Message:
         """Hands over what the referee wants to have."""
-        if wanted.fields["weights"]:
+        if wanted.fields["weights"] and session.is_main:
             assert self._parcel is not None
             self._parcel.write(session.workload.model.weights(state.params, state.model_state))
         if wanted.fields["checkpoint"]:
             session.checkpoints.save(state)
+        if not session.is_main:
+            return self._answer()
         file, self._stored = self._stored, None
         files = () if file is None else (file,)
         self._connection.send("written", files=files, warnings=session.checkpoints.warnings)
@@ -235,10 +255,17 @@ class Refereed:
 
     def ready(self, session: Session) -> Message:
         """Says that set-up is over; returns when the clock runs."""
-        assert self._parcel is not None
-        state = session.state
-        self._parcel.write(session.workload.model.weights(state.params, state.model_state))
-        return self._asked("ready", warnings=session.all_warnings())
+        state, self._is_set_up = session.state, True
+        arrays, exchange = (
+            session.workload.model.weights(state.params, state.model_state),
+            session.backend.exchange,
+        )
+        digests = [] if exchange is None else exchange.gather(parcel.digest(arrays))  # When all are there.
+        if session.is_main:
+            assert self._parcel is not None
+            self._parcel.write(arrays)
+            self._connection.send("ready", warnings=session.all_warnings(), digests=digests[1:])
+        return self._answer()
 
     def _facts_of(self, session: Session) -> dict[str, Any]:
         """What goes with each pause, for the records."""

@@ -15,6 +15,7 @@ from algoperf.run import (
     heartbeat,
     initial,
     pauses,
+    processes,
     recording,
     resume,
     state_speed,
@@ -28,6 +29,8 @@ from algoperf.run.summary import Summary
 
 class Here:
     """See `session.Host`."""
+
+    speaker: processes.Speaker | None = None
 
     def __init__(self) -> None:
         self._initial: str | None = None

@@ -18,13 +18,16 @@ from algoperf.files import StorageError
 from algoperf.spec import Interrupted, UsageError
 
 T = TypeVar("T")
+Speaker = Callable[[str, str], None]
+"""See `FailureWatcher`."""
 
 POLL_SEC = 0.5  # Each poll is a request to the store; a failure may be noticed half a second late.
 GRACE_PERIOD_SEC = 5.0
 """How long process 0 waits for the others to end first: they read the failure from a store in its process."""
+WRONG_INPUT = "wrong input"
 EXIT_CODES = {
     "": EXIT_FAILED,
-    "wrong input": EXIT_USAGE,
+    WRONG_INPUT: EXIT_USAGE,
     "no storage": EXIT_STORAGE,
     "stopped": EXIT_SIGNAL_BASE + signal.SIGINT,
 }
@@ -75,10 +78,12 @@ class FailureWatcher:
 
     Args:
       backend: its exchange carries the announcements.
+      speaker: told the reason and the kind (of `EXIT_CODES`) when this process ends because one has failed, in place
+        of records and of what it would print.
     """
 
-    def __init__(self, backend: Backend):
-        self._backend = backend
+    def __init__(self, backend: Backend, speaker: Speaker | None = None):
+        self._backend, self._speaker = backend, speaker
         self._closed = threading.Event()
         # Only one of two may end this process: the polling thread, or the main thread with an error of its
         # own.
@@ -98,14 +103,16 @@ class FailureWatcher:
             with self._ending:
                 if self._closed.is_set():
                     return
-                print(f"error: {_first_line(reason)}", file=sys.stderr)
+                self.tell(_first_line(reason))
                 return self.leave(reason)
 
     def leave(self, announced: str) -> None:
         """Ends this process because of an announcement; a failure is recorded first."""
         how = _announced(announced)[1]
-        if not how:
-            with contextlib.suppress(Exception):  # A failed record must not keep the process from ending.
+        with contextlib.suppress(Exception):  # A failed record must not keep the process from ending.
+            if self._speaker is not None:
+                self._speaker(announced, how)
+            elif not how:
                 self.record(announced)
         leave(self._backend, EXIT_CODES[how])
 
@@ -124,8 +131,13 @@ class FailureWatcher:
             head = f"process {self._backend.process_index}" + (f" ({how})" if how else "")
             first = exchange_of(self._backend).announce_failure(f"{head}: {reason}")
         if not first.endswith(reason):
-            print(f"error: {_first_line(first)}", file=sys.stderr)
+            self.tell(_first_line(first))
         return first
+
+    def tell(self, text: str) -> None:
+        """Prints an error, unless somebody else is told."""
+        if self._speaker is None:
+            print(f"error: {text}", file=sys.stderr)
 
     def close(self) -> None:
         """Stops polling."""
@@ -149,9 +161,9 @@ def leave(backend: Backend, exit_code: int) -> None:
 
 
 @contextlib.contextmanager
-def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
+def watch_failures(backend: Backend, speaker: Speaker | None = None) -> Iterator[FailureWatcher]:
     """Around a trial; what leaves it on one process ends all, with its exit code: 1 or one of `EXIT_CODES`."""
-    failures = FailureWatcher(backend)
+    failures = FailureWatcher(backend, speaker)
     try:
         with _sigterm_grace_period(backend):
             yield failures
@@ -160,7 +172,7 @@ def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
         if backend.num_processes == 1 or isinstance(error, Interrupted):
             raise
         kinds: dict[type[BaseException], str] = {
-            UsageError: "wrong input",
+            UsageError: WRONG_INPUT,
             StorageError: "no storage",
             KeyboardInterrupt: "stopped",
         }
@@ -168,7 +180,7 @@ def watch_failures(backend: Backend) -> Iterator[FailureWatcher]:
         text = traceback.format_exc() if how == "" else str(error) or "stopped"
         first = failures.announce(text, how)
         if _announced(first)[0] == backend.process_index or not first.endswith(text):
-            print(f"error: {text}", file=sys.stderr)
+            failures.tell(text)
         failures.leave(first)
     finally:
         failures.close()
@@ -201,6 +213,11 @@ def _announced(text: str) -> tuple[int, str]:
     found = ANNOUNCED.match(text)
     assert found is not None
     return int(found[1]), found[2] or ""
+
+
+def reason_of(announced: str) -> str:
+    """The announced reason without the process that has announced it."""
+    return announced[len(cast(re.Match[str], ANNOUNCED.match(announced))[0]) :]
 
 
 def _first_line(text: str) -> str:

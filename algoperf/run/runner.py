@@ -139,7 +139,7 @@ def _run_trial(
     if settings.data_dir is not None:
         settings = dataclasses.replace(settings, data_dir=str(files.expanded(settings.data_dir).absolute()))
     found = known or sources.of(plan.submission_file, plan.framework, plan.families)
-    submission = _load_submission(plan)
+    submission = _load_submission(plan, None if host is None else host.speaker)
     backend = backends.get_backend(plan.framework)
     if not settings.quiet and backend.process_index == 0:
         print(
@@ -165,7 +165,7 @@ def _run_trial(
     return trial.run(config, ledger, host)
 
 
-def _load_submission(plan: StudyPlan) -> submissions.Submission:
+def _load_submission(plan: StudyPlan, speaker: processes.Speaker | None) -> submissions.Submission:
     """Imports the submission; if that fails in one of several processes, the others are told.
 
     This must happen before the backend is made: a submission may set options of its framework at import.
@@ -176,7 +176,7 @@ def _load_submission(plan: StudyPlan) -> submissions.Submission:
         # A single process: nobody to tell.
         if plan.hosts is None and not backends.launch(plan.framework).is_launched():
             raise
-        with processes.watch_failures(backends.get_backend(plan.framework)):
+        with processes.watch_failures(backends.get_backend(plan.framework), speaker):
             raise
 
 

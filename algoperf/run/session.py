@@ -27,6 +27,10 @@ class Host(Protocol):
     `algoperf.run.here` is all of it in the process that trains. `algoperf.referee` is a process of its own.
     """
 
+    @property
+    def speaker(self) -> processes.Speaker | None:
+        """Told of a failure that ends all processes of a run, instead of people."""
+
     def begin(self, config: TrialConfig, claims: contextlib.ExitStack) -> summary.Summary | None:
         """The summary of a trial that is done already; else claims its folder until `claims` are closed."""
 

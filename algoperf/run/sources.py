@@ -60,8 +60,9 @@ DECIDES_NOTHING = frozenset(
             "referee/findings",
             "referee/kept_source",
             "referee/plausible",
-            "referee/start",
+            "referee/plausible_steps",
         ),
+        *("referee/room", "referee/start"),
         *("data/download", "data/jobs", "data/manifest"),
     }
 )

@@ -30,7 +30,7 @@ def run(config: TrialConfig, ledger: clock.Ledger, host: Host | None = None) -> 
     """
     host = host or Here()
     backend = backends.get_backend(config.framework)
-    with contextlib.ExitStack() as claims, processes.watch_failures(backend) as failures:
+    with contextlib.ExitStack() as claims, processes.watch_failures(backend, host.speaker) as failures:
         processes.check_same_settings(backend, config.shared_settings())
         # Only process 0 reads and writes the folder, so hosts need no shared disk.
         finished = processes.from_first(backend, lambda: host.begin(config, claims))

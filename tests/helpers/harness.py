@@ -179,10 +179,10 @@ def command(tmp_path, **changes):
         return commands.exit_code_of(run)
 
 
-def process(*arguments, **environment):
-    """Starts submission_runner.py as a process of its own."""
+def process(*arguments, launcher=(), **environment):
+    """Starts submission_runner.py as a process of its own, or as those of a launcher."""
     return subprocess.Popen(
-        [sys.executable, "submission_runner.py", *arguments],
+        [sys.executable, *launcher, "submission_runner.py", *arguments],
         cwd=ROOT,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

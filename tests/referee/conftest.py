@@ -20,7 +20,7 @@ def started(tmp_path_factory):
     space = tmp_path_factory.mktemp("space") / "space.json"
     space.write_text(json.dumps({name: {"feasible_points": [value]} for name, value in POINT.items()}))
 
-    def start(folder, submission=None, framework="pytorch", *more, referee=True, **environment):
+    def start(folder, submission=None, framework="pytorch", *more, referee=True, launcher=(), **environment):
         return process(
             "--workload=digits",
             f"--submission={submission or SGD_FILES[framework]}",
@@ -34,6 +34,7 @@ def started(tmp_path_factory):
             f"--eval_every_steps={EVERY}",
             "--quiet",
             *more,
+            launcher=launcher,
             **environment,
         )
 

@@ -1,10 +1,14 @@
 """Stopping a process and all that it has started."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 
 import pytest
+
+from algoperf.referee import freeze
 
 # A process with a thread, a child, and a grandchild that has left its session and its parent.
 TREE = """
@@ -45,7 +49,7 @@ def started(*arguments):
 freezer = cgroup.make() if sys.argv[2] == "cgroup" else None
 leader = started(folder + "/tree.py", folder)
 bystander = started("-c", "import time; time.sleep(600)")
-group = freeze.Group(leader.pid, bystander.pid, freezer)
+group = freeze.Group([leader.pid], bystander.pid, freezer)
 open(folder + "/begin", "w").close()
 while not all(sizes()):
     time.sleep(0.01)
@@ -54,7 +58,10 @@ pause = group.stop()
 found["moving"], found["stopped"] = len(pause.moving), grown(0.2)
 found["ran"] = group.ran_sec(pause)
 group.resume()
+before = group.effort()
 found["resumed"] = grown(0.5)
+used = group.effort().minus(before)
+found["used"] = [used.wall_sec, used.cpu_sec]
 pause = group.stop()
 os.kill(next(one.pid for one in group.others()), 18)
 end = time.monotonic() + (20 if freezer is None else 0.5)
@@ -89,6 +96,21 @@ def test_children_orphans_and_threads_are_stopped_with_a_process(found):
 
 def test_they_go_on_when_they_may(found):
     assert all(found["resumed"])
+
+
+def test_what_they_use_meanwhile_is_measured(found):
+    wall_sec, cpu_sec = found["used"]
+    assert wall_sec >= 0.5
+    assert cpu_sec > 0
+
+
+def test_processor_time_of_children_that_have_ended_counts(monkeypatch):
+    group = freeze.Group([os.getpid()], evaluator=0)
+    group._reaped_sec = 4.0
+    own = freeze.Process(os.getpid(), "R", 0, 0, cpu_sec=3.0, own_cpu_sec=1.0)
+    monkeypatch.setattr(group, "_all", lambda: [own])
+    before = time.process_time()
+    assert before + 2 + 4 <= group.effort().cpu_sec <= time.process_time() + 2 + 4
 
 
 def test_one_that_is_woken_by_another_is_found_or_stays_asleep(found):

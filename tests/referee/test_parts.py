@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from algoperf.referee import allowance, channel, parcel
+from algoperf.referee import allowance, channel, cpu_time, parcel
 from algoperf.referee.allowance import Account, Effort, Speed
 from algoperf.referee.channel import Channel, Closed
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN, MAX_EACH, Findings
@@ -134,32 +134,92 @@ def test_the_referee_imports_no_framework():
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
 
 
-SPEED = Speed(weights_sec=0.2, weights_bytes=10**8, checkpoint_sec=0.4, checkpoint_bytes=10**8)
+SPEED = Speed(
+    weights_sec=0.2,
+    weights_cpu_sec=0.1,
+    weights_bytes=10**8,
+    checkpoint_sec=0.4,
+    checkpoint_cpu_sec=0.3,
+    checkpoint_bytes=10**8,
+)
 
 
 def test_a_transfer_is_allowed_what_its_size_takes():
     period = 0.5
-    alone = allowance.transfer_sec(SPEED, 0, period)
-    same, three = (allowance.transfer_sec(SPEED, size * 10**8, period) for size in (1, 3))
-    extra = allowance.TRANSFER_PERIODS * period
-    np.testing.assert_allclose(alone, allowance.TRANSFER_FACTOR * 0.2 + extra)
-    np.testing.assert_allclose(same - alone, allowance.TRANSFER_FACTOR * 0.4)
-    np.testing.assert_allclose(three - alone, allowance.TRANSFER_FACTOR * 1.2)
+    alone, same, three = (allowance.transfer(SPEED, size * 10**8, period) for size in (0, 1, 3))
+    extra, factor = allowance.TRANSFER_PERIODS * period, allowance.TRANSFER_FACTOR
+    np.testing.assert_allclose([alone.wall_sec, alone.cpu_sec], [factor * 0.2 + extra, factor * 0.1 + extra])
+    for transfer, times in ((same, 1), (three, 3)):
+        more = transfer.minus(alone)
+        np.testing.assert_allclose(
+            [more.wall_sec, more.cpu_sec], [factor * 0.4 * times, factor * 0.3 * times]
+        )
 
 
-def test_what_goes_beyond_an_allowance_is_charged_and_the_rest_is_not_saved_up():
+def test_each_of_a_group_may_use_processor_time():
+    one, two = (allowance.transfer(SPEED, 10**8, 0.0, num_processes=count) for count in (1, 2))
+    np.testing.assert_allclose([two.wall_sec, two.cpu_sec], [2 * one.wall_sec, 4 * one.cpu_sec])
+    one, two = (allowance.set_up([Effort(4, 3)], num_processes=count) for count in (1, 2))
+    np.testing.assert_allclose([two.wall_sec, two.cpu_sec], [one.wall_sec, 2 * one.cpu_sec])
+
+
+ALLOWED = Effort(wall_sec=1.0, cpu_sec=1.0)
+
+
+@pytest.mark.parametrize(
+    ("used", "charged", "on_an_accelerator"),
+    [
+        pytest.param(Effort(0.9, 0.9), 0, 0, id="within what is allowed"),
+        pytest.param(Effort(3.0, 3.0), 2, 2, id="computes for longer"),
+        pytest.param(Effort(3.0, 1.0), 0, 2, id="waits, and not for a processor"),
+        pytest.param(Effort(3.0, 1.3, waited_sec=1.9), 0.1, 0.1, id="waits for a processor"),
+        pytest.param(Effort(3.0, 5.8, waited_sec=1.9), 1.9, 1.9, id="keeps itself waiting, with threads"),
+        pytest.param(Effort(1.6, 3.0), 0.6, 0.6, id="computes on all processors"),
+    ],
+)
+def test_what_goes_beyond_an_allowance_is_charged_and_a_busy_machine_is_not(
+    used, charged, on_an_accelerator, monkeypatch
+):
+    monkeypatch.setattr(allowance.machine, "num_cores", lambda: 2)
+    np.testing.assert_allclose(allowance.beyond(ALLOWED, used), charged, atol=1e-12)
+    found = allowance.beyond(ALLOWED, used, has_accelerator=True)
+    np.testing.assert_allclose(found, on_an_accelerator, atol=1e-12)
+
+
+def test_a_set_up_is_allowed_what_its_parts_take_on_a_machine_of_its_own(monkeypatch):
+    monkeypatch.setattr(allowance.machine, "num_cores", lambda: 2)
+    busy = [Effort(9.0, 3.0, waited_sec=5.0), Effort(2.0, 1.0, waited_sec=1.0)]
+    free = [Effort(4.0, 3.0), Effort(1.0, 1.0)]
+    allowed = allowance.set_up(free)
+    assert allowance.set_up(busy) == allowed
+    factor, extra = allowance.SET_UP_FACTOR, allowance.SET_UP_SEC
+    np.testing.assert_allclose([allowed.wall_sec, allowed.cpu_sec], [5 * factor + extra, 4 * factor + extra])
+
+
+def test_what_was_allowed_and_not_used_is_not_saved_up():
     account = Account()
-    assert account.add(1.0, 0.2) == 0
-    np.testing.assert_allclose(account.add(1.0, 1.5), 0.5)
+    for used in (0.2, 1.5):
+        account.add(ALLOWED, Effort(used, used), allowance.beyond(ALLOWED, Effort(used, used)))
     np.testing.assert_allclose((account.allowed_sec, account.used_sec, account.charged_sec), (2, 1.7, 0.5))
 
 
-def test_set_up_is_not_charged_for_a_busy_machine():
-    allowed = allowance.set_up(Effort(wall_sec=4, cpu_sec=3))
-    assert allowance.beyond(allowed, Effort(wall_sec=60, cpu_sec=allowed.cpu_sec)) == 0
-    np.testing.assert_allclose(
-        allowance.beyond(allowed, Effort(allowed.wall_sec + 9, allowed.cpu_sec + 5)), 5
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's own clocks")
+def test_processor_time_of_another_process_is_counted_finely_and_sleep_is_none():
+    code = (
+        "import time; end = time.process_time() + 0.05\n"
+        "while time.process_time() < end: pass\n"
+        "print(time.process_time(), flush=True); time.sleep(60)"
     )
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        said = float(process.stdout.readline())
+        found = cpu_time.of_process(process.pid)
+        time.sleep(0.05)
+        later = cpu_time.of_process(process.pid)
+        assert said <= found <= later < said + 0.02
+        assert cpu_time.waited_sec(process.pid) >= 0
+        process.kill()
+    assert cpu_time.of_process(process.pid) is None
+    assert cpu_time.waited_sec(process.pid) == 0
 
 
 def test_many_findings_of_a_kind_are_counted():

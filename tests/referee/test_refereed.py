@@ -121,7 +121,9 @@ BUSY = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"])
 
 class Slow:
     def __getstate__(self):
-        time.sleep(0.4)
+        end = time.thread_time() + 0.4
+        while time.thread_time() < end:
+            pass
         return {}
 
 def init_optimizer_state(*arguments):
@@ -140,15 +142,17 @@ def update_params(**arguments):
 
 
 def test_what_a_submission_does_while_the_clock_stands_is_charged_or_named(started, bent, tmp_path):
-    """State that takes its time to be saved, a process that works on, a question for test metrics."""
+    """State that computes while it is saved, a process that works on, a question for test metrics."""
     code, out, err = finish(started(tmp_path, bent(SLOW_STATE)))
     assert code == 0, err
     found = results(tmp_path)
     transfer = found.summary["referee"]["off_the_clock"]["transfer"]
     assert transfer["num"] == 3
     assert 3 * 0.3 < transfer["charged_sec"] <= found.summary["submission_time_sec"]
-    beyond = transfer["used_sec"] - transfer["allowed_sec"]
-    np.testing.assert_allclose(transfer["charged_sec"], beyond, atol=1e-5)  # Rounded in the record.
+    beyond = min(
+        transfer["used_sec"] - transfer["allowed_sec"], transfer["used_cpu_sec"] - transfer["allowed_cpu_sec"]
+    )
+    assert transfer["charged_sec"] <= beyond + 1e-5  # Rounded in the record.
     assert float(found.rows[0][records.SUBMISSION_TIME]) > 0.3
     # The process is stopped with the one that trains; that it is there at all is for people to look at.
     assert {(one["rule"], one["grade"]) for one in found.summary["findings"]} <= {
@@ -261,9 +265,3 @@ def test_set_up_that_changes_the_parameters_is_refused_by_r3_18(started, bent, t
     assert "R3.18" in err
     assert len(err.strip().splitlines()) == 1
     assert results(tmp_path).summary is None
-
-
-def test_a_trial_of_torchrun_is_refused_in_one_line(started, tmp_path):
-    code, _, err = finish(started(tmp_path, None, "pytorch", LOCAL_RANK="0"))
-    assert code == 2
-    assert "leave out torchrun" in err

@@ -98,7 +98,7 @@ def test_a_mixture_of_refereed_and_not_is_refused_by_strict(score, write_entry):
 def test_a_field_that_is_all_refereed_passes_strict_whatever_is_for_review(score, write_entry):
     write_entry("adam", findings=NOTICED[1:])
     scored = score(strict=True, refereed=suites.REQUIRED)
-    assert kinds(scored) == {("adam", Kind.FOR_REVIEW)}
+    assert kinds(scored) == {("adam", Kind.NOTICED)}
     assert part_of(scored).splitlines()[1:] == ["  yes: adam", "  findings about adam: 1 for review (R3.18)"]
 
 
@@ -106,7 +106,7 @@ def test_findings_of_referees_stand_in_the_report_by_entry_and_grade(score, writ
     write_entry("adam", findings=NOTICED)
     scored = score()
     assert sorted((one.kind, one.place, one.detail) for one in scored.findings) == [
-        (Kind.FOR_REVIEW, "study_0/trial_1", "R3.18: Set-up waited for 40 s."),
+        (Kind.NOTICED, "study_0/trial_1", "R3.18: Set-up waited for 40 s."),
         (Kind.FORBIDDEN, "study_0/trial_1", "R3.19: It used 2.00 s while the clock was stopped."),
     ]
     assert "findings about adam: 1 forbidden (R3.19), 1 for review (R3.18)" in part_of(scored)
