@@ -50,6 +50,7 @@ lint: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/biome ci scoring/page/assets
 
 bench: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python benchmarks/run_all.py

@@ -33,6 +33,11 @@ flags.DEFINE_bool(
     None,
     "Stop trials that can no longer change a score; by default on for mini suites, off for official ones.",
 )
+flags.DEFINE_bool(
+    "report",
+    False,
+    "Keep <experiment_dir>/report.html current while trials run; it is written at the end in any case.",
+)
 campaign_flags.define(needs="experiment_dir")
 
 
@@ -59,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         names = campaign.cut_suite().scored_names()
         campaign = campaign.with_settings(sealed.settled(campaign.settings, names, makes_data=not only_looks))
         sealed.start_again(campaign.settings)
-    config = benchmark.Config(**campaign_flags.values(), frugal=FLAGS.frugal)
+    config = benchmark.Config(**campaign_flags.values(), frugal=FLAGS.frugal, report=FLAGS.report)
     return benchmark.run(campaign, config)
 
 

@@ -67,7 +67,14 @@ flags.DEFINE_bool(
     "Show seconds per update of every entry beside those in its framework, also where frameworks do not differ.",
 )
 flags.DEFINE_string("seals", None, "List of seals (seals.json) that refereed trials must have.")
-flags.DEFINE_string("output_dir", None, "Write scores and times as CSV and JSON, and the profile plot, here.")
+flags.DEFINE_float(
+    "relax_targets",
+    0.0,
+    "Move all targets by this share of their distance to the end of the metric's range: 0.05 is easier, -0.05 harder.",
+)
+flags.DEFINE_string(
+    "output_dir", None, "Write report.html, scores and times as CSV and JSON, and the profile plot, here."
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -95,6 +102,7 @@ def main(argv: Sequence[str]) -> None:
         reveal_data_seed=FLAGS.reveal_data_seed,
         step_times=FLAGS.step_times,
         seals=files.expanded(FLAGS.seals) if FLAGS.seals else None,
+        relax_targets=FLAGS.relax_targets,
         output_dir=files.expanded(FLAGS.output_dir) if FLAGS.output_dir else None,
     )
     print(score_field.run(config).text())

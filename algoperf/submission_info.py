@@ -1,7 +1,9 @@
 """`submission_info.yml`: what a published submission says of itself, for people."""
 
 import dataclasses
+import datetime
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ class SubmissionInfo:
     name: str = ""
     authors: str = ""
     description: str = ""
+    date: str = ""
+    """When it was published, '2026-03-05' or the beginning of it; sites show records over time."""
 
     def text(self) -> str:
         """One sentence for a report.
@@ -73,8 +77,27 @@ def _check_simple(yaml: Any, content: str) -> None:
 
 
 def from_mapping(found: Mapping[str, Any]) -> SubmissionInfo:
-    """From a mapping with `name`, `authors` and `description`, each text, or a list of texts."""
-    return SubmissionInfo(*(_line(found.get(name)) for name in ("name", "authors", "description")))
+    """From a mapping with `name`, `authors`, `description`, each text or a list of texts, and `date`."""
+    name, authors, description, date = (
+        _line(found.get(key)) for key in ("name", "authors", "description", "date")
+    )
+    return SubmissionInfo(name, authors, description, date_of(date))
+
+
+def date_of(text: str) -> str:
+    """The date that a text begins with, or the beginning of one; '' for anything else.
+
+    >>> date_of("2026-03-05T12:00:00+00:00"), date_of("2026-03"), date_of("2026-02-31"), date_of("soon")
+    ('2026-03-05', '2026-03', '', '')
+    """
+    found = re.fullmatch(r"([12]\d{3})(?:-(\d\d)(?:-(\d\d)(?:[ T].*)?)?)?", text)
+    if found is None:
+        return ""
+    try:
+        datetime.date(int(found[1]), int(found[2] or 1), int(found[3] or 1))
+    except ValueError:
+        return ""
+    return "-".join(part for part in found.groups() if part)
 
 
 def _line(value: object) -> str:

@@ -46,6 +46,9 @@ def main(argv: Sequence[str]) -> None:
     _run("input_pipeline.py", *(f"--workload={name}" for name in FLAGS.workloads))
     for family in ("imagenet", "fastmri", "criteo", "librispeech", "ogbg"):
         _run(f"{family}_pipeline.py")
+    _run("language_model_data.py")
+    for name in installed:
+        _run("language_model_step.py", f"--framework={name}")
     for workload in STEP_TIMES:
         for name in installed:
             _run("step_time.py", f"--workload={workload}", f"--framework={name}")

@@ -12,14 +12,14 @@ from algoperf.data import locate, sealed
 from algoperf.data.prepared import setup_command
 from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
-from campaign import refereed, status
+from campaign import live_report, refereed, status
 from campaign.execution import Options, retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
 from campaign.state import State
 from campaign.store import FOLDER, Store
 from scoring import provisional, published, score_field, text
-from scoring.results import AXES, SUBMISSION_TIME, Trial
+from scoring.results import AXES, SUBMISSION_TIME
 
 SAVED = "campaign.json"
 
@@ -30,6 +30,8 @@ class Config(Options):
 
     frugal: bool | None = None
     """None: as the suite says."""
+    report: bool = False
+    """Whether report.html follows the campaign; at its end it is written in any case."""
 
 
 def run(campaign: Campaign, config: Config) -> int:
@@ -73,7 +75,11 @@ def run(campaign: Campaign, config: Config) -> int:
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
-    states = run_jobs(config, campaign.settings.device, store, jobs, limits)
+    watch = None
+    if config.report:
+        at_end = scoring_config(campaign, jobs, SUBMISSION_TIME)
+        watch = live_report.LiveReport(at_end, jobs, live_report.path_in(campaign.experiment_dir))
+    states = run_jobs(config, campaign.settings.device, store, jobs, limits, watch)
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     lines += [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
     lines += refereed.sealed(campaign.experiment_dir)
@@ -120,27 +126,24 @@ def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
 
 
 def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
-    """The scores of the campaign's submissions, by seconds and by updates."""
-    return "\n\n".join(score_field.run(scoring_config(campaign, jobs, axis)).text() for axis in AXES)
+    """The scores of the campaign's submissions, by seconds and by updates; writes report.html."""
+    path = live_report.path_in(campaign.experiment_dir)
+    configs = [
+        dataclasses.replace(
+            scoring_config(campaign, jobs, axis), report=path if axis == SUBMISSION_TIME else None
+        )
+        for axis in AXES
+    ]
+    return "\n\n".join(score_field.run(config).text() for config in configs)
 
 
 def scores_so_far(campaign: Campaign, jobs: Sequence[Job], states: Mapping[str, State]) -> str:
     """Bounds of scores and ranks by the trials that have ended, and which of the others could still change a rank."""
-    ended = {(job.submission, job.workload, job.study, job.trial) for job in jobs if states[job.key].is_final}
-    if not ended:
+    ended = live_report.so_far(scoring_config(campaign, jobs, SUBMISSION_TIME), jobs, states)
+    if ended is None:
         return "There are no scores yet: no trial has ended."
-
-    def has_ended(trial: Trial) -> bool:
-        return (trial.submission, trial.workload, trial.study, trial.trial) in ended
-
-    so_far = score_field.SoFar(tuple(dict.fromkeys(job.submission for job in jobs)), has_ended)
-    config = dataclasses.replace(
-        scoring_config(campaign, [job for job in jobs if states[job.key].is_final], SUBMISSION_TIME),
-        bootstrap_samples=0,
-        calibrate=False,  # The reference may not have run yet.
-    )
     try:
-        board = score_field.run(config, so_far).board
+        board = score_field.run(*ended).board
     except UsageError as error:  # Of trials that ended without any result.
         return f"There are no scores yet: {error}"
     parts = [provisional.summary(board, text.terminal_width()), provisional.table(board)]

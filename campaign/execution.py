@@ -2,11 +2,12 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from algoperf import backends
 from algoperf.spec import UsageError, no_such
 from campaign import status
+from campaign.engine import Report, Running
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
@@ -85,7 +86,12 @@ def retry_failed(options: Options, store: Store, jobs: Sequence[Job]) -> None:
 
 
 def run_jobs(
-    options: Options, device: str, store: Store, jobs: list[Job], limits: Limits | None
+    options: Options,
+    device: str,
+    store: Store,
+    jobs: list[Job],
+    limits: Limits | None,
+    watch: Callable[[Mapping[str, State]], None] | None = None,
 ) -> dict[str, State]:
     """Runs what is left of the jobs, and shows how it goes.
 
@@ -95,6 +101,7 @@ def run_jobs(
       store: of the jobs.
       jobs: all of them.
       limits: what may be stopped; None lets every trial run to its end.
+      watch: is told the states from time to time.
 
     Returns:
       The final state of every job.
@@ -112,7 +119,7 @@ def run_jobs(
             share = dataclasses.replace(share, threads=threads_of_user(share.cpus))
             live = status.Live(jobs, store, options.workers or share.room(nodes), enabled=not options.quiet)
             states = ray_engine.RayEngine(
-                store, jobs, share, options.workers, limits, live, options.trial_command
+                store, jobs, share, options.workers, limits, _both(live, watch), options.trial_command
             ).run()
     else:
         if options.num_workers > 1 and not options.gpus and device != "cpu" and backends.has_nvidia_gpu():
@@ -122,6 +129,17 @@ def run_jobs(
             )
         workers = places(options.num_workers, options.gpus)
         live = status.Live(jobs, store, len(workers), enabled=not options.quiet)
-        states = LocalEngine(store, jobs, workers, limits, live, options.trial_command).run()
+        states = LocalEngine(store, jobs, workers, limits, _both(live, watch), options.trial_command).run()
     live.close()
     return states
+
+
+def _both(live: Report, watch: Callable[[Mapping[str, State]], None] | None) -> Report:
+    """What an engine reports to: the display, and who watches."""
+
+    def report(states: Mapping[str, State], running: Mapping[str, Running]) -> None:
+        live(states, running)
+        if watch is not None:
+            watch(states)
+
+    return report

@@ -7,10 +7,11 @@ from algoperf import files
 from algoperf.spec import UsageError
 from audit.findings import Grade
 from review import records_of, runs_part, source_of, source_part
-from review.markup import Html, folded, joined, link, page, shown, table, tag
+from review.frame import page
 from review.records_of import Entry
 from review.source_of import SourceVersion
 from scoring import sources
+from scoring.markup import Html, folded, joined, link, shown, table, tag
 from scoring.refereed import short
 
 FILE = "review.html"

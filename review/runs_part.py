@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from algoperf.run import clock
-from review.markup import Html, amount, folded, joined, link, safe, shown, table, tag
 from review.records_of import Entry, TrialRecord
+from scoring.markup import Html, amount, folded, joined, link, safe, shown, table, tag
 
 CONFINEMENT = "confinement"
 """Key of `Summary.referee` with what kept the submission from other files, processes and the network."""

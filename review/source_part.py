@@ -8,8 +8,8 @@ from algoperf.submission_import import PROJECT
 from audit.findings import Finding, Grade
 from audit.report import Report
 from review import source_of
-from review.markup import Html, folded, joined, link, safe, table, tag
 from review.source_of import SourceVersion
+from scoring.markup import Html, folded, joined, link, safe, table, tag
 
 CLASS = {Grade.NOTE: "note", Grade.REVIEW: "review", Grade.FORBIDDEN: "forbidden"}
 MAX_LINES = 20_000

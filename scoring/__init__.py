@@ -8,12 +8,16 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     results.py      what is known about results: `Trial`, `Finding`, `Miss`
     picture.py      the performance profile as SVG
     facts.py        what a trial's records say about how it was run
+    accounts.py     rows and summary beside the parent's times, the heartbeat and the checkpoint
     contradictions.py   where a summary says something else than the evaluations
     plausible.py, reference_examples.py     what people should look at; how many examples reference algorithms need
     sources.py      several folders and archives as one field; which submissions of it and of published ones count
     comparison.py, comparison_report.py    what a field has in common, and the block of the report about it
     mixtures.py     what the rules do not allow to differ, and what is no independent trial
     refereed.py, seals.py   which trials were refereed, what was noticed, whether their seals are the published ones
+    revealed.py     of which trials a published seed is that of the data
+    validation.py, validate.py, next_steps.py   faults of a contributed folder, and what to do about each; the command
+    recorded.py     what records say of suite, ruleset, machine, date, without the evaluations
     completeness.py which studies and trials of the ruleset are missing or too many
     procedure.py    the clean rules, the official AlgoPerf procedure, and the named quirks between the two
     endings.py      how runs ended: which broke off, why a study has no time
@@ -25,6 +29,7 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     intervals.py    draws -> intervals of scores, ranks and speedups, and who is told apart
     absolute.py     restricted speedup over a pinned reference, data profiles
     curves.py       stored evaluations, and hits at other targets
+    relaxing.py     the whole field at other targets
     sensitivity.py  scores without each entry or workload, with other r_max and targets
     short_names.py  a field of published entries without their leaderboard's name before each
     published.py    results that ship with the package
@@ -39,6 +44,9 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     differences.py  what the clean rules change against the official procedure
     score_report.py, report_parts.py, misses_report.py, text.py    the report in the terminal
     output.py, json_parts.py, plot.py    files, picture
+    document/       scores.json: all that is shown, computed once
+    page/           report.html: the document in a browser
+    markup.py       text to HTML
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
     out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
     other_axis.py   ranks by updates beside those by time, in reports of mini suites

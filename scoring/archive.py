@@ -6,7 +6,8 @@
 The archive has the folder's own layout (`scoring.reading`; reruns of a sweep lie deeper), so it can be unpacked and
 scored as any other. Of each trial it keeps evaluations, hyperparameters, the summary, and of the newest records of its
 settings and its machine what says how to repeat it (`submission_runner.py --reproduce=<archive>:<trial>`): seeds,
-settings, threads, versions, code, commit, device. Checkpoints, training logs, paths and the rest stay out.
+settings, threads, versions, code, commit, device, what it was and when. Checkpoints, training logs, paths and the rest
+stay out.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
-from algoperf import commands, records, settings
+from algoperf import commands, records, settings, submission_info
 from algoperf.run import chain
 from algoperf.run.identity import ENVIRONMENT, META_SOURCES
 from algoperf.spec import UsageError, no_such
@@ -40,6 +41,9 @@ KEPT_TO_REPEAT = (
     *("cpu_model_name", "gpu_model_name", "python_version"),
 )
 """Keys that `algoperf.run.reproduce` reads besides."""
+KEPT_TO_DESCRIBE = ("submission_info", "started")
+"""Keys that say what it was, and when; pages show them."""
+KEPT_KEYS = (*KEPT_META_DATA, *KEPT_TO_REPEAT, *KEPT_TO_DESCRIBE)
 PATHS = ("submission", "submission_path", "tuning_search_space", "experiment_name")
 """Settings that say where something was on a machine."""
 
@@ -90,7 +94,7 @@ def pack(
                     member = tarfile.TarInfo(str((folder / name).relative_to(root)))  # No owner, time 0.
                     member.size = len(content)
                     archive.addfile(member, io.BytesIO(content))
-            for path in _sources(folders):
+            for path in (*_infos(folders), *_sources(folders)):
                 archive.add(path, str(path.relative_to(root)), filter=_anonymous)
     except OSError as error:
         raise UsageError(
@@ -127,7 +131,7 @@ def _kept(folder: Path) -> dict[str, bytes]:
     newest = records.newest(folder, records.meta_data_file)
     if newest is not None:
         facts = read_json(str(newest))
-        slim: dict[str, Any] = {key: facts[key] for key in (*KEPT_META_DATA, *KEPT_TO_REPEAT) if key in facts}
+        slim: dict[str, Any] = {key: facts[key] for key in KEPT_KEYS if key in facts}
         environment: Any = facts.get(ENVIRONMENT)
         if isinstance(environment, dict):
             # Without the variables themselves, which are of one machine, and may be anybody's.
@@ -142,6 +146,14 @@ def _kept(folder: Path) -> dict[str, bytes]:
 def _is_in_source(path: Path) -> bool:
     """Whether it is of the copy of a submission, which may be called as it likes."""
     return any(STUDY.fullmatch(a) and b == records.SOURCE for a, b in itertools.pairwise(path.parts))
+
+
+def _infos(trials: Sequence[Path]) -> Iterator[Path]:
+    """What the submissions of some trials say of themselves."""
+    for folder in sorted({trial.parents[2] for trial in trials}):
+        path = folder / submission_info.FILE
+        if path.is_file() and not path.is_symlink():
+            yield path
 
 
 def _sources(trials: Sequence[Path]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 
+from algoperf.run import clock
 from algoperf.run import summary as summaries
 from algoperf.suites import WorkloadTargets
 from scoring.evaluations import EvaluationLog
@@ -62,6 +63,7 @@ def _contradictions(
     last = log.submission_time_sec[-1]
     if summary.submission_time_sec is not None and summary.submission_time_sec < last * (1 - CLOSE):
         yield f"{summary.submission_time_sec:.2f} s there, {last:.2f} s here"
+    yield from _of_ledger(summary)
     if summary.global_step is not None and summary.global_step < log.global_step[-1]:
         yield f"{summary.global_step:,} updates there, {log.global_step[-1]:,.0f} here"
     for name, row, value in (("last", summary.last, log.validation[-1]), ("best", summary.best, best)):
@@ -72,6 +74,17 @@ def _contradictions(
     step = None if summary.last is None else _number(summary.last, "global_step")
     if step is not None and step != log.global_step[-1] and not math.isnan(log.global_step[-1]):
         yield f"last evaluation at step {step:,.0f} there, {log.global_step[-1]:,.0f} here"
+
+
+def _of_ledger(summary: summaries.Summary) -> Iterator[str]:
+    """Where the submission time is not what the parts of the ledger add up to."""
+    ledger, said = summary.ledger, summary.submission_time_sec
+    parts = [None if ledger is None else _number(ledger, name) for name in clock.SUBMISSION_BUCKETS]
+    known = [part for part in parts if part is not None]
+    if said is None or len(known) < len(parts):
+        return
+    if not math.isclose(sum(known), said, rel_tol=CLOSE, abs_tol=CLOSE):
+        yield f"submission time {said:.2f} s there, {sum(known):.2f} s by the ledger beside it"
 
 
 def is_target(value: float, targets: WorkloadTargets) -> bool:

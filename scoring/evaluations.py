@@ -8,11 +8,10 @@ import csv
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from algoperf import direction, records
 from algoperf.suites import WorkloadTargets
-from scoring.results import Kind
+from scoring.results import EvaluationLog, Kind
 
 MAX_STEP = 1e15
 """Updates up to here are exact as floats; nobody has done as many."""
@@ -28,22 +27,6 @@ class UnreadableError(Exception):
 
 class NoEvaluationsError(UnreadableError):
     """The file is whole, and has a header only."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationLog:
-    """One trial's evaluations in order; the three sequences have equal, positive length."""
-
-    submission_time_sec: Sequence[float]
-    global_step: Sequence[float]
-    """NaN where the file has no such column."""
-    validation: Sequence[float]
-    """The target metric on the validation split; NaN where the cell is empty."""
-    oddities: tuple[tuple[Kind, str], ...] = field(default=())
-    evaluation_sec: float = math.nan
-    """Seconds of all evaluations so far, in the last row; NaN where the file does not say."""
-    total_sec: float = math.nan
-    """Wall time of the run, in the last row; NaN where the file does not say."""
 
 
 def parse(content: bytes, metric_name: str) -> EvaluationLog:

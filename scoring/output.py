@@ -6,7 +6,7 @@ JSON has no infinity: an infinite or absent number is null, and `miss` beside it
 import csv
 import dataclasses
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +22,40 @@ SCORES = "scores.csv"
 SCORES_JSON = "scores.json"
 TIMES = "time_to_target.csv"
 TIMES_JSON = "time_to_target.json"
-SCHEMA_VERSION = 1
-"""Of both JSON files; increase it when a key changes its meaning or goes. Files without one are older."""
+SCHEMA_VERSION = 2
+"""Of both JSON files; increase it when a key changes its meaning or goes, or many come. Files without one are older."""
 STEP_TIMES = "step_time.csv"
 PROFILE = "performance_profile.html"
 PICTURE = "performance_profile.svg"
+REPORT = "report.html"
 
 
-def write_all(
-    folder: Path,
-    board: Leaderboard,
-    findings: Collection[Finding],
-    differences: Differences | None,
-    notes: Collection[str],
-    trials: Collection[Trial] = (),
-    variations: Collection[Variation] = (),
-) -> list[Path]:
-    """Writes the files, making the folder where needed; the paths written.
+def write_all(folder: Path, board: Leaderboard, *more: tuple[str, Callable[[Path], None]]) -> list[Path]:
+    """Writes the tables of scores and times, making the folder where needed; the paths written.
+
+    Args:
+      folder: to write to.
+      board: the scored field.
+      *more: (name, writer of the file at a path) of further files.
 
     Raises:
       UsageError: if the folder cannot be written.
     """
+    writers: dict[str, Callable[[Path], None]] = {
+        SCORES: lambda path: write_csv(path, scores_rows(board)),
+        TIMES: lambda path: write_csv(path, times_rows(board)),
+        TIMES_JSON: lambda path: write_json(path, times_content(board)),
+        **dict(more),
+    }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_csv(folder / SCORES, scores_rows(board))
-        write_csv(folder / TIMES, times_rows(board))
-        write_json(
-            folder / SCORES_JSON, scores_content(board, findings, differences, notes, trials, variations)
-        )
-        write_json(folder / TIMES_JSON, times_content(board))
-        steps = step_times.measure(trials, board.table.columns)
-        if steps.cells:
-            write_csv(folder / STEP_TIMES, step_times.csv_rows(board, steps))
+        for name, write in writers.items():
+            write(folder / name)
     except OSError as error:
         raise UsageError(
             f"Cannot write to --output_dir={str(folder)!r}: {error.strerror}; give another."
         ) from error
-    written = (SCORES, TIMES, SCORES_JSON, TIMES_JSON, *([STEP_TIMES] if steps.cells else []))
-    return [folder / name for name in written]
+    return [folder / name for name in writers]
 
 
 def scores_rows(board: Leaderboard) -> Iterable[Sequence[Any]]:

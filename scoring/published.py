@@ -42,6 +42,12 @@ HARDWARE = {
     MINI: "one core of a server processor, in PyTorch",
 }
 """Leaderboard -> the machine that its entries ran on."""
+DEVICES = {A100: "4 x NVIDIA A100-SXM4-40GB"}
+"""Leaderboard -> how the records of trials on that machine name it: such results can join the leaderboard's."""
+DATES = {A100: "2026-07", V06: "2025-03", V05: "2024-08", MINI: "2026-11"}
+"""Leaderboard -> when its entries were published, as far as that is known."""
+SCORED_AS = {(MINI, "external"): "mini_quick"}
+"""Leaderboard and ruleset -> the suite of which all workloads are there, where that is not the leaderboard's own."""
 VERSIONS = tuple(HARDWARE)
 REFERENCES = {MINI: "nadamw"}
 """Leaderboard -> its entry that ships as a reference algorithm, and so can be run to compare machines."""
@@ -112,6 +118,11 @@ def file_of(version: str, ruleset: str, ending: str) -> Path:
 def has_results(version: str, ruleset: str) -> bool:
     """Whether results of a leaderboard under a ruleset ship with the package."""
     return any(file_of(version, ruleset, ending).is_file() for ending in (TRIALS, HITS, MEDIANS))
+
+
+def suite_of(version: str, ruleset: str) -> str:
+    """The suite that the results of a leaderboard under a ruleset are scored by."""
+    return SCORED_AS.get((version, ruleset), version)
 
 
 def has_curves(version: str, ruleset: str) -> bool:

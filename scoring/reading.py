@@ -227,7 +227,7 @@ def read_trial(
         if is_whole and (trial := spent_before_evaluation(identity, folder, summary)):
             return trial
         report(Kind.UNREADABLE, str(error))
-        return with_outcome(identity, status=status or "unreadable", facts=beside.facts)
+        return with_outcome(identity, status=status or "unreadable", facts=beside.facts, summary=summary)
     for kind, detail in log.oddities:
         report(kind, detail)
     if copies and (original := copies.original(identity, content, log, place)):
@@ -253,6 +253,8 @@ def read_trial(
         facts=beside.facts,
         end=end_of(log, summary, hit is None and not status, hit, targets.validation_target),
         seal=beside.seal,
+        log=log,
+        summary=summary,
     )
 
 
@@ -303,7 +305,7 @@ def spent_before_evaluation(
         if summary.ledger is not None and (number := sum(counts.values())):
             note += f", of which {summary.ledger['update']:,.1f} s in update_params, which compiled {number} times"
     end = RunEnd(0, math.nan, math.nan, True, run_sec=spent, note=note, device=summary.device or "")
-    return with_outcome(identity, status=summary.status, end=end)
+    return with_outcome(identity, status=summary.status, end=end, summary=summary)
 
 
 def with_outcome(identity: Trial, **outcome: object) -> Trial:

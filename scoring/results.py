@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from algoperf.run.summary import Summary
 from scoring.facts import Facts
 
 SUBMISSION_TIME = "submission_time"
@@ -113,6 +114,10 @@ class Trial:
     """How it was run, one per start; empty where nothing is recorded."""
     seal: str = ""
     """Last hash over the records of a refereed trial that has ended, if they are as they were written."""
+    log: "EvaluationLog | None" = field(default=None, compare=False, repr=False)
+    """All its evaluations; None where only the hit is known, or nothing could be read."""
+    summary: Summary | None = field(default=None, compare=False, repr=False)
+    """Its summary.json; None where there is none."""
 
 
 class Kind(enum.StrEnum):
@@ -155,11 +160,26 @@ class Kind(enum.StrEnum):
     LONG = "for review: several times as long as the others' on this machine"
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluationLog:
+    """One trial's evaluations in order; the three sequences have equal, positive length."""
+
+    submission_time_sec: Sequence[float]
+    global_step: Sequence[float]
+    """NaN where the file has no such column."""
+    validation: Sequence[float]
+    """The target metric on the validation split; NaN where the cell is empty."""
+    oddities: tuple[tuple[Kind, str], ...] = ()
+    evaluation_sec: float = math.nan
+    """Seconds of all evaluations so far, in the last row; NaN where the file does not say."""
+    total_sec: float = math.nan
+    """Wall time of the run, in the last row; NaN where the file does not say."""
+
+
 FOR_REVIEW = (Kind.NOTICED, Kind.FEW_EXAMPLES, Kind.JUMP, Kind.LONG)
 """For people to look at before results are published; see `scoring.plausible`."""
 HARMLESS = (Kind.NAN_METRIC, *FOR_REVIEW)
 """Outcomes of a run rather than defects of its record: shown, accepted under --strict."""
-
 
 MIXTURES = (Kind.MIXED_ENTRY, Kind.MIXED_FIELD)
 """Their details say what is mixed, each of them something else."""

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from algoperf import suites
 from algoperf.spec import UsageError, no_such
@@ -20,6 +21,7 @@ from scoring import (
     plausible,
     plot,
     published,
+    relaxing,
     report_parts,
     results,
     revealed,
@@ -28,11 +30,15 @@ from scoring import (
     sensitivity,
     short_names,
     sources,
+    step_times,
     target_origin,
     text,
 )
 from scoring.differences import Differences, compare_with_official
+from scoring.document import content as document
+from scoring.document.content import Origin
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
+from scoring.page import render
 from scoring.procedure import CLEAN, OFFICIAL
 from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results, Trial
 
@@ -66,6 +72,8 @@ class Config:
     num_studies: int | None = None
     num_trials: int | None = None
     output_dir: Path | None = None
+    report: Path | None = None
+    """Writes the report alone to this file, without the others of `output_dir`."""
     sensitivity: bool = False
     reveal_data_seed: str | None = None
     """Said of which trials it is the seed of the data."""
@@ -73,6 +81,8 @@ class Config:
     """Shows seconds per update also where frameworks do not differ by much."""
     seals: Path | None = None
     """A list of seals that was published when the runs ended."""
+    relax_targets: float = 0.0
+    """Share by which targets are moved before anything is scored; below 0 they are tightened."""
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
@@ -82,6 +92,7 @@ class Config:
             raise UsageError(
                 f"--bootstrap_samples must be from 0 to {MAX_SAMPLES}, got {self.bootstrap_samples}."
             )
+        relaxing.check(self.relax_targets)
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}.")
         if self.submissions_dir is None and self.compare_to is None:
@@ -204,6 +215,10 @@ def score(
         own = carry_over.carried_over(own, factors)
     chosen = published.only(entries, choice.published) if entries else None
     field = results.merge([own, chosen.results]) if chosen else own
+    scored_suite, relaxed_notes = suite, []
+    if config.relax_targets:
+        field, note = relaxing.results_at(field, suite, config.relax_targets)
+        suite, relaxed_notes = relaxing.suite_at(suite, config.relax_targets), [note]
     settings = Settings(
         suite=suite,
         ruleset_name=config.ruleset,
@@ -224,7 +239,12 @@ def score(
         missing = bounds.of(board.table, suite, config.ruleset, field.trials, final)
         board = dataclasses.replace(board, bounds=missing)
     differences = None if config.official else compare_with_official(field, settings)
-    notes = [*make_notes(config, full, suite, findings), *stray_notes(board), *target_origin.notes(board)]
+    notes = [
+        *relaxed_notes,
+        *make_notes(config, full, scored_suite, findings),
+        *stray_notes(board),
+        *target_origin.notes(board),
+    ]
     if config.reveal_data_seed is not None:
         notes.append(revealed.note(own.trials, config.reveal_data_seed, config.strict))
     notes += sources.joined_notes(places, own.submissions)
@@ -250,8 +270,18 @@ def score(
         tuple(variation_notes),
         config.step_times,
     )
+    origin = Origin(
+        places=tuple(places),
+        infos=infos.whole,
+        relaxed_targets=config.relax_targets,
+        is_running=so_far is not None,
+    )
+    if config.report is not None:
+        links_from = dataclasses.replace(origin, output_dir=config.report.parent)
+        render.write(config.report, document_of(scored, links_from))
+        scored = dataclasses.replace(scored, notes=(*scored.notes, f"Written: {config.report}."))
     if config.output_dir is not None:
-        scored = write(scored, config.output_dir)
+        scored = write(scored, config.output_dir, dataclasses.replace(origin, output_dir=config.output_dir))
     return scored
 
 
@@ -383,22 +413,36 @@ def stray_notes(board: Leaderboard) -> list[str]:
     ]
 
 
-def write(scored: Scored, folder: Path) -> Scored:
+def document_of(scored: Scored, origin: Origin) -> dict[str, Any]:
+    """All that was scored, for files and pages."""
+    return document.make(
+        scored.board,
+        scored.findings,
+        scored.differences,
+        scored.notes,
+        scored.trials,
+        scored.variations,
+        origin,
+    )
+
+
+def write(scored: Scored, folder: Path, origin: Origin) -> Scored:
     """Writes the files; `scored` with a note on what was written or left out."""
-    names = [
-        path.name
-        for path in output.write_all(
-            folder,
-            scored.board,
-            scored.findings,
-            scored.differences,
-            scored.notes,
-            scored.trials,
-            scored.variations,
-        )
-    ]
-    plot.write_profile_picture(scored.board, folder / output.PICTURE)
-    names.append(output.PICTURE)
+    content = document_of(scored, origin)
+    steps = step_times.measure(scored.trials, scored.board.table.columns)
+    of_steps = (
+        output.STEP_TIMES,
+        lambda path: output.write_csv(path, step_times.csv_rows(scored.board, steps)),
+    )
+    written = output.write_all(
+        folder,
+        scored.board,
+        (output.SCORES_JSON, lambda path: document.write(path, content)),
+        (output.REPORT, lambda path: render.write(path, content)),
+        (output.PICTURE, lambda path: plot.write_profile_picture(scored.board, path)),
+        *([of_steps] if steps.cells else []),
+    )
+    names = [path.name for path in written]
     left_out = ""
     if plot.is_available():
         plot.write_profile_plot(scored.board, folder / output.PROFILE)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from algoperf.spec import UsageError, no_such
+from algoperf.submission_info import SubmissionInfo
 from algoperf.suites import WorkloadTargets
 from scoring import archive, reading
 from scoring.results import Results, Trial, merge
@@ -203,18 +204,22 @@ class Infos:
     notes: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     """Submission -> the name that it goes by, where that is another than its folder's."""
+    whole: Mapping[str, SubmissionInfo] = field(default_factory=dict)
+    """Submission -> all that it says."""
 
 
 def read_infos(sources: Sequence[Source], submissions: Sequence[str]) -> Infos:
     """What submissions say of themselves, each by the first place that holds it."""
     notes: list[str] = []
-    names = {}
+    names, whole = {}, {}
     for name in submissions:
         source = next((source for source in sources if name in source.submissions), None)
         if source is None:
             continue
         info, problem = reading.info_of(source.folder, name)
         notes += [note for note in (f"{name} is {info.text()}" if info else "", problem) if note]
+        if info:
+            whole[name] = info
         if info and info.name and info.name != name:
             names[name] = info.name
-    return Infos(tuple(notes), names)
+    return Infos(tuple(notes), names, whole)

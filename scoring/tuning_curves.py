@@ -100,11 +100,11 @@ def chance(runs: Runs, num_trials: int) -> Estimate:
 
 def expected(runs: Runs, num_trials: int) -> Estimate:
     """Seconds to the target of the best of so many trials, the budget for a miss."""
-    value = _area(*runs.survival(num_trials), runs.budget_sec)
+    value = area(*runs.survival(num_trials), runs.budget_sec)
     least, most = band(len(runs.times))
     # Least and most of the distribution before each order statistic, and after the last.
-    high = _area(runs.pessimistic(), (1 - np.concatenate([[0.0], least])) ** num_trials, runs.budget_sec)
-    low = _area(runs.optimistic(), (1 - np.concatenate([most, [1.0]])) ** num_trials, runs.budget_sec)
+    high = area(runs.pessimistic(), (1 - np.concatenate([[0.0], least])) ** num_trials, runs.budget_sec)
+    low = area(runs.optimistic(), (1 - np.concatenate([most, [1.0]])) ** num_trials, runs.budget_sec)
     return Estimate(value, low, high)
 
 
@@ -148,7 +148,7 @@ def _middle(at: np.ndarray, above: np.ndarray) -> float:
     return float(at[reached[0]]) if len(reached) else np.inf
 
 
-def _area(at: np.ndarray, above: np.ndarray, end: float) -> float:
+def area(at: np.ndarray, above: np.ndarray, end: float) -> float:
     """Integral of a step function from 0 to `end`: `above[i]` from `at[i - 1]` to `at[i]`, with 0 before the first."""
     edges = np.concatenate([[0.0], np.minimum(at, end), [end]])
     return float(np.diff(edges) @ above)

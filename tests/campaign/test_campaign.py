@@ -767,6 +767,7 @@ def test_real_trials_from_plan_to_scores(tmp_path, capsys):
     assert not tmp_path.joinpath("nadamw").exists(), "a plan starts nothing"
     assert benchmark.run(found, benchmark.Config(quiet=True)) == 0
     assert "2 trials: 2 done" in capsys.readouterr().out
+    assert "<title>mini, external ruleset</title>" in (tmp_path / "report.html").read_text()
     assert benchmark.run(benchmark.saved_campaign(tmp_path), benchmark.Config(status=True)) == 0
     assert "2 trials: 2 done" in capsys.readouterr().out
     with pytest.raises(UsageError, match="in pytorch, and one score takes one framework"):

@@ -13,8 +13,8 @@ from refereed import write_refereed
 from algoperf import records, source_digest, submission_files
 from algoperf.referee.kept_source import KeptSource
 from algoperf.spec import UsageError
-from review import bundle, markup, records_of
-from scoring import archive
+from review import bundle, records_of
+from scoring import archive, markup
 
 SOURCE = '''"""<script>alert("source")</script>"""
 

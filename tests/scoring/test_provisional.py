@@ -137,7 +137,7 @@ def test_the_files_say_first_by_what_they_are_to_be_read(score, three, tmp_path)
     for name in (output.SCORES_JSON, output.TIMES_JSON):
         content = json.loads((tmp_path / "out" / name).read_text())
         assert list(content.items())[:5] == [
-            ("schema_version", 1),
+            ("schema_version", 2),
             ("rules_version", "1.0"),
             ("suite", "test"),
             ("ruleset", "external"),

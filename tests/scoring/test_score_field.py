@@ -201,6 +201,7 @@ def test_without_the_plotting_library_all_other_files_are_written_and_a_line_say
         assert words in scored.notes[-1]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "performance_profile.svg",
+        "report.html",
         "scores.csv",
         "scores.json",
         "step_time.csv",

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from algoperf.losses import shapes, torch_losses
 
-CHUNK_ELEMENTS = 1 << 24
-"""Logits that are in float32 at a time, 64 MiB."""
+CHUNK_ELEMENTS = 1 << 23
+"""Logits that are in float32 at a time, 32 MiB."""
 
 
 def _chunks(logits_NV: Tensor) -> range:
@@ -65,13 +65,15 @@ def _gradient(
 ) -> Tensor:
     """(softmax - smoothed target) times the gradient of the loss, in the type of the logits."""
     found_NV = torch.softmax(logits_NV.float(), dim=1)
+    if torch.is_grad_enabled():
+        found_NV = found_NV.clone()  # What softmax has made is kept for its own derivative.
     if isinstance(label_smoothing, Tensor) or label_smoothing:
-        found_NV = found_NV - label_smoothing / logits_NV.shape[1]
-        hit_N1 = -(1 - torch.as_tensor(label_smoothing, device=found_NV.device)).expand(len(found_NV), 1)
-    else:
-        hit_N1 = found_NV.new_full((len(found_NV), 1), -1.0)
-    found_NV = found_NV.scatter_add(1, targets_N[:, None], hit_N1.to(found_NV.dtype))
-    return (found_NV * gradient_N[:, None]).to(logits_NV.dtype)
+        found_NV.sub_(label_smoothing / logits_NV.shape[1])
+    hit_N1 = torch.zeros_like(gradient_N[:, None], dtype=torch.float32) + label_smoothing - 1
+    found_NV.scatter_add_(1, targets_N[:, None], hit_N1)
+    if torch.is_grad_enabled():
+        return (found_NV * gradient_N[:, None]).to(logits_NV.dtype)
+    return found_NV.mul_(gradient_N[:, None]).to(logits_NV.dtype)
 
 
 def token_losses(logits: Tensor, targets: Tensor, label_smoothing: float | Tensor = 0.0) -> Tensor:

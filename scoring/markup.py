@@ -60,17 +60,33 @@ def amount(value: object, unit: str = "", digits: int = 0) -> Html:
     return safe(value)
 
 
-def tag(name: str, *parts: object, of: str = "", id: str = "") -> Html:
+def tag(name: str, *parts: object, of: str = "", id: str = "", **attributes: object) -> Html:
     """An element.
 
     Args:
       name: of the element.
-      parts: text, or HTML, that it holds.
+      *parts: text, or HTML, that it holds.
       of: its class.
       id: its anchor, made of numbers and letters by this package.
+      **attributes: further ones; `aria_label` stands for `aria-label`, None leaves one out.
+
+    >>> tag("a", "A & B", href="b.html", title='"quoted"', download=None)
+    '<a href="b.html" title="&quot;quoted&quot;">A &amp; B</a>'
     """
-    attributes = (f' class="{of}"' if of else "") + (f' id="{id}"' if id else "")
-    return Html(f"<{name}{attributes}>{''.join(map(safe, parts))}</{name}>")
+    named = {"class": of or None, "id": id or None, **attributes}
+    inner = "".join(
+        f' {key.replace("_", "-")}="{_in_attribute(value)}"'
+        for key, value in named.items()
+        if value is not None
+    )
+    return Html(f"<{name}{inner}>{''.join(map(safe, parts))}</{name}>")
+
+
+def _in_attribute(value: object) -> str:
+    text = "".join(
+        letter for letter in str(value)[:MAX_CHARS] if unicodedata.category(letter) not in INVISIBLE
+    )
+    return html.escape(text)
 
 
 def joined(parts: Iterable[object]) -> Html:
@@ -111,28 +127,22 @@ def shown(value: object, depth: int = 0) -> Html:
     return safe({True: "yes", False: "no"}[value] if isinstance(value, bool) else value)
 
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; color: #1b1b1b }
-h1, h2, h3, h4 { line-height: 1.2 } h2 { border-top: 2px solid #888; padding-top: 1rem; margin-top: 3rem }
-table { border-collapse: collapse; margin: .4rem 0 1rem } td, th { text-align: left; vertical-align: top;
-  padding: .15rem .7rem .15rem 0; border-bottom: 1px solid #ddd } td table { margin: 0 }
-.runs { overflow-x: auto } .runs td { white-space: nowrap }
-details { margin: .3rem 0 } summary { cursor: pointer } mark { background: #ffd54a; font-size: .8em }
-pre { background: #f6f6f4; padding: .5rem; overflow-x: auto; font-size: 13px; line-height: 1.4 } pre a { color: #999;
-  text-decoration: none; display: inline-block; width: 4em; user-select: none }
-.note { color: #555 } .review { color: #8a5a00 } .forbidden, .bad { color: #b00020; font-weight: 600 }
-.good { color: #1c6b2e }
-.here { display: block; background: #fff; border-left: 4px solid; margin: .1rem 0 .1rem 4em; padding: .1rem .6rem;
-  white-space: normal; font-family: system-ui, sans-serif } :target { background: #fff3c4 }
-@media print { details > * { display: block } }
-"""
+def page(title: str, *parts: object, style: str, head: Sequence[Html] = ()) -> str:
+    """A whole page that loads nothing and runs nothing.
 
-
-def page(title: str, *parts: object) -> str:
-    """A whole page that loads nothing and runs nothing."""
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        f"<title>{safe(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{joined(parts)}\n</body>\n</html>\n"
+    Args:
+      title: of the window.
+      *parts: text, or HTML, that its body holds.
+      style: CSS, which comes from this project.
+      head: further lines of its head.
+    """
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    lines = (
+        *("<!DOCTYPE html>", '<html lang="en">', "<head>", '<meta charset="utf-8">'),
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+        *head,
+        f"<title>{safe(title)}</title>",
+        f"<style>{style}</style>",
+        *("</head>", "<body>"),
     )
+    return "\n".join((*lines, joined(parts), "</body>", "</html>", ""))

@@ -1,0 +1,2 @@
+// The one global name of the page; every other file adds to it.
+globalThis.report = {};
