@@ -1,6 +1,7 @@
-# Three commands do everything, set-up included:
+# Four commands do everything, set-up included:
 #   make demo    trains a workload with two algorithms, scores them and prints the comparison
 #   make test    runs every test that needs no GPU
+#   make site    builds the site of the leaderboards that ship, in site/
 #   make quick   runs those that need neither a framework nor a process of their own: for while you edit
 # FRAMEWORK=<name>, jax or pytorch, chooses what the demo runs on; only that framework is installed for it.
 
@@ -16,11 +17,11 @@ ifeq ($(EXTRAS),)
 $(error FRAMEWORK=$(FRAMEWORK) is none of those in algoperf/frameworks.py, or $(PYTHON) is older than 3.11)
 endif
 EXTRA := $(word 1,$(EXTRAS))
-EVERYTHING := $(word 2,$(EXTRAS)),data,plot,dev
+EVERYTHING := $(word 2,$(EXTRAS)),data,plot,site,dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_ALGORITHMS := nadamw nesterov
 
-.PHONY: demo test quick lint bench clean
+.PHONY: demo site test quick lint bench tricks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +40,10 @@ demo: $(VENV)/.installed-$(EXTRA)
 	done
 	$(BIN)/python score_submissions.py --suite=demo --ruleset=external demo_results/$(FRAMEWORK)
 
+# No framework is needed. RESULTS=<folders and archives> puts one's own beside what ships.
+site: $(VENV)/.installed-site
+	$(BIN)/python -m scoring.site --output=site $(RESULTS)
+
 test: $(VENV)/.installed-$(EVERYTHING)
 	$(PYTEST)
 
@@ -52,8 +57,12 @@ lint: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/mypy
 	$(BIN)/biome ci scoring/page/assets
 
+# Two runs of each trick, about an hour and a half on a free machine; started again, it goes on where it stopped.
+tricks: $(VENV)/.installed-$(EVERYTHING)
+	$(BIN)/python -m benchmarks.tricks --results=tricks_results
+
 bench: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) demo_results
+	rm -rf $(VENV) demo_results site tricks_results

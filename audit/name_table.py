@@ -330,7 +330,9 @@ _NAMES: dict[Check, str] = {
         numpy.save numpy.savez numpy.savetxt numpy.savez_compressed pickle.dump json.dump
         logging.FileHandler flax.training.checkpoints orbax posix os.memfd_create jax.numpy.save
         jax.numpy.savez jax.experimental.compilation_cache torch.distributed.FileStore diskcache
-        numpy.memmap torch.from_file torch.UntypedStorage.from_file
+        numpy.memmap torch.from_file torch.UntypedStorage.from_file os.read os.readv os.pread os.preadv
+        os.pwrite os.writev os.dup os.dup2 os.close os.closerange os.sendfile os.splice os.fdatasync
+        os.copy_file_range select selectors
     """,
     ARGUMENTS: """
         sys.argv sys.orig_argv absl.flags argparse

@@ -47,6 +47,7 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     document/       scores.json: all that is shown, computed once
     page/           report.html: the document in a browser
     markup.py       text to HTML
+    site/           a static site of many boards: views of their documents
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
     out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
     other_axis.py   ranks by updates beside those by time, in reports of mini suites

@@ -25,6 +25,7 @@ class Recorded:
     suite: str
     ruleset: str
     device: str
+    """Number and kind; of processors also the host's, as one core is not like another."""
     started: str
     """Date of its last start, as in '2026-03-05'."""
 
@@ -52,12 +53,13 @@ def _of_trial(folder: Path, submission: str, workload: str, framework: str) -> R
     told = facts.read(paths, summary, reading.read_json(str(flags)) if flags else {}, framework)
     last = told[-1] if told else facts.Facts()
     started = reading.read_json(paths[-1]).get("started") if paths else None
+    device = last.device or (summary.device if summary else "") or ""
     return Recorded(
         submission=submission,
         workload=workload,
         suite=last.suite or "",
         ruleset=last.ruleset or "",
-        device=last.device or (summary.device if summary else "") or "",
+        device=", ".join(part for part in (device, last.host if device.startswith("cpu") else "") if part),
         started=submission_info.date_of(started) if isinstance(started, str) else "",
     )
 

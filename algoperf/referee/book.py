@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from algoperf import random_utils, records
-from algoperf.referee import allowance, confined
+from algoperf.referee import allowance, claims, confined, parcel
 from algoperf.referee.allowance import Account
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN, Findings
@@ -24,6 +24,8 @@ from algoperf.run.state import NO_TREES, TrialState, state_of
 from algoperf.run.summary import Summary
 from algoperf.spec import UsageError
 
+CPU = "cpu"
+"""What a process without an accelerator says that its device is."""
 ACCOUNTS = ("set_up", "transfer", "lost")
 
 
@@ -49,6 +51,8 @@ class Book:
         """What the children say of themselves, for the records; see `recording.facts_of_process`."""
         self.last_checkpoint: int | None = None
         """The step of the newest checkpoint."""
+        self.params_digest = ""
+        """Of the parameters in the newest checkpoint; empty where nobody has looked."""
         self.accepted: list[str] = []
         """See `resume.SavedRun.accepted`."""
         self.confinement: dict[str, Any] = confined.NOTHING
@@ -66,6 +70,12 @@ class Book:
         self._warnings: list[str] = []
 
     # ---- records -----------------------------------------------------------------------------------------------
+
+    @property
+    def has_accelerator(self) -> bool:
+        """Whether another device than processors computes: says the trainee, or the evaluator, which is honest."""
+        evaluators = str(self.of_processes.get("evaluator", {}).get("device", CPU))
+        return self.config.device != CPU or not evaluators.startswith(CPU)
 
     @property
     def is_open(self) -> bool:
@@ -176,8 +186,7 @@ class Book:
         """
         spent = {}
         for name in clock.SUBMISSION_BUCKETS:
-            value = message.table("seconds").get(name)
-            spent[name] = max(0.0, value) if isinstance(value, float) else 0.0
+            spent[name] = claims.seconds(message.table("seconds").get(name))
         total = sum(spent.values())
         self._claimed_sec += total
         for name in (clock.DATA_SELECTION, clock.PREPARE_FOR_EVAL):
@@ -191,8 +200,7 @@ class Book:
         for bucket, counts in self.ledger.compilations.items():
             found = claimed.get(bucket)
             for name, count in found.items() if isinstance(found, dict) else ():
-                if isinstance(count, int):
-                    counts[str(name)] = max(count, counts.get(str(name), 0))
+                counts[str(name)] = max(claims.whole(count), counts.get(str(name), 0))
 
     def take_rows(self, message: Message) -> None:
         """Writes rows that the submission has logged."""
@@ -202,7 +210,7 @@ class Book:
             step = row.pop(records.GLOBAL_STEP, None)
             row.pop(records.PREEMPTION_COUNT, None)
             kept = {name: value for name, value in row.items() if _is_loggable(name, value)}
-            if kept and isinstance(step, int):
+            if kept and claims.whole(step) == step:
                 assert self._logger is not None
                 self._logger.append_scalar_metrics(kept, step)
         if self._logger is not None:
@@ -218,6 +226,7 @@ class Book:
         """
         if content is None:
             return
+        parcel.content((content,))  # Once more, as it may have changed before its process was stopped.
         state = self.state
         self.ledger.enter(clock.CHECKPOINT)
         self._chain.sync()
@@ -236,6 +245,7 @@ class Book:
             "accepted": self.accepted,
             "confinement": self.confinement,
             "chain": self._chain.head,
+            "params_digest": self.params_digest,
         }
         with open(content, "rb") as source:
             source.seek(0)
@@ -269,6 +279,7 @@ class Book:
         self.preemption_count = about["preemption_count"] + 1
         self.findings = Findings(about["findings"])
         self.initial_metrics, self._claimed_sec = about["initial_metrics"], about["claimed_sec"]
+        self.params_digest = about.get("params_digest", "")
         self.confinement = confined.together(about.get("confinement"), self.confinement)
         self.last_checkpoint, self._head = self.state.global_step, about.get("chain", "")
         self.ledger.add_earlier(about["ledger"])
@@ -307,16 +318,17 @@ class Book:
         return int(self.of_processes.get("global_batch_size") or 0)
 
     def unread_hyperparameters(self) -> list[str]:
-        read = self._claims.get("hyperparameters_read") or ()
+        read = claims.names(self._claims.get("hyperparameters_read"))
         return [name for name in self.config.point or () if name not in read]
 
     def all_warnings(self) -> list[str]:
         return self._warnings
 
     def peak_memory(self) -> summary.PeakMemory:
-        found = self._claims.get("peak_memory") or {}
-        devices = {str(name): int(size) for name, size in (found.get("device_bytes") or {}).items()}
-        return {"host_bytes": int(found.get("host_bytes") or 0), "device_bytes": devices}
+        found = self._claims.get("peak_memory")
+        found = found if isinstance(found, dict) else {}
+        host_bytes = claims.whole(found.get("host_bytes"))
+        return {"host_bytes": host_bytes, "device_bytes": claims.sizes(found.get("device_bytes"))}
 
     def describe_device(self) -> str:
         return str(self.of_processes.get("device"))
@@ -327,4 +339,4 @@ def _is_loggable(name: object, value: object) -> bool:
         records.check_name(name)
     except UsageError:
         return False
-    return isinstance(value, (int, float, str))
+    return claims.is_value(value)

@@ -19,6 +19,8 @@ HEAD = struct.Struct("!III")
 """Bytes of JSON, bytes of the blob, number of open files."""
 LIMIT_BYTES = 1 << 28
 """Of one message; more is an error of whoever sends it."""
+LARGEST = 2**53
+"""Whole number in a message: larger ones are no numbers of the records."""
 MAX_FILES = 4
 SEND_SEC = 60.0
 """How long a message may wait for the other side to read the ones before."""
@@ -43,6 +45,18 @@ class Message:
     files: tuple[int, ...] = ()
     """Open files; whoever receives the message closes them."""
 
+    def without_files(self) -> "Message":
+        """This message.
+
+        Raises:
+          Closed: if files have come with it, which are closed.
+        """
+        for file in self.files:
+            os.close(file)
+        if self.files:
+            raise Closed(f"files with a message {self.kind!r}")
+        return self
+
     def number(self, name: str) -> float:
         """A field that is a number.
 
@@ -57,7 +71,7 @@ class Message:
     def whole(self, name: str) -> int:
         """A field that is a whole number from 0."""
         value = self.number(name)
-        if not isinstance(value, int) or value < 0:
+        if not isinstance(value, int) or not 0 <= value <= LARGEST:
             raise Closed(f"message {self.kind!r} has no whole number {name!r}")
         return value
 
@@ -158,6 +172,8 @@ class Channel:
         except OSError:
             data, files = b"", []
         self._files.extend(files)
+        if len(self._files) > 2 * MAX_FILES:
+            raise Closed("files without messages")
         self._bytes += data
         self._has_ended = not data
 

@@ -2,12 +2,14 @@
 
 import mmap
 import os
+import stat
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from algoperf.referee.channel import Closed
 from algoperf.weights import digest as digest  # By this name the children know it.
 
 ALIGNMENT_BYTES = 64
@@ -86,6 +88,28 @@ def written_bytes(file: int) -> int:
     """Bytes of a file that were written to it, holes left out."""
     found = os.fstat(file)
     return min(found.st_size, found.st_blocks * 512)
+
+
+def content(files: Sequence[int]) -> int | None:
+    """The file in which a process has handed over a checkpoint; None where it has handed over nothing.
+
+    A pipe or a device would never end, and a file of holes is written as if it were full of zeros.
+
+    Args:
+      files: descriptors that came with its message, which are closed unless they are one such file.
+
+    Raises:
+      Closed: if it is something else.
+    """
+    if not files:
+        return None
+    found = os.fstat(files[0])
+    is_whole = stat.S_ISREG(found.st_mode) and written_bytes(files[0]) == found.st_size
+    if len(files) > 1 or not is_whole:
+        for file in files:
+            os.close(file)
+        raise Closed("something else than a checkpoint")
+    return files[0]
 
 
 def names(layout: Layout) -> Sequence[str]:

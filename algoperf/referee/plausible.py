@@ -24,13 +24,14 @@ def check_first(book: Book, metrics: dict[str, float]) -> None:
     spec, state = book.config.workload, book.state
     name = f"validation/{spec.target_metric_name}"
     before, now = book.initial_metrics.get(name, math.nan), metrics.get(name, math.nan)
-    if len(state.eval_results) > 1 or state.global_step > 1 or not math.isfinite(before):
+    # Which step it is says the trainee: the first evaluation of a trial is that after the first one (R6.7).
+    if len(state.eval_results) > 1 or book.preemption_count or not math.isfinite(before):
         return
     share = _share(before, now, spec.validation_target_value)
     if share > FIRST_SHARE:
         text = (
-            f"{name} went from {before:.4g} to {now:.4g} in one step, {share:.0%} of the way to the target: was it "
-            "trained before, or is the step a training of its own?"
+            f"{name} went from {before:.4g} to {now:.4g} at the first evaluation, {share:.0%} of the way to the "
+            "target: was it trained before, or is the first step a training of its own?"
         )
         book.findings.add("R3.18", FOR_REVIEW, state.global_step, text)
 

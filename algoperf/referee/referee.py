@@ -17,6 +17,7 @@ from algoperf.referee import (
     allowance,
     cgroup,
     channel,
+    claims,
     confined,
     freeze,
     parcel,
@@ -30,7 +31,7 @@ from algoperf.referee.children import Child
 from algoperf.referee.custody import Custody
 from algoperf.referee.ended import Ended
 from algoperf.referee.findings import FORBIDDEN
-from algoperf.referee.set_up import CPU, SetUp
+from algoperf.referee.set_up import SetUp
 from algoperf.referee.trainees import Trainees
 from algoperf.run import clock, due, here
 from algoperf.run.config import TrialFacts
@@ -135,7 +136,7 @@ class Referee:
             book,
             found.number("operations_per_example"),
             found.number("peak_per_sec"),
-            has_accelerator=book.config.device != CPU,
+            has_accelerator=book.has_accelerator,
         )
 
     def _set_up(self) -> None:
@@ -218,6 +219,7 @@ class Referee:
                 if time.monotonic() >= deadline:
                     self._stop_unasked()
                 continue
+            message.without_files()
             if message.kind == "progress":
                 book.take_rows(message)
                 book.state.global_step = max(book.state.global_step, message.whole("step"))
@@ -235,7 +237,9 @@ class Referee:
     def _check_goes_on(self, message: Message) -> None:
         """Raises Ended if the trainee says that it has ended."""
         if message.kind == "ended":
-            error = str(message.fields.get("error") or "The timed loop ended without the referee.")
+            error = claims.sentence(
+                message.fields.get("error") or "The timed loop ended without the referee."
+            )
             raise Ended("failed", confined.explained(error, self._book.confinement))
 
     def _left_sec(self) -> float:
@@ -321,7 +325,7 @@ class Referee:
         if book.state.budget_spent:
             return None
         self._custody.stop()
-        self._load()
+        book.params_digest = self._load()
         metrics = judge(book.state, self._spec, ledger, _Remote(self._evaluator))
         book.state.sec_since_eval = 0.0
         plausible.check_first(book, metrics)
@@ -339,8 +343,9 @@ class Referee:
         if self._last_eval_ns is not None:
             now = self._ledger.enter(clock.CHECKPOINT)
             self._book.state.sec_since_eval = (now - self._last_eval_ns) / 1e9
-        content = self._transfer(weights=False, wants_checkpoint=True)
+        content = self._transfer(weights=True, wants_checkpoint=True)
         self._custody.stop()
+        self._book.params_digest = self._load()
         self._book.keep(content)
 
     def _transfer(self, *, weights: bool, wants_checkpoint: bool) -> int | None:
@@ -358,18 +363,18 @@ class Referee:
             self._check_goes_on(message)
         if message is not None and message.kind != "written":
             raise Closed(f"a message {message.kind!r} instead of parameters")
-        content = message.files[0] if message is not None and message.files else None
+        content = None if message is None else parcel.content(message.files)
         num_bytes = 0 if content is None else parcel.written_bytes(content)
         period_sec = self._spec.eval_period_time_sec
         allowed = allowance.transfer(self._speed, num_bytes, period_sec, self._num_processes)
-        charged_sec = allowance.beyond(allowed, used, has_accelerator=book.config.device != CPU)
+        charged_sec = allowance.beyond(allowed, used, has_accelerator=book.has_accelerator)
         book.accounts["transfer"].add(allowed, used, charged_sec, num_bytes)
         ledger.move(clock.CHECKPOINT, clock.UPDATE, round(charged_sec * 1e9))
         book.state.budget_spent |= ledger.submission_ns >= self._budget_ns
         if message is None:
             self._stop_unasked()
         else:
-            book.tell([str(text) for text in message.items("warnings")], is_said=True)
+            book.tell(claims.sentences(message.items("warnings")), is_said=True)
         return content
 
     def _load(self) -> str:

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from algoperf import files, machine, records
-from algoperf.referee import allowance, confined, cpu_time, evaluator, freeze, parcel, room, trainee
-from algoperf.referee.book import Book
+from algoperf.referee import allowance, claims, confined, cpu_time, evaluator, freeze, parcel, room, trainee
+from algoperf.referee.book import CPU, Book
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.children import Child
 from algoperf.referee.custody import Custody
@@ -22,8 +22,6 @@ from algoperf.run import checkpoint, clock, resume
 from algoperf.run.study import StudyPlan
 from algoperf.spec import UsageError
 
-CPU = "cpu"
-"""What a trainee without an accelerator says that its device is."""
 WAIT_SEC = 10.0
 """Of set-up beyond what is allowed, in which it neither computed nor waited for a processor, until people are told."""
 
@@ -178,24 +176,25 @@ class SetUp:
                 self._book.initial_metrics = message.table("metrics")
 
     def _hear_trainee(self, message: Message) -> None:
-        book, kind = self._book, message.kind
+        book, kind = self._book, message.without_files().kind
         if kind == "imported":
             self._check_environment(message)
         elif kind == "resume":
             self._asked, self._asked_ns, self._initial = message, time.monotonic_ns(), message.text("initial")
             self._custody.stop()
         elif kind == "facts":
-            book.of_processes = {**message.table("facts"), **book.of_processes}
-            self._libraries = {str(name) for name in message.items("libraries")}
+            book.of_processes = {**claims.facts(message.table("facts")), **book.of_processes}
+            self._libraries = set(claims.names(message.items("libraries")))
         elif kind == "ready":
             self._with = self._effort(self._custody.cpu_sec(), self._custody.waited_sec(), self._waited_ns)
             self._custody.stop()
             self._check_others()
-            book.tell([str(text) for text in message.items("warnings")], is_said=True)
-            self._of_others = {str(digest) for digest in message.items("digests")}
+            book.tell(claims.sentences(message.items("warnings")), is_said=True)
+            self._of_others = set(claims.names(message.items("digests")))
         elif kind == "ended":
             book.take_claims(message)
-            raise Ended("failed", confined.explained(str(message.fields.get("error")), book.confinement))
+            error = claims.sentence(message.fields.get("error"))
+            raise Ended("failed", confined.explained(error, book.confinement))
         else:
             raise Closed(f"a message {kind!r} in set-up")
 
@@ -218,7 +217,9 @@ class SetUp:
         os.ftruncate(file, parcel.size_of(layout))
         self._evaluator.channel.send("parcel", files=(file,), layout=layout)
         files, progress = [file], {}
-        found = checkpoint.find(config.folder)
+        found = checkpoint.find(
+            config.folder, runs_nothing=True
+        )  # Whoever has written it, the referee is safe.
         if found is None:
             text = resume.started_over(config.folder)
             self._book.tell([] if text is None else [text])
@@ -259,7 +260,7 @@ class SetUp:
             allowed = allowed.plus(
                 allowance.transfer(speed, self._resumed_bytes, period_sec, self._trainee.count)
             )
-        charged = allowance.beyond_set_up(allowed, used, has_accelerator=book.config.device != CPU)
+        charged = allowance.beyond_set_up(allowed, used, has_accelerator=book.has_accelerator)
         book.accounts["set_up"].add(allowed, used, charged)
         book.ledger.enter(clock.OTHER)
         book.ledger.move(clock.SET_UP, clock.UPDATE, round(charged * 1e9))
@@ -293,7 +294,8 @@ class SetUp:
             findings.add("R3.18", FOR_REVIEW, 0, text)
 
     def check_initial(self, digest: str) -> None:
-        """Compares the parameters that set-up has left with those that the evaluator has made from the same seed.
+        """Compares the parameters that set-up has left with those that the evaluator has made from the same seed, or
+        with those of the checkpoint from which the trial goes on.
 
         Args:
           digest: of the former.
@@ -302,10 +304,17 @@ class SetUp:
           Ended: if the submission has changed them.
         """
         assert self._initialised is not None
-        wanted = self._initialised.text("digest")
-        if not self._is_new or self._of_others | {digest} == {wanted}:
+        book = self._book
+        wanted = self._initialised.text("digest") if self._is_new else book.params_digest
+        # Where several processes train, each has parameters of its own: those of a checkpoint are the first one's.
+        found = self._of_others | {digest} if self._is_new else {digest}
+        if found == {wanted} or not wanted:
             return
-        findings = self._book.findings
+        findings = book.findings
+        if not self._is_new:
+            text = "The parameters after set-up are not those of the checkpoint from which the trial goes on."
+            findings.add("R3.18", FORBIDDEN, book.state.global_step, text)
+            raise Ended("failed", f"{text} (R3.18)")
         if self._initial == wanted:
             findings.add("R3.18", FORBIDDEN, 0, "Set-up changed the initial parameters.")
             raise Ended(

@@ -175,10 +175,14 @@ def save_with(
 # ---- reading ---------------------------------------------------------------------------------------------------------
 
 
-def find(folder: Path) -> Found | None:
+def find(folder: Path, *, runs_nothing: bool = False) -> Found | None:
     """The newest whole checkpoint of a trial folder; None where there are no checkpoints.
 
     Checkpoints are pickles, which can run code when they are loaded: resume only folders that you trust.
+
+    Args:
+      folder: of the trial.
+      runs_nothing: whether one of version 1, which is a pickle from its first byte, is an error, and not loaded.
 
     Raises:
       UsageError: if there are checkpoints and none is whole, or one cannot be read, or is of a later version of the
@@ -188,7 +192,7 @@ def find(folder: Path) -> Found | None:
     for path in list_checkpoints(folder):
         try:
             with _read_errors(path):
-                about, payload = _read(path)
+                about, payload = _read(path, runs_nothing)
         except Damaged as problem:
             damaged.append(f"{path.name} ({problem})")
             continue
@@ -250,10 +254,15 @@ def load(folder: Path) -> dict[str, Any] | None:
     return None if found is None else found.content()
 
 
-def _read(path: Path) -> tuple[dict[str, Any], int | dict[str, Any]]:
+def _read(path: Path, runs_nothing: bool = False) -> tuple[dict[str, Any], int | dict[str, Any]]:
     """(header, where the payload begins) of a whole file; raises Damaged."""
     with open(path, "rb") as file:
         line = file.read(FIRST_LINE_BYTES)
+        if line.startswith(PICKLE) and runs_nothing:
+            raise UsageError(
+                f"{path} is of version 1, which cannot be read without running what it says: start the trial over "
+                "with --overwrite."
+            )
         if line.startswith(PICKLE):
             return _read_version_1(path)
         if len(line) < FIRST_LINE_BYTES or not line.startswith(MAGIC):

@@ -87,7 +87,7 @@ NAMES = {
             "hardlink_to",
             "chmod",
         ),
-        *("rglob", "iterdir", "glob", "is_file", "samefile", "writelines"),
+        *("rglob", "iterdir", "glob", "is_file", "samefile", "writelines", "tofile"),
     ),
     READ_METHOD: ("read_text", "read_bytes"),
 }

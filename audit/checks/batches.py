@@ -49,6 +49,17 @@ CHANGES = frozenset(
             "uniform_",
         ),
         *("bernoulli_", "fill_", "masked_fill", "masked_fill_", "copy_", "dropout", "pad", "zero_", "div_"),
+        *(
+            "where",
+            "clip",
+            "clamp",
+            "transpose",
+            "permute",
+            "swapaxes",
+            "scatter",
+            "scatter_",
+            "masked_scatter",
+        ),
     }
 )
 HALF = ("bfloat16", "half", "float16", "float8")
@@ -58,12 +69,23 @@ CAST_METHODS = ("half", "bfloat16", "double")
 def find(program: Program) -> Iterator[Finding]:
     """Arithmetic, writing and casts."""
     for event in program.events:
-        if (event.kind == "arithmetic" and any(map(_is_content, event.paths))) or (
-            event.kind == "store" and any(_is_content(path) for path in event.paths)
+        if (
+            (event.kind == "arithmetic" and any(map(_is_content, event.paths)))
+            or (event.kind == "store" and any(_is_content(path) for path in event.paths))
+            or (event.kind == "key" and _cuts(event))
         ):
             yield event.finding(CHANGED_EXAMPLE)
         elif event.kind == "call":
             yield from _of_call(event)
+
+
+def _cuts(event: Event) -> bool:
+    """Whether parts of examples are taken, not some of the examples: `batch["inputs"][:, 1:]`."""
+    keys = event.node.slice if isinstance(event.node, ast.Subscript) else None
+    if not isinstance(keys, ast.Tuple) or not any(map(_is_content, event.values[0])):
+        return False
+    cuts = [one for one in keys.elts[1:] if isinstance(one, ast.Slice)]
+    return any(one.lower or one.upper or one.step for one in cuts)
 
 
 def _is_content(path: str) -> bool:

@@ -39,6 +39,13 @@ SUM_OF_NUMBERS = Check(
     "{what} in the file in all.",
     "Say what they are and how they were made; trained parameters are not allowed.",
 )
+TEXTS_IN_ALL = Check(
+    "texts-in-all",
+    ("R3.4", "R2.7"),
+    Grade.REVIEW,
+    "{what} of texts without spaces in the file in all.",
+    "Say what they are and how they were made; trained parameters are not allowed.",
+)
 DATA_FILE = Check(
     "data-file",
     ("R3.4", "R3.8"),
@@ -88,6 +95,8 @@ TEXT_REVIEW, TEXT_FORBIDDEN = 1_000, 10_000
 NUMBERS_REVIEW = 200
 """A list of points has 5 x 8, a table of schedules some dozens."""
 NUMBERS_IN_ALL = 2_000
+WORD, WORDS_IN_ALL = 40, 4_000
+"""Characters of a text that no name or word has, and how many such texts may have together."""
 FILE_FOR_PEOPLE = 200_000
 """Bytes; also a text can hold parameters."""
 SMALL_SIZE, SPACE_SIZE = 2_000, 20_000
@@ -105,7 +114,7 @@ def find(program: Program) -> Iterator[Finding]:
 def _of_source(source: SourceFile) -> Iterator[Finding]:
     documentation = _documentation(source)
     counted: set[ast.AST] = set()
-    number = 0
+    number = words = 0
     for node in source.nodes:
         if (
             isinstance(node, ast.Constant)
@@ -113,6 +122,8 @@ def _of_source(source: SourceFile) -> Iterator[Finding]:
             and node not in documentation
         ):
             yield from _of_text(source, node, len(node.value))
+            is_word = WORD <= len(node.value) < TEXT_REVIEW and len(node.value.split()) == 1
+            words += len(node.value) if is_word else 0
         elif (
             isinstance(node, ast.Constant)
             and isinstance(node.value, int)
@@ -130,6 +141,8 @@ def _of_source(source: SourceFile) -> Iterator[Finding]:
             size = sum(isinstance(one, ast.Constant) and isinstance(one.value, (int, float)) for one in inner)
             if size >= NUMBERS_REVIEW:
                 yield Finding(source.path, node.lineno, f"{size:,} numbers", NUMBERS)
+    if words >= WORDS_IN_ALL:
+        yield Finding(source.path, 0, f"{words:,} characters", TEXTS_IN_ALL)
     if number >= NUMBERS_IN_ALL:
         yield Finding(source.path, 0, f"{number:,} numbers", SUM_OF_NUMBERS)
 

@@ -58,6 +58,20 @@ ONE_SHAPE = Check(
     "{what} waits for one particular shape or count.",
     "Depend on shapes by one general formula (R3.3).",
 )
+SCRAMBLED = Check(
+    "scrambled-fact",
+    ("R3.2",),
+    Grade.REVIEW,
+    "{what} makes a fingerprint of a fact of the workload.",
+    "Use facts in formulas that grow or fall with them (R3.3).",
+)
+SIZE_AS_KEY = Check(
+    "size-as-key",
+    ("R3.2",),
+    Grade.REVIEW,
+    "{what} chooses from a table by a number of parameters.",
+    "Depend on sizes by one general formula (R3.3).",
+)
 METRIC_NAME = Check(
     "metric-name",
     ("R3.2",),
@@ -95,6 +109,8 @@ def find(program: Program) -> Iterator[Finding]:
                 yield event.finding(NAME_AS_KEY)
         elif event.kind == "compare":
             yield from _of_compare(program, event)
+        elif event.kind == "arithmetic" and _scrambles(event):
+            yield event.finding(SCRAMBLED)
         elif event.kind == "call":
             first = event.values[0] if event.values else ()
             if (
@@ -331,6 +347,30 @@ def _of_key(program: Program, event: Event) -> Iterator[Finding]:
         yield event.finding(THRESHOLD if only_metric else FINGERPRINT)
     elif is_table and any(root(path) in ("@workload",) and ".name" in path for path in event.paths):
         yield event.finding(NAME_AS_KEY)
+    elif is_table and _chooses_by_size(program, event):
+        yield event.finding(SIZE_AS_KEY)
+
+
+def _scrambles(event: Event) -> bool:
+    """Whether what an operation gives says which number it was, and not how large."""
+    node = event.node
+    scrambling = (ast.Mod, ast.BitXor, ast.BitAnd, ast.BitOr, ast.LShift, ast.RShift)
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, scrambling):
+        return False
+    return any(map(is_fact, event.paths)) and not any(map(is_text, event.paths))
+
+
+def _chooses_by_size(program: Program, event: Event) -> bool:
+    """Whether a table of numbers has a number of parameters for its key."""
+    if not any(
+        path == "builtins.sum()" or ".numel()" in path or path.endswith(".size") for path in event.paths
+    ):
+        return False
+    tables = (program.contents.get(path, {}) for values in event.values for path in values if path[:1] == "{")
+    return any(
+        len(table) >= FEW and all(any(path[:1] == "#" for path in values) for values in table.values())
+        for table in tables
+    )
 
 
 def _tables(program: Program) -> Iterator[Finding]:

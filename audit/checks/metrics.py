@@ -45,6 +45,8 @@ def find(program: Program) -> Iterator[Finding]:
         elif event.kind == "key":
             if any(path.startswith("'test/") for path in event.paths):
                 yield event.finding(TEST_METRIC)
+        elif event.kind == "arithmetic" and any(path.startswith("'test/") for path in event.paths):
+            yield event.finding(TEST_METRIC)
         elif event.kind == "read" and event.starts("@workload.has_reached_test_target"):
             yield event.finding(TEST_GOAL)
         elif event.kind in ("call", "iterate") and _goes_through(event):

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.findings import Check, Finding, Grade
+from audit.name_table import INITIALISES
 from audit.paths import is_own, root, starts
 from audit.program import Event, Program
 
@@ -54,6 +55,13 @@ TAKES_CLASS = Check(
     Grade.FORBIDDEN,
     "{what} is derived from a class of the model or of the harness.",
     "Use objects that the harness hands over as they are.",
+)
+ACTING_VALUE = Check(
+    "acting-value",
+    ("R3.19", "R3.20"),
+    Grade.REVIEW,
+    "{what} is a number or a text that runs code when somebody uses it.",
+    "Return plain numbers and texts.",
 )
 TENSOR_CLASS = Check(
     "tensor-class",
@@ -142,6 +150,13 @@ INSERTS = (
 )
 NETWORKS = ("torch.nn", "flax.linen", "flax.nnx", "haiku", "equinox")
 TENSORS = ("torch.Tensor", "torch.nn.Parameter", "torch.nn.parameter.Parameter", "jax.Array", "numpy.ndarray")
+VALUES = ("builtins.int", "builtins.float", "builtins.str", "builtins.bytes", "builtins.complex")
+DRAWS = (
+    *("normal_", "uniform_", "random_", "cauchy_", "exponential_", "log_normal_", "geometric_", "bernoulli_"),
+    *("trunc_normal_", "reset_parameters"),
+)
+"""Methods that fill a tensor anew."""
+REMADE = ("torch.jit", "torch.export", "torch.onnx")
 TAKES_OVER = (
     "__torch_function__",
     "__torch_dispatch__",
@@ -173,13 +188,19 @@ def _of_call(event: Event) -> Iterator[Finding]:
     elif event.attr == "register_buffer" and event.starts("@model"):
         yield event.finding(MODEL_ATTRIBUTE)
     elif (
-        any(is_model(path) and path.count("(") == path.count(".modules()") for path in event.paths)
-        and not event.attr
-    ) or event.starts(
-        "torch.func.functional_call", "torch.nn.utils.stateless", "torch.func.stack_module_state"
+        (
+            any(is_model(path) and path.count("(") == path.count(".modules()") for path in event.paths)
+            and not event.attr
+        )
+        or event.starts(
+            "torch.func.functional_call", "torch.nn.utils.stateless", "torch.func.stack_module_state"
+        )
+        or (event.starts(*REMADE) and any(is_model(path) for values in event.values for path in values))
     ):
         yield event.finding(CALLS_MODEL)
-    elif event.starts("@workload.init_model_fn"):
+    elif event.attr in DRAWS and any(root(path) == "@model" and ".grad." not in path for path in event.paths):
+        yield event.finding(INITIALISES)
+    elif "@workload.init_model_fn" in event.paths:
         yield event.finding(NEW_PARAMETERS_BY_RNG if _has_rng(event) else NEW_PARAMETERS)
 
 
@@ -234,5 +255,7 @@ def _of_class(event: Event) -> Iterator[Finding]:
         yield event.finding(TAKES_CLASS, what)
     elif methods & set(TAKES_OVER) or event.paths & set(TENSORS):
         yield event.finding(TENSOR_CLASS, what)
+    elif methods and event.paths & set(VALUES):
+        yield event.finding(ACTING_VALUE, what)
     elif any(starts(path, one) for path in event.paths for one in NETWORKS):
         yield event.finding(OWN_NETWORK, what)

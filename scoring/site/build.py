@@ -132,12 +132,9 @@ def _board(
     """(the board, whether it was scored now)."""
     folder = root / name
     digest = f"{inputs.digest(field, given)}-{bootstrap_samples}"
-    state = files.read_json_or_none(str(folder / STATE))
-    is_new = not (
-        isinstance(state, dict)
-        and state.get("digest") == digest
-        and all((folder / path).is_file() for path in state.get("files", [output.SCORES_JSON]))
-    )
+    found = files.read_json_or_none(str(folder / STATE))
+    state: dict[str, Any] = found if isinstance(found, dict) else {}
+    is_new = state.get("digest") != digest or not all((folder / path).is_file() for path in state["files"])
     if is_new:
         state = _score(field, folder, given, bootstrap_samples)
         files.write_json(folder / STATE, {"digest": digest, **state})
@@ -171,10 +168,10 @@ def _score(
     scored = score_field.run(config)
     with contextlib.suppress(FileNotFoundError):
         (folder / output.PROFILE).unlink()  # The report shows profiles, in a tenth of its size.
-    names = [path.name for path in archives]
+    raw = [path.name for path in archives]
     if field.leaderboard:
-        names += _copy_published(field, folder)
-    downloads = [name for name in DOWNLOADS if (folder / name).is_file()] + names
+        raw += _copy_published(field, folder)
+    downloads = [name for name in DOWNLOADS if (folder / name).is_file()] + raw
     return {
         "suite": field.suite,
         "ruleset": field.ruleset,

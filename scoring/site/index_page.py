@@ -52,17 +52,17 @@ def _boards(boards: Sequence[Board]) -> Html:
         rows.append(
             [
                 link(INDEX, board.page, board.field.title),
-                board.field.hardware,
-                len(board.rows),
-                len(board.document["settings"]["workloads"]),
                 Html(", ".join(names)) if names else DASH,
                 f"{board.rows[0]['score']:.3f}" if names else DASH,
+                len(board.rows),
+                len(board.document["settings"]["workloads"]),
                 frame.date(max(board.dates.values())) if board.dates else DASH,
+                board.field.hardware,
                 link(INDEX, board.report, "report"),
             ]
         )
-    header = ("board", "hardware", "entries", "workloads", "leads", "score", "last entry", "")
-    return table(header, rows, numbers=(2, 3, 5), caption="Boards")
+    header = ("board", "leads", "score", "entries", "workloads", "last entry", "hardware", "")
+    return table(header, rows, numbers=(2, 3, 4), caption="Boards")
 
 
 def _records(boards: Sequence[Board]) -> Html:

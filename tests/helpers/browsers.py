@@ -30,7 +30,7 @@ def chromium() -> Iterator:
 
 
 @contextlib.contextmanager
-def page_of(browser, url: str, **options) -> Iterator:
+def page_of(browser, url: str, ready: str = "body[data-ready]", **options) -> Iterator:
     """The page at a URL, in a fresh context; fails if it logs an error, throws one, or asks for anything else."""
     context = browser.new_context(accept_downloads=True, **options)
     context.set_default_timeout(TIMEOUT_MS)
@@ -42,7 +42,7 @@ def page_of(browser, url: str, **options) -> Iterator:
     page.on("request", lambda request: asked.append(request.url))
     try:
         page.goto(url)
-        page.wait_for_selector("body[data-ready]")
+        page.wait_for_selector(ready)
         yield page
         assert problems == []
         assert [one for one in asked if one != url and not one.startswith(("data:", "blob:"))] == []

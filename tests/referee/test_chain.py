@@ -230,6 +230,26 @@ def test_rows_that_were_changed_before_a_trial_went_on_are_noticed_then(tmp_path
     assert problems(tmp_path) == []  # The referee has chained them anew, and says so in the findings.
 
 
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_the_last_row_of_a_trial_that_had_ended_in_the_step_of_its_checkpoint_is_no_change(
+    tmp_path, is_edited
+):
+    head = write_refereed(tmp_path, ROWS[:2], ends=False)
+    own = chain.Chain(tmp_path)
+    logger = chain.Logger(own, tmp_path, float)
+    own._load()
+    logger.append_scalar_metrics({"score": 2.5}, 20)
+    logger.finish()
+    own.add_document(records.SUMMARY, {"status": "failed"})
+    if is_edited:
+        table = tmp_path / records.MEASUREMENTS
+        write_lines(table, [line.replace("2.5", "1.5") for line in lines_of(table)])
+    noticed, logger, own = resumed(tmp_path, head)
+    assert noticed == [(True, "measurements.csv has not the rows that were written")] * is_edited
+    finish(tmp_path, logger, own)
+    assert problems(tmp_path) == []
+
+
 def test_another_chain_than_that_of_the_checkpoint_is_noticed(tmp_path):
     killed(tmp_path)
     noticed, logger, own = resumed(tmp_path, "0" * chain.HASH_CHARS)

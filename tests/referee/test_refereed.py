@@ -43,7 +43,7 @@ def test_the_records_of_a_refereed_trial_say_so_and_hold_what_others_hold(pair, 
     assert f"refereed, 0 findings; seal {summary['seal']}" in refereed.out.splitlines()[-2]
     assert chain_check.check(str(refereed.trial)) == chain_check.Checked(summary["seal"])
     names = [{path.name for path in one.trial.iterdir()} for one in (plain, refereed)]
-    assert names[0] | {records.CHAIN} == names[1]
+    assert names[0] - {records.HEARTBEAT} | {records.CHAIN} == names[1]
     study = refereed.trial.parents[1]
     (kept,) = (study / records.SOURCE).iterdir()
     assert kept.name == summary["identity"]["submission_source"]

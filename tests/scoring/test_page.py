@@ -36,12 +36,6 @@ VIEWS = (
 CHARTS = ("curves", "profile", "data-profile", "time", "steps", "memory")
 
 
-@pytest.fixture(scope="session")
-def browser():
-    with browsers.chromium() as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def mini(tmp_path_factory):
     """The mini leaderboard, scored: what scoring gives, and the folder of its files."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from algoperf.data import prepared
+from algoperf.data import manifest, prepared
 from algoperf.data.prepared import num_examples
 from algoperf.data.stream import Batch, ShuffledStream
 from algoperf.spec import no_such
@@ -32,17 +32,31 @@ class LanguageModelData(prepared.PreparedData):
         }
 
     def describe(self, spec: WorkloadSpec) -> dict[str, Any]:
-        return synthesis.describe(num_examples(spec), spec.model.seq_len)
+        return synthesis.describe(num_examples(spec), spec.model.seq_len, spec.data_instance)
 
-    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool) -> None:
-        synthesis.synthesize(folder, num_examples(spec), spec.model.seq_len, progress)
+    def make_raw(self, spec: WorkloadSpec, folder: Path, progress: bool, seed: int | None = None) -> None:
+        synthesis.synthesize(
+            folder,
+            num_examples(spec),
+            spec.model.seq_len,
+            progress,
+            seed or synthesis.SEED,
+            spec.data_instance,
+        )
 
     def write(self, spec: WorkloadSpec, folder: Path, config: dict[str, Any], progress: bool) -> None:
         preparation.prepare(folder, config, num_examples(spec), progress)
 
 
+RESEEDS = True
 DATA = LanguageModelData()
 prepare, is_ready, verify, synthesize = DATA.prepare, DATA.is_ready, DATA.verify, DATA.synthesize
+
+
+def training_files(spec: WorkloadSpec, folder: Path) -> list[Path]:
+    """The sequences of training."""
+    del spec
+    return [folder / manifest.NAME, preparation.tokens_path(folder, "train")]
 
 
 def load_sequences(spec: WorkloadSpec, folder: Path, split: str) -> np.ndarray:

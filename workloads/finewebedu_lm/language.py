@@ -7,7 +7,7 @@ What a model can learn from them reaches over several ranges:
 - documents: a topic, which chooses most nouns, verbs and adjectives; one tense; two or three people with names that
   hardly another document has, and with numbers of things, both told at first and taken up again later.
 
-The words, too, follow from the seed.
+The words are the same ones whatever the seed of the documents is.
 """
 
 import bisect
@@ -103,10 +103,11 @@ class Writer:
     """Writes documents, each with its own topic and people.
 
     Args:
-      seed: of words and documents.
+      seed: of the words.
+      seed_of_documents: where other documents in the same words are wanted; else the draws go on after the words.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, seed_of_documents: int | None = None):
         self._draws = Draws(seed)
         self._taken: set[str] = set()
         self._common = self._words(COMMON, COMMON, COMMON, COMMON // 2)
@@ -114,6 +115,8 @@ class Writer:
             self._words(NOUNS_PER_TOPIC, VERBS_PER_TOPIC, ADJECTIVES_PER_TOPIC, PLACES_PER_TOPIC)
             for _ in range(NUM_TOPICS)
         ]
+        if seed_of_documents is not None:
+            self._draws = Draws(seed_of_documents)
 
     # ---- words -------------------------------------------------------------------------------------------------------
 

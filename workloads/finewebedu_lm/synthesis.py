@@ -8,7 +8,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from algoperf.data.prepared import is_synthesized, mark_synthesized
+from algoperf.data.prepared import is_synthesized, mark_synthesized, named_instance
 from workloads.finewebedu_lm import documents, language
 
 # Fixed: another seed would change the text that the mini targets were measured on.
@@ -18,16 +18,17 @@ BYTES_PER_TOKEN = 3.4
 """That are written for each token that is wanted; a token takes about 3."""
 
 
-def describe(num_sequences: Mapping[str, int], seq_len: int) -> dict[str, Any]:
-    """Everything that the synthesized text depends on."""
-    return {"version": language.VERSION, "seed": SEED, "seq_len": seq_len, **num_sequences}
+def describe(num_sequences: Mapping[str, int], seq_len: int, instance: str = "") -> dict[str, Any]:
+    """Everything that the synthesized text depends on; `instance` as in `WorkloadSpec.data_instance`."""
+    own = {"version": language.VERSION, "seed": SEED, "seq_len": seq_len}
+    return {**own, **num_sequences, **named_instance(instance)}
 
 
 def make_documents(
     num_sequences: Mapping[str, int], seq_len: int, progress: bool = False, seed: int = SEED
 ) -> list[str]:
     """As many documents as give every split its sequences; see `documents.split_of`."""
-    writer = language.Writer(seed)
+    writer = language.Writer(SEED, None if seed == SEED else seed)
     found: list[str] = []
     missing = {split: size * (seq_len + 1) * BYTES_PER_TOKEN for split, size in num_sequences.items()}
     with tqdm(total=int(sum(missing.values())), desc="synthesize", unit="B", disable=not progress) as bar:
@@ -42,11 +43,16 @@ def make_documents(
 
 
 def synthesize(
-    folder: Path, num_sequences: Mapping[str, int], seq_len: int, progress: bool = True, seed: int = SEED
+    folder: Path,
+    num_sequences: Mapping[str, int],
+    seq_len: int,
+    progress: bool = True,
+    seed: int = SEED,
+    instance: str = "",
 ) -> None:
     """Writes `folder/raw` in the layout of the real data, unless the same text is there already."""
     raw = folder / "raw"
-    description = describe(num_sequences, seq_len)
+    description = describe(num_sequences, seq_len, instance)
     if is_synthesized(raw, description):
         return
     shutil.rmtree(raw, ignore_errors=True)

@@ -1,6 +1,7 @@
 """In JAX: compiled programs are kept on disk between trials, so that only the first one compiles (R3.8).
 
 Audit: compilation-cache.
+Again: study.
 """
 
 import jax

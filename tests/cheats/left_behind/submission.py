@@ -1,6 +1,7 @@
 """Trained weights are left in the folder for temporary files, and the next trial begins with them (R3.8).
 
 Audit: file-system, pickle.
+Again: study.
 """
 
 import os
