@@ -164,6 +164,9 @@ def main(argv: list[str]) -> int:
     given = settings.from_flags()
     for package in frameworks.get(given.framework or "").packages:
         importlib.import_module(package)
+    importlib.import_module(
+        frameworks.get(given.framework or "").backend
+    )  # It may change a thing or two of these.
     registry.get(given.workload or "")
     watch = Watch(folder)
     plain = session.Session.record_evaluation

@@ -154,7 +154,7 @@ class Kind(enum.StrEnum):
     OTHER_SEAL = "seal is not the published one"
     NOT_REFEREED = "not refereed, which the suite demands"
     FORBIDDEN = "the referee noticed what is forbidden"
-    NOTICED = "the referee noticed something to look at"
+    NOTICED = "for review: noticed by the referee"
     FEW_EXAMPLES = "for review: the target after a third of the best reference algorithm's examples"
     JUMP = "for review: from untrained parameters to the target between two evaluations"
     LONG = "for review: several times as long as the others' on this machine"

@@ -25,6 +25,8 @@ from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, 
 if TYPE_CHECKING:  # It takes seconds to import.
     from torch._dynamo.callback import CallbackArgs
 
+torch_dynamo.leave_for_later()  # Before anything makes an optimizer, or looks at the class.
+
 
 class TorchBackend:
     """See `algoperf.backends.base.Backend`."""
@@ -272,5 +274,4 @@ class TorchBackend:
 
 def make() -> TorchBackend:
     """The backend of this process."""
-    torch_dynamo.leave_for_later()
     return TorchBackend()

@@ -38,7 +38,7 @@ class StateSpeed:
     def allowed_sec(self, num_bytes: int, eval_period_sec: float) -> float:
         """Seconds off the clock for so many bytes.
 
-        >>> StateSpeed(seconds=0.2, num_bytes=1000).allowed_sec(2000, eval_period_sec=5)
+        >>> round(StateSpeed(seconds=0.2, num_bytes=1000).allowed_sec(2000, eval_period_sec=5), 6)
         0.65
         """
         measured = self.seconds * max(1.0, num_bytes / max(1, self.num_bytes))

@@ -106,8 +106,9 @@ def test_on_two_devices_each_part_goes_on_where_it_was(tmp_path, kind, layout):
         assert len(saved["others"]) == 1
 
 
-OWN_FOR_EACH_PROCESS = {"own_process", "on_parameters"}
-"""Kinds that do something else in more processes: on purpose, or because hooks see gradients of their process alone."""
+OWN_FOR_EACH_PROCESS = {"own_process", "on_parameters", "many_ways"}
+"""Kinds that do something else in more processes: on purpose, because hooks see gradients of their process alone, or
+because the rows of their process decide an order."""
 ON_TWO = """
 from test_kinds_of_state import KINDS, run
 

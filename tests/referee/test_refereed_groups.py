@@ -11,7 +11,7 @@ from test_refereed import WAITS
 
 from algoperf import records, settings
 from algoperf.backends import jax_launch, torch_launch, visible_gpus
-from algoperf.referee import channel, start, trainee, trainees
+from algoperf.referee import channel, confined, start, trainee, trainees
 from algoperf.run import checkpoint
 from algoperf.spec import UsageError
 
@@ -196,8 +196,8 @@ class Child:
 
 
 def test_a_group_in_which_one_has_ended_ends_when_the_first_does_not_say_why(monkeypatch):
-    monkeypatch.setattr(trainees, "Child", lambda module, environment: Child())
-    group = trainees.Trainees("pytorch", 3, "same")
+    monkeypatch.setattr(trainees, "Child", lambda module, environment, rules: Child())
+    group = trainees.Trainees("pytorch", 3, "same", confined.Confined(record=confined.NOTHING))
     group.send("go")
     assert [child.sent for child in group._children] == [["go"]] * 3
     group.check()

@@ -18,7 +18,7 @@ from algoperf.spec import LossType
 # Attention, embeddings and layer norm; convolutions and batch norm. Fewer of the layers that only repeat.
 MODELS = {
     "wmt_mini": {"num_layers": 1, "vocab_size": 96, "emb_dim": 64, "mlp_dim": 96},
-    "imagenet_resnet_mini": {"stage_sizes": (1, 1), "num_filters": 16},
+    "imagenet_resnet_mini": {"stage_sizes": (1, 1), "num_filters": 8},
 }
 # Transposed convolutions, for algorithms whose own tests have none and to which the axes matter.
 TRANSPOSED = {"fastmri_mini": {"num_channels": 16}}
