@@ -24,7 +24,7 @@ EXAMPLES_SHARE = 1 / 3
 """Of the examples that the best reference algorithm needs to the target."""
 NOISE_SHARE = 0.25
 """Of the way from the first evaluation to the target: what is hardly better than untrained parameters."""
-JUMP_HINTS = 0.1
+JUMP_HINTS = 0.05
 """Of the step hint: more updates between two evaluations may well be a whole training."""
 FACTOR = 3.0
 """Between the time that something takes a submission and what it takes the others."""

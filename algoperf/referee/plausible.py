@@ -10,7 +10,7 @@ FIRST_SHARE = 0.5
 
 NOISE_SHARE = 0.25
 """Of the same way: what an evaluation that is hardly better than untrained parameters has gone."""
-JUMP_HINTS = 0.1
+JUMP_HINTS = 0.05
 """Of the step hint: more steps between two evaluations may well be a whole training, on a fast machine."""
 
 
