@@ -107,10 +107,11 @@ def test_a_referee_that_is_asked_to_stop_writes_a_checkpoint(started, bent, tmp_
     sign.touch()
     code, _, err = finish(first)
     assert code == 128 + 15, err
-    assert "continues from step 5" in err
     found = checkpoint.find(trial)
     assert found.about["refereed"]
-    assert found.about["global_step"] == 5
+    step = found.about["global_step"]
+    assert step in (4, 5), "whether the word or the file was there first"
+    assert f"continues from step {step}" in err
     assert len(found.about["progress"]["eval_results"]) == 2
 
 
