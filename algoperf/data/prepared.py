@@ -4,6 +4,10 @@ A family declares what its prepared files depend on and how they are written; se
 """
 
 import abc
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,23 @@ SYNTHESIS = "synthesis.json"
 def setup_command(spec: WorkloadSpec, folder: Path) -> str:
     """The command that fetches and prepares the data of `spec` into `folder`."""
     return locate.setup_command(spec, folder)
+
+
+def parts_folder(folder: Path, file_format: int, config: Mapping[str, Any]) -> Path:
+    """Folder for parts of files that are being prepared; parts of any other configuration are deleted.
+
+    Args:
+      folder: of the data.
+      file_format: version of the prepared files.
+      config: what they depend on.
+    """
+    text = json.dumps({"format": file_format, **config}, sort_keys=True)
+    parts = folder / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    for other in (folder / "parts").glob("*"):
+        if other != parts:
+            shutil.rmtree(other)
+    parts.mkdir(parents=True, exist_ok=True)
+    return parts
 
 
 def named_instance(instance: str) -> dict[str, str]:

@@ -6,8 +6,6 @@ files that are done.
 """
 
 import collections
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data import manifest
+from algoperf.data import manifest, prepared
 from algoperf.data.download import require_disk
 from algoperf.data.jobs import run_jobs
 from algoperf.spec import UsageError
@@ -67,7 +65,7 @@ def prepare(
         return
     raw = documents.raw_files(folder / "raw")
     num_bytes = sum(path.stat().st_size for path in raw)
-    parts = _parts_folder(folder, config)
+    parts = prepared.parts_folder(folder, FORMAT, config)
     done = sum(path.stat().st_size for path in parts.iterdir())
     require_disk(folder, max(int(DISK_PER_RAW_BYTE * num_bytes) - done, 0))
     (folder / manifest.NAME).unlink(missing_ok=True)
@@ -92,17 +90,6 @@ def prepare(
     of_files = {name: manifest.entry(folder / name) for name in names}
     manifest.write(folder, FORMAT, config, splits=counts, files=of_files)
     shutil.rmtree(folder / "parts")
-
-
-def _parts_folder(folder: Path, config: dict[str, Any]) -> Path:
-    """Folder for the parts of this configuration; parts of any other configuration are deleted."""
-    text = json.dumps({"format": FORMAT, **config}, sort_keys=True)
-    parts = folder / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    for other in (folder / "parts").glob("*"):
-        if other != parts:
-            shutil.rmtree(other)
-    parts.mkdir(parents=True, exist_ok=True)
-    return parts
 
 
 def _pieces(raw: Path, paths: Sequence[Path], config: Mapping[str, Any]) -> byte_pairs.Pieces:

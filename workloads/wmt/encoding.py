@@ -6,8 +6,6 @@ offsets[i + 1]]); `manifest.json`, written last. During preparation, `parts/` ho
 """
 
 import dataclasses
-import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from algoperf import files
-from algoperf.data import manifest
+from algoperf.data import manifest, prepared
 from algoperf.data.download import require_disk
 from algoperf.data.jobs import run_jobs
 from algoperf.spec import UsageError
@@ -110,7 +108,7 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
     require_disk(folder, int(DISK_PER_RAW_BYTE * sum(source.num_bytes for source in splits.values())))
 
     (folder / manifest.NAME).unlink(missing_ok=True)
-    parts = _parts_folder(folder, config)
+    parts = prepared.parts_folder(folder, FORMAT, config)
     trained = parts / "tokenizer.model"
     if not trained.exists():
         text = tokenizer.training_text(splits["train"].pairs(), config["tokenizer_bytes"])
@@ -131,17 +129,6 @@ def prepare(folder: Path, config: dict[str, Any], num_pairs: dict[str, int], pro
 
 def _array_keys() -> Iterator[tuple[str, str, str]]:
     return ((split, side, part) for split in SPLITS for side in SIDES for part in ("tokens", "offsets"))
-
-
-def _parts_folder(folder: Path, config: dict[str, Any]) -> Path:
-    """Folder for the parts of this configuration; parts of any other configuration are deleted."""
-    text = json.dumps({"format": FORMAT, **config}, sort_keys=True)
-    parts = folder / "parts" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    for other in (folder / "parts").glob("*"):
-        if other != parts:
-            shutil.rmtree(other)
-    parts.mkdir(parents=True, exist_ok=True)
-    return parts
 
 
 def _ranges(size: int) -> Iterator[tuple[int, int]]:
