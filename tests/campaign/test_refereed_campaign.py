@@ -7,6 +7,7 @@ from refereed import write_refereed
 
 from algoperf.run import summary as summaries
 from campaign import refereed
+from scoring import refereed as refereed_entries
 
 NOTICED = [
     {"rule": "R3.19", "grade": "forbidden", "step": 3, "text": "It used 2 s."},
@@ -22,7 +23,9 @@ def test_a_campaign_names_what_its_referees_noticed_and_leaves_their_seals(tmp_p
     store = types.SimpleNamespace(summary=lambda job: summaries.read(job.folder))
     first, *others = refereed.lines(jobs, store)
     assert first == "  refereed: 2 of 3 trials that have ended"
-    assert [line.partition(":")[2] for line in others] == [f" 2 findings in {keys[0]}, {keys[1]}"] * 2
+    assert others == [
+        f"  {kind}: 2 findings in {keys[0]}, {keys[1]}" for kind in refereed_entries.KIND_OF_GRADE.values()
+    ]
     (line,) = refereed.sealed(tmp_path)
     assert "seals.json" in line
     assert json.loads((tmp_path / "seals.json").read_text()) == dict(zip(keys, found))
