@@ -55,5 +55,6 @@ imports a framework, and nothing heavier than numpy (plotly only when its plot i
     tuning.py       tuning as a quantity: its command and files; tuning_report.py: its text
     tuning_runs.py, tuning_curves.py, tuning_points.py, tuning_analysis.py   what became of each point; what n trials
                     achieve, with intervals; the shared point, hyperparameters; all of it for one submission
+    field_config.py, field_reading.py   what one scoring is asked for; the results that it compares
     score_field.py  `score_submissions.py` below its flags
 """

@@ -1,32 +1,28 @@
 """What `score_submissions.py` does, below its flags; tests and other programs call `run` with a `Config`."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from algoperf import suites
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import UsageError
 from algoperf.suites import Suite
 from scoring import (
     bounds,
     carry_over,
-    completeness,
     curves,
-    endings,
+    field_reading,
     mixtures,
     other_axis,
     output,
-    plausible,
     plot,
     published,
     relaxing,
     report_parts,
-    results,
     revealed,
     score_report,
-    seals,
     sensitivity,
     short_names,
     sources,
@@ -37,86 +33,11 @@ from scoring import (
 from scoring.differences import Differences, compare_with_official
 from scoring.document import content as document
 from scoring.document.content import Origin
+from scoring.field_config import Config, SoFar
 from scoring.leaderboard import Leaderboard, Settings, make_leaderboard
 from scoring.page import render
 from scoring.procedure import CLEAN, OFFICIAL
-from scoring.results import AXES, SUBMISSION_TIME, Finding, Kind, Results, Trial
-
-MAX_SAMPLES = 100_000
-"""Of the bootstrap: intervals hardly move beyond some thousands, and memory grows with their number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config:
-    """The arguments of one scoring; names as the flags."""
-
-    submissions_dir: Path | None
-    """Folder of submissions or archive of one; None scores the published entries alone."""
-    more_dirs: tuple[Path, ...] = ()
-    """More of them, joined with the first."""
-    suite: str = suites.FULL_SIZE
-    ruleset: str = "external"
-    official: bool = False
-    strict: bool = False
-    axis: str = SUBMISSION_TIME
-    reference: str | None = None
-    compare_to: str | None = None
-    calibrate: bool = False
-    """Carries own times over to the machine of the published ones."""
-    bootstrap_samples: int = 1000
-    seed: int = 0
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    workloads: tuple[str, ...] = ()
-    """Scores these instead of the suite's workloads."""
-    num_studies: int | None = None
-    num_trials: int | None = None
-    output_dir: Path | None = None
-    report: Path | None = None
-    """Writes the report alone to this file, without the others of `output_dir`."""
-    sensitivity: bool = False
-    reveal_data_seed: str | None = None
-    """Said of which trials it is the seed of the data."""
-    step_times: bool = False
-    """Shows seconds per update also where frameworks do not differ by much."""
-    seals: Path | None = None
-    """A list of seals that was published when the runs ended."""
-    relax_targets: float = 0.0
-    """Share by which targets are moved before anything is scored; below 0 they are tightened."""
-
-    def __post_init__(self) -> None:
-        suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
-        if self.axis not in AXES:
-            raise no_such("axis", self.axis, AXES)
-        if not 0 <= self.bootstrap_samples <= MAX_SAMPLES:
-            raise UsageError(
-                f"--bootstrap_samples must be from 0 to {MAX_SAMPLES}, got {self.bootstrap_samples}."
-            )
-        relaxing.check(self.relax_targets)
-        if self.seed < 0:
-            raise UsageError(f"--seed must be 0 or more, got {self.seed}.")
-        if self.submissions_dir is None and self.compare_to is None:
-            raise UsageError(
-                "Give the folder of submissions, as in score_submissions.py ~/experiments; "
-                "--compare_to=algoperf_v05 without a folder scores the published entries."
-            )
-        if self.calibrate:
-            published.check_has_reference(self.compare_to)
-            if self.submissions_dir is None:
-                raise UsageError(
-                    "--calibrate carries the times of your own submissions over: give their folder, as in "
-                    "score_submissions.py --calibrate ~/experiments, or leave out --calibrate."
-                )
-
-
-@dataclass(frozen=True)
-class SoFar:
-    """What there is of a campaign that still runs."""
-
-    submissions: tuple[str, ...]
-    """All of them, those without any result among them."""
-    has_ended: Callable[[Trial], bool]
-    """Others count as not run."""
+from scoring.results import SUBMISSION_TIME, Finding, Kind, Results, Trial
 
 
 @dataclass(frozen=True)
@@ -196,76 +117,29 @@ def score(
       places: of the user's results.
       so_far: see `run`.
     """
-    entries = (
-        published.load(config.compare_to, config.ruleset, suite, config.axis) if config.compare_to else None
-    )
-    choice = sources.choose(
-        list(dict.fromkeys(name for place in places for name in place.submissions)),
-        entries.results.submissions if entries else (),
-        config.include,
-        config.exclude,
-        where=sources.listed(places) or f"--compare_to={config.compare_to}",
-    )
-    own, findings = read_own(config, suite, places, choice.own, so_far)
-    factors = None
-    if entries and config.calibrate and config.axis == SUBMISSION_TIME and own.trials:
-        reference = published.REFERENCES[entries.name]
-        beside = read_beside(suite, places, own, reference)
-        factors = carry_over.machine_factors(own, beside, entries.results, reference, entries.name)
-        own = carry_over.carried_over(own, factors)
-    chosen = published.only(entries, choice.published) if entries else None
-    field = results.merge([own, chosen.results]) if chosen else own
-    scored_suite, relaxed_notes = suite, []
+    scored_suite, read = suite, field_reading.read_field(config, suite, places, so_far)
+    relaxed_notes: list[str] = []
     if config.relax_targets:
-        field, note = relaxing.results_at(field, suite, config.relax_targets)
+        field, note = relaxing.results_at(read.field, suite, config.relax_targets)
+        read = dataclasses.replace(read, field=field)
         suite, relaxed_notes = relaxing.suite_at(suite, config.relax_targets), [note]
-    settings = Settings(
-        suite=suite,
-        ruleset_name=config.ruleset,
-        procedure=OFFICIAL if config.official else CLEAN,
-        axis=config.axis,
-        reference=reference_name(config, field),
-        medians=chosen.medians if chosen else None,
-    )
-    check_steps(field, config.axis)
-    board = make_leaderboard(
-        field, settings, num_bootstrap_samples=config.bootstrap_samples, seed=config.seed
-    )
-    devices = {trial.end.device for trial in field.trials if trial.end and trial.end.device}
-    board = dataclasses.replace(board, devices=tuple(sorted(devices)))
-    if not config.official:
-        # Nothing will be added to published entries, nor to results of the other ruleset what that one does not ask.
-        final = {*(chosen.results.submissions if chosen else ()), *mixtures.of_other_ruleset(findings)}
-        missing = bounds.of(board.table, suite, config.ruleset, field.trials, final)
-        board = dataclasses.replace(board, bounds=missing)
-    differences = None if config.official else compare_with_official(field, settings)
+    board, settings = board_of(config, suite, read)
+    infos = sources.read_infos(places, read.own.submissions)
+    board = dataclasses.replace(board, display_names=infos.names)
     notes = [
         *relaxed_notes,
-        *make_notes(config, full, scored_suite, findings),
-        *stray_notes(board),
-        *target_origin.notes(board),
+        *make_notes(config, full, scored_suite, read.findings),
+        *notes_on(config, full, places, read, board, infos.notes),
     ]
-    if config.reveal_data_seed is not None:
-        notes.append(revealed.note(own.trials, config.reveal_data_seed, config.strict))
-    notes += sources.joined_notes(places, own.submissions)
-    infos = sources.read_infos(places, own.submissions)
-    board = dataclasses.replace(board, display_names=infos.names)
-    notes += infos.notes
-    if chosen and chosen.results.submissions:
-        notes.append(score_report.published_note(chosen, factors, is_alone=not own.submissions))
-    if factors and (cut := carry_over.cut_short(own, board)):
-        notes.append(score_report.cut_short_note(cut, full, config.ruleset))
-    notes += other_axis.notes(board, field)
-    notes += [*report_parts.field_of_one_note(board), *report_parts.first_place_lines(board)]
     variations, variation_notes = (
-        try_variations(config, places, board, own, chosen) if config.sensitivity else ([], [])
+        try_variations(config, places, board, read.own, read.chosen) if config.sensitivity else ([], [])
     )
     scored = Scored(
         board,
-        findings,
-        differences,
+        read.findings,
+        None if config.official else compare_with_official(read.field, settings),
         tuple(notes),
-        field.trials,
+        read.field.trials,
         tuple(variations),
         tuple(variation_notes),
         config.step_times,
@@ -276,6 +150,58 @@ def score(
         relaxed_targets=config.relax_targets,
         is_running=so_far is not None,
     )
+    return with_files(scored, config, origin)
+
+
+def board_of(config: Config, suite: Suite, read: field_reading.FieldRead) -> tuple[Leaderboard, Settings]:
+    """The leaderboard of a field, with the bounds of what is not run yet, and the settings that made it."""
+    settings = Settings(
+        suite=suite,
+        ruleset_name=config.ruleset,
+        procedure=OFFICIAL if config.official else CLEAN,
+        axis=config.axis,
+        reference=reference_name(config, read.field),
+        medians=read.chosen.medians if read.chosen else None,
+    )
+    check_steps(read.field, config.axis)
+    board = make_leaderboard(
+        read.field, settings, num_bootstrap_samples=config.bootstrap_samples, seed=config.seed
+    )
+    devices = {trial.end.device for trial in read.field.trials if trial.end and trial.end.device}
+    board = dataclasses.replace(board, devices=tuple(sorted(devices)))
+    if not config.official:
+        # Nothing will be added to published entries, nor to results of the other ruleset what that one does not ask.
+        published_names = read.chosen.results.submissions if read.chosen else ()
+        final = {*published_names, *mixtures.of_other_ruleset(read.findings)}
+        missing = bounds.of(board.table, suite, config.ruleset, read.field.trials, final)
+        board = dataclasses.replace(board, bounds=missing)
+    return board, settings
+
+
+def notes_on(
+    config: Config,
+    full: Suite,
+    places: Sequence[sources.Source],
+    read: field_reading.FieldRead,
+    board: Leaderboard,
+    info_notes: Sequence[str],
+) -> list[str]:
+    """What a reader should know of this field and of its board."""
+    notes = [*stray_notes(board), *target_origin.notes(board)]
+    if config.reveal_data_seed is not None:
+        notes.append(revealed.note(read.own.trials, config.reveal_data_seed, config.strict))
+    notes += [*sources.joined_notes(places, read.own.submissions), *info_notes]
+    if read.chosen and read.chosen.results.submissions:
+        is_alone = not read.own.submissions
+        notes.append(score_report.published_note(read.chosen, read.factors, is_alone=is_alone))
+    if read.factors and (cut := carry_over.cut_short(read.own, board)):
+        notes.append(score_report.cut_short_note(cut, full, config.ruleset))
+    notes += other_axis.notes(board, read.field)
+    return [*notes, *report_parts.field_of_one_note(board), *report_parts.first_place_lines(board)]
+
+
+def with_files(scored: Scored, config: Config, origin: Origin) -> Scored:
+    """Writes what the flags ask for, and says so in the notes."""
     if config.report is not None:
         links_from = dataclasses.replace(origin, output_dir=config.report.parent)
         render.write(config.report, document_of(scored, links_from))
@@ -283,54 +209,6 @@ def score(
     if config.output_dir is not None:
         scored = write(scored, config.output_dir, dataclasses.replace(origin, output_dir=config.output_dir))
     return scored
-
-
-def read_own(
-    config: Config,
-    suite: Suite,
-    places: Sequence[sources.Source],
-    chosen: Collection[str],
-    so_far: SoFar | None = None,
-) -> tuple[Results, tuple[Finding, ...]]:
-    """The user's chosen results with all findings on them; refuses defects under --strict."""
-    if not chosen and so_far is None:
-        return Results((), ()), ()
-    names = suite.scored_names()
-    if not suite.held_out:  # the official procedure then takes every variant it finds (quirk stray-variants)
-        names = tuple(dict.fromkeys((*names, *suite.known_targets)))
-    targets = {name: suite.targets(name) for name in names}
-    results = sources.read(places, targets, chosen, is_filtered=bool(config.include))
-    if so_far:
-        trials = tuple(trial for trial in results.trials if so_far.has_ended(trial))
-        submissions = tuple(sorted({*results.submissions, *so_far.submissions}))
-        results = dataclasses.replace(results, submissions=submissions, trials=trials)
-    missing = completeness.check_completeness(results, suite, suite.ruleset(config.ruleset))
-    missing = mixtures.without_counts(missing, mixtures.other_rulesets(results.trials, config.ruleset))
-    mixed = mixtures.find(results, suite, config.ruleset)
-    broken = endings.findings(results.trials, suite, config.ruleset)
-    unsealed = seals.findings(config.seals, results.trials, chosen, targets) if config.seals else []
-    odd = plausible.findings(results.trials, {name: target.step_hint for name, target in targets.items()})
-    findings = completeness.without_doubles((*results.findings, *missing, *mixed, *broken, *unsealed, *odd))
-    if config.strict:
-        completeness.refuse(findings)
-    if not any(trial.workload in suite.scored_names() for trial in results.trials):
-        raise UsageError(
-            f"No trial in {sources.listed(places)} ran a workload of suite {suite.name!r} "
-            f"({', '.join(suite.scored_names())}). Choose another with --suite={'|'.join(suites.names())}, "
-            "or name workloads with --workloads."
-        )
-    return results, findings
-
-
-def read_beside(suite: Suite, places: Sequence[sources.Source], own: Results, name: str) -> Results:
-    """Results with those of the submission called `name`, also where --include or --exclude leaves it out of `own`.
-
-    `own` itself where no place has it.
-    """
-    if name in own.submissions or not any(name in place.submissions for place in places):
-        return own
-    targets = {workload: suite.targets(workload) for workload in suite.scored_names()}
-    return sources.read(places, targets, [name], is_filtered=True)
 
 
 def reference_name(config: Config, field: Results) -> str | None:

@@ -1,6 +1,6 @@
 """Faults of a contributed folder of results, each with the trial that it is about and what to do.
 
-What scoring finds anyway (`score_field.read_own`) is taken over; added is what a contribution has to have and a field
+What scoring finds anyway (`field_reading.read_own`) is taken over; added is what a contribution has to have and a field
 need not: every trial has ended, says what it is (`submission_info.yml`), and repeats no other submission's.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 from algoperf import submission_info, suites
 from algoperf.spec import UsageError
 from algoperf.suites import Suite
-from scoring import endings, next_steps, reading, recorded, refereed, score_field, sources
+from scoring import endings, field_reading, next_steps, reading, recorded, refereed, score_field, sources
 from scoring.results import HARMLESS, Finding, Kind, Results, Trial
 
 NOT_ENDED = "has not ended: no whole summary.json says how"
@@ -108,7 +108,7 @@ def validate(
             submissions_dir=folder, suite=rules.name, ruleset=ruleset or recorded.ruleset_of(found)
         )
         rules.ruleset(config.ruleset)
-        own, findings = score_field.read_own(config, rules, places, places[0].submissions)
+        own, findings = field_reading.read_own(config, rules, places, places[0].submissions)
         faults = sorted(
             {
                 *_of_findings(findings, own),

@@ -184,10 +184,7 @@ def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:
     backend = backends.get_backend(config.framework)
     backends.check_device(backend.platform(), config.settings.device, config.framework)
     warnings = _told(config, *host.warnings())
-    if config.submission.uses_pmap and not config.settings.quiet and backend.process_index == 0:
-        # It changes the shapes of everything that a submission sees, so nobody should have to find out.
-        name = config.submission.name
-        print(f"note: {name} calls jax.pmap, so its arrays have a leading axis of devices", file=sys.stderr)
+    _say_whether_pmap(config, backend)
     # Before the model: the submission may leave a dropout rate to the harness.
     hyperparameters = None if config.point is None else tuning.make_hyperparameters(config.point)
     workload = _workload(config, hyperparameters)
@@ -197,18 +194,8 @@ def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:
     seeds = random_utils.seeds(config.settings.rng_seed, config.settings.study, config.trial)
     # For submissions that use the global generators of NumPy and Python.
     random_utils.seed_global_generators(seeds["submission"])
-    params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
-    state = TrialState(params=params, model_state=model_state, optimizer_state=None)
-    host.see_initial(workload, state)
     step_keys = backend.step_keys(seeds["submission"])
-    error, queue = None, None
-    try:
-        state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
-        host.see_initial(workload, state)
-    except UsageError:
-        raise
-    except exits.FAILURES:  # An error of the submission: the trial is recorded as failed.
-        error = traceback.format_exc()
+    state, error = _initial_state(config, backend, workload, hyperparameters, seeds, host)
     # Only process 0 reads the folder, so hosts need not share it.
     saved = processes.from_first(backend, lambda: host.saved_run(config))
     if saved is None:
@@ -218,6 +205,7 @@ def build(config: TrialConfig, ledger: clock.Ledger, host: Host) -> Session:
         # If the run cannot continue, its summary still reports the earlier part.
         state = resume.restored(saved, backend, state) if error is None else saved.state
         warnings += _told(config, *(saved.warnings() if backend.process_index == 0 else ()))
+    queue = None
     if error is None:
         state = _placed(workload, state)
         queue = TrainingQueue(
@@ -310,6 +298,35 @@ def _workload(config: TrialConfig, hyperparameters: Hyperparameters | None) -> W
     )
     workload.default_dropout_rate = default
     return workload
+
+
+def _say_whether_pmap(config: TrialConfig, backend: Backend) -> None:
+    """Tells that `jax.pmap` changes the shapes of all that a submission sees, so that nobody has to find out."""
+    if config.submission.uses_pmap and not config.settings.quiet and backend.process_index == 0:
+        name = config.submission.name
+        print(f"note: {name} calls jax.pmap, so its arrays have a leading axis of devices", file=sys.stderr)
+
+
+def _initial_state(
+    config: TrialConfig,
+    backend: Backend,
+    workload: Workload,
+    hyperparameters: Hyperparameters | None,
+    seeds: Mapping[str, int],
+    host: Host,
+) -> tuple[TrialState, str | None]:
+    """The state before the first update, and the traceback of the submission where its part of it failed."""
+    params, model_state = workload.init_model_fn(backend.root_key(seeds["init"]))
+    state = TrialState(params=params, model_state=model_state, optimizer_state=None)
+    host.see_initial(workload, state)
+    try:
+        state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
+        host.see_initial(workload, state)
+    except UsageError:
+        raise
+    except exits.FAILURES:  # An error of the submission: the trial is recorded as failed.
+        return state, traceback.format_exc()
+    return state, None
 
 
 def _with_optimizer_state(

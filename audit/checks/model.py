@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 
 from audit.findings import Check, Finding, Grade
-from audit.name_table import INITIALISES
+from audit.name_checks import INITIALISES
 from audit.paths import is_own, root, starts
 from audit.program import Event, Program
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from audit.findings import Check, Finding
-from audit.name_table import ENVIRONMENT, TABLE
+from audit.name_checks import ENVIRONMENT
+from audit.name_table import TABLE
 from audit.paths import is_constant, is_own
 from audit.program import Program
 

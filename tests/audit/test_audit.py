@@ -403,7 +403,7 @@ def test_every_check_cites_rules_that_exist():
     import pkgutil
 
     import audit.checks
-    from audit import name_table
+    from audit import name_checks
     from audit.findings import Check
 
     rules = (ROOT / "RULES.md").read_text()
@@ -413,7 +413,7 @@ def test_every_check_cites_rules_that_exist():
     ]
     checks = [
         value
-        for module in (*modules, name_table)
+        for module in (*modules, name_checks)
         for value in vars(module).values()
         if isinstance(value, Check)
     ]
