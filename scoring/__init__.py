@@ -1,7 +1,7 @@
 """From results on disk to times, ratios, performance profiles, scores and reports.
 
 One pure function per rule; the rules themselves are in `RULES.md` and `scoring/README.md`. Nothing here
-imports a framework, and nothing heavier than numpy (plotly only when its plot is drawn).
+imports a framework, and nothing heavier than numpy.
 
     reading.py      results folder -> one `Trial` per run, and findings about everything that was odd
     evaluations.py  a trial's evaluations -> the columns that scoring needs, and the first hit of the target

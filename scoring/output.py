@@ -25,7 +25,6 @@ TIMES_JSON = "time_to_target.json"
 SCHEMA_VERSION = 2
 """Of both JSON files; increase it when a key changes its meaning or goes, or many come. Files without one are older."""
 STEP_TIMES = "step_time.csv"
-PROFILE = "performance_profile.html"
 PICTURE = "performance_profile.svg"
 REPORT = "report.html"
 

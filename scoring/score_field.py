@@ -320,12 +320,5 @@ def write(scored: Scored, folder: Path, origin: Origin) -> Scored:
         (output.PICTURE, lambda path: plot.write_profile_picture(scored.board, path)),
         *([of_steps] if steps.cells else []),
     )
-    names = [path.name for path in written]
-    left_out = ""
-    if plot.is_available():
-        plot.write_profile_plot(scored.board, folder / output.PROFILE)
-        names.append(output.PROFILE)
-    else:
-        left_out = f" Left out: {output.PROFILE} needs plotly. {plot.INSTALL}, and run again."
-    note = f"Written to {folder}: {', '.join(names)}.{left_out}"
+    note = f"Written to {folder}: {', '.join(path.name for path in written)}."
     return dataclasses.replace(scored, notes=(*scored.notes, note))

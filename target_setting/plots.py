@@ -1,6 +1,7 @@
 """What the pictures of the procedures share: a page of panels as interactive HTML (needs plotly)."""
 
 import importlib
+import importlib.util
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -11,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from algoperf import files
-from scoring.plot import INSTALL, is_available
 from target_setting.sweep_tables import Table
 
-__all__ = ["DASHED", "INSTALL", "Panel", "Trace", "is_available", "points", "write"]
-
+INSTALL = "pip install 'algoperf[plot]'"
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd")
 COLUMNS = 3
 DASHED = {"dash": "dash", "color": "gray"}
@@ -24,6 +23,11 @@ Trace = Any
 """One of plotly's, which has no types and is imported only where a picture is drawn."""
 Panel = tuple[str, str, str, Callable[[ModuleType], Sequence[Trace]]]
 """Title, name of the x axis, of the y axis, and traces from `plotly.graph_objects`."""
+
+
+def is_available() -> bool:
+    """Whether plotly is installed; does not import it."""
+    return importlib.util.find_spec("plotly") is not None
 
 
 def write(path: Path, title: str, panels: Sequence[Panel], **axes: str) -> None:

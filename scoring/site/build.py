@@ -166,8 +166,6 @@ def _score(
         output_dir=folder,
     )
     scored = score_field.run(config)
-    with contextlib.suppress(FileNotFoundError):
-        (folder / output.PROFILE).unlink()  # The report shows profiles, in a tenth of its size.
     raw = [path.name for path in archives]
     if field.leaderboard:
         raw += _copy_published(field, folder)

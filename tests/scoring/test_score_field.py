@@ -14,7 +14,7 @@ import pytest
 import scoring
 from algoperf import suites
 from algoperf.spec import UsageError
-from scoring import completeness, output, plot, score_field
+from scoring import completeness, output, score_field
 from scoring.results import Finding, Kind, Reason
 from scoring.score_field import Config
 
@@ -154,15 +154,6 @@ def test_of_published_medians_alone_the_report_claims_nothing_about_studies():
 
 
 @pytest.mark.usefixtures("two_submissions")
-def test_the_plot_is_drawn_in_right_continuous_steps(score, tmp_path):
-    pytest.importorskip("plotly")
-    score(output_dir=tmp_path / "out")
-    page = (tmp_path / "out" / output.PROFILE).read_text()
-    assert '"shape":"hv"' in page
-    assert "slow (0.3333)" in page
-
-
-@pytest.mark.usefixtures("two_submissions")
 def test_the_picture_is_the_same_file_each_time(score, tmp_path):
     pages = []
     for name in ("a", "b"):
@@ -189,16 +180,12 @@ def test_tables_and_json_show_the_name_that_a_submission_gives_itself_beside_its
 
 
 @pytest.mark.usefixtures("two_submissions")
-def test_without_the_plotting_library_all_other_files_are_written_and_a_line_says_what_to_install(
-    score, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(plot, "is_available", lambda: False)
+def test_the_last_note_names_the_files_of_the_output_folder(score, tmp_path):
     scored = score(output_dir=tmp_path / "out")
-    for words in (
-        "performance_profile.html needs plotly",
-        "pip install",
-    ):
-        assert words in scored.notes[-1]
+    assert scored.notes[-1].startswith(f"Written to {tmp_path / 'out'}: ")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == set(
+        scored.notes[-1].rstrip(".").partition(": ")[2].split(", ")
+    )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "performance_profile.svg",
         "report.html",
