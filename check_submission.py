@@ -3,6 +3,7 @@ r"""Reads a submission's source, without running it, and says what of it the rul
     python check_submission.py submissions/my_method
     python check_submission.py submissions/my_method --json
     python check_submission.py submissions/my_method --run
+    python check_submission.py torch.optim.AdamW --set lr=1e-3
     python check_submission.py --bundle <results> [--output=review.html] [--submissions=<folder>]
 
 Findings have the number of a rule in RULES.md, a place, and a grade: forbidden, for review, note. Exit codes:
@@ -16,9 +17,11 @@ from collections.abc import Sequence
 from absl import flags
 
 from algoperf import commands, files
+from algoperf.adapter import flags as adapter
 from algoperf.spec import UsageError
 
 FLAGS = flags.FLAGS
+adapter.define(ejects=False)
 flags.DEFINE_bool("json", False, "Print the findings as JSON.")
 flags.DEFINE_bool("notes", True, "Print notes, too.")
 flags.DEFINE_bool("run", False, "Then run short trials and watch them.")
@@ -40,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(
             "Give the folder of one submission, or its file: check_submission.py submissions/my_method."
         )
-    report = audit(argv[1], with_run=FLAGS.run, framework=FLAGS.framework, workload=FLAGS.workload)
+    with adapter.for_a_while(argv[1], FLAGS.framework) as path:
+        report = audit(path, with_run=FLAGS.run, framework=FLAGS.framework, workload=FLAGS.workload)
     print(json.dumps(report.as_json(), indent=1) if FLAGS.json else report.text(FLAGS.notes))
     return report.exit_code
 

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from algoperf import commands, files, settings
+from algoperf.adapter import flags as adapter
 from campaign import flags as campaign_flags
 
 FLAGS = flags.FLAGS
 settings.define_flags(settings.OF_CAMPAIGNS, suite="mini")
-flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions.")
+flags.DEFINE_list("submissions", [], "Folders or Python files of the submissions, or optimizers.")
+adapter.define(ejects=False)
 flags.DEFINE_list("workloads", [], "Workloads instead of the suite's.")
 flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.")
 flags.DEFINE_integer("num_trials", None, "Trials per study instead of the ruleset's number.")
@@ -50,10 +52,13 @@ def main(argv: Sequence[str]) -> int:
     if FLAGS.status and not FLAGS.submissions:
         campaign = benchmark.saved_campaign(folder)
     else:
+        submissions, given = adapter.settled_all(
+            FLAGS.submissions, settings.from_flags(settings.OF_CAMPAIGNS), folder
+        )
         campaign = job_plan.Campaign(
             experiment_dir=folder,
-            settings=settings.from_flags(settings.OF_CAMPAIGNS),
-            submissions=tuple(FLAGS.submissions),
+            settings=given,
+            submissions=submissions,
             workloads=tuple(FLAGS.workloads),
             num_studies=FLAGS.num_studies,
             num_trials=FLAGS.num_trials,

@@ -16,8 +16,10 @@ START_NS = time.perf_counter_ns()  # Before anything else is imported.
 from collections.abc import Sequence  # noqa: E402
 
 from algoperf import commands, settings  # noqa: E402
+from algoperf.adapter import flags as adapter  # noqa: E402
 
 settings.define_flags()
+adapter.define()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,7 +31,8 @@ def main(argv: Sequence[str]) -> int:
     del argv
     settled = sealed.settled(given := settings.from_flags(), filter(None, [given.workload]))
     sealed.start_again(settled)
-    return start.run(settled, clock.Ledger(start_ns=START_NS))
+    ledger = clock.Ledger(start_ns=START_NS)
+    return 0 if adapter.ejected(settled) else start.run(adapter.settled(settled), ledger)
 
 
 if __name__ == "__main__":
