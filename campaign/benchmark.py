@@ -71,7 +71,7 @@ def run(campaign: Campaign, config: Config) -> int:
     retry_failed(config, store, jobs)
     store.states(jobs)  # Refuses a folder with other trials, before anything is written.
     check_scores(campaign, jobs)
-    _save(campaign, store)
+    save(campaign, store)
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
@@ -166,7 +166,7 @@ def scoring_config(campaign: Campaign, jobs: Sequence[Job], axis: str) -> score_
     )
 
 
-def _save(campaign: Campaign, store: Store) -> None:
+def save(campaign: Campaign, store: Store) -> None:
     """Writes down what was asked, so that --status elsewhere needs only the folder."""
     store.root.mkdir(parents=True, exist_ok=True)
     content: dict[str, Any] = {**dataclasses.asdict(campaign), "experiment_dir": str(campaign.experiment_dir)}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, random_utils, source_digest, submission, suites
+from algoperf import files, random_utils, records, source_digest, submission, suites
 from algoperf.run import sources
 from algoperf.run.identity import SOURCE, Identity, identity_of
 from algoperf.run.sources import Sources
@@ -83,6 +83,10 @@ class Campaign:
     settings: RunSettings
     """What all trials have in common; names a suite."""
     submissions: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    """Under which the results of each submission are stored; empty: the names of their folders."""
+    search_spaces: tuple[str, ...] = ()
+    """JSON file of each submission, in place of the one in `settings`; empty: that one."""
     workloads: tuple[str, ...] = ()
     first_study: int = 0
     num_studies: int | None = None
@@ -100,6 +104,13 @@ class Campaign:
                 raise UsageError(
                     f"--{name}={','.join(getattr(self, name))} has an empty entry: leave out the comma too many."
                 )
+        for given, what in ((self.names, "names"), (self.search_spaces, "search spaces")):
+            if given and len(given) != len(self.submissions):
+                raise UsageError(
+                    f"{len(self.submissions)} submissions have {len(given)} {what}: give each its own."
+                )
+        for name in self.names:
+            check_name(name)
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)
         files.check_can_be_folder("--experiment_dir", self.experiment_dir)
         if self.ruleset == "self" and (self.num_trials or 1) > 1:
@@ -131,7 +142,8 @@ class Campaign:
             tuning_search_space=absolute_if_there(self.settings.tuning_search_space),
         )
         submissions = tuple(absolute(one) for one in self.submissions)
-        return dataclasses.replace(self, settings=settings, submissions=submissions)
+        spaces = tuple(map(absolute, self.search_spaces))
+        return dataclasses.replace(self, settings=settings, submissions=submissions, search_spaces=spaces)
 
     def with_settings(self, settings: RunSettings) -> "Campaign":
         """The same with other settings of its trials."""
@@ -146,12 +158,45 @@ class Campaign:
         given = {submission.find(one, self.settings.framework)[0].parent for one in self.submissions}
         return self.submissions if reference in given else (*self.submissions, str(reference))
 
+    def entries(self) -> list["Entry"]:
+        """What runs, in order: the submissions, and the reference algorithm where it is to run beside them."""
+        runs = self.runs()
+        names: list[str | None] = list(self.names or (None,) * len(self.submissions))
+        common = self.settings.tuning_search_space
+        spaces: list[str | None] = list(self.search_spaces or (common,) * len(self.submissions))
+        others = len(runs) - len(self.submissions)
+        spaces += [None if self.search_spaces else common] * others
+        return [Entry(*one) for one in zip(runs, [*names, *[None] * others], spaces)]
+
     def cut_suite(self) -> suites.Suite:
         """The suite, cut to the workloads, studies and trials that are asked for."""
         full = suites.load(self.suite)
         full.ruleset(self.ruleset)
         return suites.customize(
             full, workloads=self.workloads, num_studies=self.num_studies, num_trials=self.num_trials
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One submission of a campaign."""
+
+    given: str
+    """Its folder or file."""
+    name: str | None
+    """Of its results; None: that of its folder."""
+    search_space: str | None
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for a name that cannot be a folder of results."""
+    is_odd = (
+        name.startswith(".") or not name.isprintable() or not name.strip() or records.STUDY.fullmatch(name)
+    )
+    if is_odd or any(part in name for part in "/\\"):
+        raise UsageError(
+            f"{name!r} cannot name a submission's results, which are a folder: give a name without slashes that does "
+            "not begin with a dot and is no study."
         )
 
 
@@ -164,15 +209,16 @@ def make_jobs(campaign: Campaign) -> list[Job]:
     suite = campaign.cut_suite()
     ruleset = suite.ruleset(campaign.ruleset)
     names: dict[str, str] = {}
-    for given in campaign.runs():
-        file, _ = submission.find(given, campaign.settings.framework)
-        name = submission_name(file)
+    entries = campaign.entries()
+    for entry in entries:
+        file, _ = submission.find(entry.given, campaign.settings.framework)
+        name = entry.name or submission_name(file)
         if name in names:
             raise UsageError(
-                f"{names[name]!r} and {given!r} would both write to folder {name!r}: rename one of them, or run "
+                f"{names[name]!r} and {entry.given!r} would both write to folder {name!r}: rename one of them, or run "
                 "them with different values of --experiment_dir."
             )
-        names[name] = given
+        names[name] = entry.given
     count = len(names) * ruleset.num_studies * ruleset.num_trials * len(suite.scored_names())
     if count > MAX_JOBS:
         raise UsageError(
@@ -184,8 +230,8 @@ def make_jobs(campaign: Campaign) -> list[Job]:
     for study in range(campaign.first_study, campaign.first_study + ruleset.num_studies):
         for workload in suite.scored_names():
             trials = [
-                list(_trials(campaign, given, workload, study, ruleset.num_trials, known))
-                for given in campaign.runs()
+                list(_trials(campaign, entry, workload, study, ruleset.num_trials, known))
+                for entry in entries
             ]
             # First trials of all submissions, then second ones: a time reached by one may let another be stopped early.
             jobs += in_turns(trials)
@@ -209,16 +255,18 @@ def in_turns(rows: Sequence[Sequence[Job]]) -> list[Job]:
 
 def _trials(
     campaign: Campaign,
-    given: str,
+    entry: Entry,
     workload: str,
     study: int,
     num_trials: int,
     known: Callable[[Path, str, tuple[str, ...]], Sources],
 ) -> Iterator[Job]:
-    """The trials of one study of a submission, as its folder or file was given; `known` is `sources.of`."""
+    """The trials of one study of a submission; `known` is `sources.of`."""
     settings = dataclasses.replace(
         campaign.settings,
-        submission=given,
+        submission=entry.given,
+        tuning_search_space=entry.search_space,
+        experiment_name=entry.name and f"{entry.name}/study_{study}",
         workload=workload,
         experiment_dir=str(campaign.experiment_dir),
         study=study,
@@ -240,7 +288,7 @@ def _trials(
         )
         yield Job(
             settings=own,
-            submission=submission_name(plan.submission_file),
+            submission=entry.name or submission_name(plan.submission_file),
             framework=plan.framework,
             workload=workload,
             study=study,

@@ -843,7 +843,7 @@ def test_a_campaign_of_the_version_before_is_still_known_by_its_folder(tmp_path)
     assert (found.suite, found.ruleset, found.num_studies) == ("mini", "self", 2)
     shared = found.settings
     assert (shared.framework, shared.rng_seed, shared.max_global_steps, shared.device) == ("jax", 3, 7, "cpu")
-    benchmark._save(found, Store(tmp_path))
+    benchmark.save(found, Store(tmp_path))
     assert benchmark.saved_campaign(tmp_path) == found, "and is written in today's form"
 
 
