@@ -1,9 +1,11 @@
 """What all entry scripts share: parsing of the command line, the form of error messages, exit codes."""
 
+import itertools
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from absl import app, flags
@@ -21,11 +23,21 @@ EXIT_STORAGE = 74
 EXIT_SIGNAL_BASE = 128
 """A command stopped by signal n ends with 128 + n, as in shells."""
 
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder of all packages of this project: that of the repository, or where they are installed."""
+
 T = TypeVar("T")
 Main = Callable[[Sequence[str]], int | None]
 
 
-def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, arguments: str = "") -> None:
+def run(
+    main: Main,
+    max_arguments: int = 0,
+    ends_with_its_reader: bool = True,
+    arguments: str = "",
+    argv: Sequence[str] | None = None,
+    help_text: Callable[[], str] | None = None,
+) -> None:
     """Runs a script's `main` and ends the process with its exit code.
 
     Args:
@@ -34,6 +46,8 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, a
       arguments: what they are, as in 'one folder of submissions'; said when there are too many.
       ends_with_its_reader: whether the process ends when nobody reads what it prints any more, as in `| head`. Else
         nothing that happens to its output ends it: what trains goes on when a log collector dies or a disk is full.
+      argv: how it was called, and the arguments; those of the process by default.
+      help_text: gives what --help prints, in place of the text of absl.
     """
     output.settle(lasting=not ends_with_its_reader)
     if ends_with_its_reader:
@@ -41,10 +55,26 @@ def run(main: Main, max_arguments: int = 0, ends_with_its_reader: bool = True, a
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def guarded(argv: Sequence[str]) -> int:
-        return exit_code_of(lambda: main(_checked(argv, max_arguments, arguments)))
+        return exit_code_of(lambda: main(checked(argv, max_arguments, arguments)))
 
     # absl's own parser prints "FATAL Flags parsing error" and ends with exit code 1, as if a trial had failed.
-    app.run(guarded, flags_parser=_parsed)
+    def parse(words: Sequence[str]) -> list[str]:
+        if help_text is not None and asks_for_help(words[1:]):
+            print(help_text())
+            sys.exit(0)
+        return _parsed(words)
+
+    app.run(guarded, argv=argv, flags_parser=parse)
+
+
+def trial_command() -> tuple[str, ...]:
+    """What begins the command line of a process that runs one trial, before its flags.
+
+    In the repository the script, which finds the packages beside it from any working directory. Where this is installed
+    they are found anyway; -P keeps the files of the working directory from taking the place of Python's own.
+    """
+    door = ROOT / "submission_runner.py"
+    return (sys.executable, str(door)) if door.is_file() else (sys.executable, "-P", "-m", "algoperf", "run")
 
 
 def exit_code_of(function: Callable[[], int | None]) -> int:
@@ -85,7 +115,14 @@ def print_error(error: Exception | str) -> None:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
 
 
-def _checked(argv: Sequence[str], max_arguments: int, arguments: str) -> Sequence[str]:
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether --help is among the arguments before `--`."""
+    ahead = itertools.takewhile(lambda word: word != "--", arguments)
+    return any(word in ("-h", "-help", "--help", "--helpshort") for word in ahead)
+
+
+def checked(argv: Sequence[str], max_arguments: int, arguments: str) -> Sequence[str]:
+    """The arguments that are no flags; UsageError if there are too many. See `run`."""
     given = argv[1:]
     if given and not max_arguments:
         raise UsageError(f"Unexpected argument {given[0]!r}: settings are given as --name=value; see --help.")
@@ -96,11 +133,11 @@ def _checked(argv: Sequence[str], max_arguments: int, arguments: str) -> Sequenc
 
 
 def _parsed(argv: Sequence[str]) -> list[str]:
-    """Like absl's own parser, with errors in the form of all others."""
+    """The arguments without flags, which are set; as absl's own parser, with errors in the form of all others."""
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        print_error(_of_flag(str(error)))
+        return parsed(argv, flags.FLAGS)
+    except UsageError as error:
+        print_error(error)
         sys.exit(EXIT_USAGE)
     except SystemExit as shown:
         if shown.code == 1:  # With which absl ends after --help; who asked for it has got what was wanted.
@@ -108,13 +145,25 @@ def _parsed(argv: Sequence[str]) -> list[str]:
         raise
 
 
-def _of_flag(found: str) -> str:
+def parsed(argv: Sequence[str], given: flags.FlagValues) -> list[str]:
+    """Sets flags from a command line; returns its other arguments, the first of which is how it was called.
+
+    Raises:
+      UsageError: for what it does not take.
+    """
+    try:
+        return given(argv)
+    except flags.Error as error:
+        raise UsageError(_of_flag(str(error), given)) from None
+
+
+def _of_flag(found: str, given: flags.FlagValues) -> str:
     """What absl says of a flag, as a sentence that names the next step."""
     parts = re.match(r"flag --(\w+)=(.*?): ", found, re.DOTALL)
-    if parts is None or parts[1] not in flags.FLAGS:
+    if parts is None or parts[1] not in given:
         return f"{found.rstrip('.')}; see --help."
     name, value = parts.groups()
-    flag = flags.FLAGS[name]
+    flag = given[name]
     if value == "None":
         return f"--{name} is missing: give --{name}=<value>. {flag.help}"
     wanted = {"bool": "true or false", "int": "a whole number", "float": "a number"}.get(flag.flag_type())

@@ -77,6 +77,23 @@ def add_folder(folder: Path) -> Path:
     return folder
 
 
+def add_place(place: Path | str | None) -> None:
+    """Makes known what lies in a folder: one workload, as `add_folder` does, or several, each in a folder of its own.
+
+    Raises:
+      UsageError: if there is no workload in it.
+    """
+    if place is None:
+        return
+    folder = files.expanded(place).resolve()
+    found = discover(folder) if folder.is_dir() and not _is_family(folder) else {}
+    if not found:
+        add_folder(folder)
+    elif folder != ROOT and folder not in _more_places():
+        given = [part for part in os.environ.get(MORE_ROOTS, "").split(os.pathsep) if part]
+        os.environ[MORE_ROOTS] = os.pathsep.join([*given, str(folder)])
+
+
 def discover(root: Path = ROOT) -> dict[str, Path]:
     """Family name -> folder, for every folder under `root` that holds a workload.py, or for `root` if it does."""
     if _is_family(root):

@@ -74,6 +74,12 @@ class RunSettings:
     workload: str | None = setting(
         None, help="Name of the workload, for example digits, wmt_mini or wmt.", is_identity=True
     )
+    workload_path: str | None = setting(
+        None,
+        help="Folder of a workload of your own, or of several such folders; also $ALGOPERF_WORKLOADS.",
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
     submission: str | None = setting(None, help="Folder or Python file of the submission.")
     submission_path: str | None = setting(None, help="Other name of --submission.")
     framework: str | None = setting(
@@ -413,11 +419,14 @@ def given(values: Mapping[str, object]) -> RunSettings:
 # ---- flags -------------------------------------------------------------------------------------------------------
 
 
-def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
+def define_flags(
+    names: Collection[str] | None = None, into: flags.FlagValues = flags.FLAGS, **defaults: Any
+) -> None:
     """Defines the flags of settings, with their types, help texts and aliases.
 
     Args:
       names: the settings; all by default.
+      into: what gets the flags; those of this process by default.
       defaults: name -> default, in place of the field's own.
     """
     hints = typing.get_type_hints(RunSettings)
@@ -425,9 +434,9 @@ def define_flags(names: Collection[str] | None = None, **defaults: Any) -> None:
         if names is None or field.name in names:
             mark: Mark = field.metadata["mark"]
             default = defaults.get(field.name, field.default)
-            _DEFINE[_plain_type(hints[field.name])](field.name, default, mark.help)
+            _DEFINE[_plain_type(hints[field.name])](field.name, default, mark.help, flag_values=into)
             for alias in mark.aliases:
-                flags.DEFINE_alias(alias, field.name)
+                flags.DEFINE_alias(alias, field.name, flag_values=into)
 
 
 # Fields have one of these types only, or one of them and None.
@@ -450,8 +459,8 @@ def _plain_type(hint: type | types.UnionType) -> type:
     return hint
 
 
-def from_flags(names: Collection[str] | None = None) -> RunSettings:
-    """The settings from the flags of this process, after `define_flags` with the same names."""
+def from_flags(names: Collection[str] | None = None, values: flags.FlagValues = flags.FLAGS) -> RunSettings:
+    """The settings from flags, after `define_flags` with the same names."""
     wanted = [name for name in marks() if names is None or name in names]
-    values: dict[str, Any] = {name: flags.FLAGS[name].value for name in wanted}
-    return RunSettings(**values)
+    given: dict[str, Any] = {name: values[name].value for name in wanted}
+    return RunSettings(**given)

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import dataclasses
+import difflib
 import importlib
 import importlib.metadata
 import inspect
@@ -17,6 +18,7 @@ from typing import Any
 from algoperf import (
     files,
     frameworks,
+    shipped,
     source_digest,
     submission_files,
     submission_import,
@@ -90,23 +92,63 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
     """The file and framework of a submission, without importing it.
 
     Args:
-      path: a folder or a Python file.
+      path: a folder or a Python file, or the name of one that ships.
       framework: its name; None infers it where only one is possible.
 
     Raises:
       UsageError: if there is no such submission, or the framework is ambiguous or not offered.
     """
-    path = files.expanded(path)
+    path = _located(path)
     if framework is not None:
         framework = frameworks.get(framework).name
+    offered = _files_by_framework(path)
+    if framework is None:
+        if len(offered) != 1:
+            raise UsageError(
+                f"Submission {str(path)!r} can run in {' and '.join(offered)}: "
+                f"say which with --framework={'|'.join(offered)}."
+            )
+        framework = next(iter(offered))
+    elif framework not in offered:
+        # A file without imports fits any framework; it is offered for all.
+        if offered and not (path.is_file() and not _imported_names(path)):
+            raise UsageError(
+                f"Submission {str(path)!r} is written for {' and '.join(offered)}, not for {framework}; "
+                f"use --framework={next(iter(offered))}."
+            )
+        offered = {framework: path}
+    return offered[framework].resolve(), framework
+
+
+def _located(given: Path | str) -> Path:
+    """The path of a submission; UsageError if nothing is there."""
+    path = shipped.submission(given)
     if not path.exists():
-        # A mistyped path is most often one of those that are here.
-        near = sorted(
-            p.parent.relative_to(Path.cwd()) for p in Path.cwd().glob("*_algorithms/*/submission*.py")
+        names = [*shipped.algorithms(), "template"]
+        near = difflib.get_close_matches(path.name, names, n=1)
+        nearest = f"; the nearest is {near[0]!r}" if near else ""
+        raise UsageError(
+            f"No submission at {str(path)!r}: pass a folder or a .py file, or the name of one that ships{nearest}. "
+            f"Choose from {', '.join(names)}."
         )
-        choices = ", ".join(dict.fromkeys(str(p) for p in near))
-        hint = f" Here are, for example: {choices}." if choices else ""
-        raise UsageError(f"No submission at {str(path)!r}: pass a folder or a .py file.{hint}")
+    return path
+
+
+def offered(given: Path | str) -> list[str]:
+    """Names of the frameworks that a submission can run in.
+
+    Raises:
+      UsageError: if it is none.
+    """
+    return list(_files_by_framework(_located(given)))
+
+
+def _files_by_framework(path: Path) -> dict[str, Path]:
+    """Framework -> file of a submission, which is a folder or a Python file.
+
+    Raises:
+      UsageError: if it is none.
+    """
     if path.is_file():
         if path.suffix != ".py":
             raise UsageError(f"A submission is a folder or a .py file; {str(path)!r} is neither.")
@@ -124,22 +166,7 @@ def find(path: Path | str, framework: str | None = None) -> tuple[Path, str]:
         if not offered:
             expected = ", ".join((ANY_FRAMEWORK, *frameworks.submission_files()))
             raise UsageError(f"Folder {str(path)!r} holds no submission: expected one of {expected}.")
-    if framework is None:
-        if len(offered) != 1:
-            raise UsageError(
-                f"Submission {str(path)!r} can run in {' and '.join(offered)}: "
-                f"say which with --framework={'|'.join(offered)}."
-            )
-        framework = next(iter(offered))
-    elif framework not in offered:
-        # A file without imports fits any framework; it is offered for all.
-        if offered and not (path.is_file() and not _imported_names(path)):
-            raise UsageError(
-                f"Submission {str(path)!r} is written for {' and '.join(offered)}, not for {framework}; "
-                f"use --framework={next(iter(offered))}."
-            )
-        offered = {framework: path}
-    return offered[framework].resolve(), framework
+    return offered
 
 
 def _parse(path: Path) -> ast.Module:

@@ -23,7 +23,9 @@ from types import ModuleType
 from algoperf import frameworks, registry
 from algoperf.spec import UsageError
 
-HELPERS = Path(__file__).resolve().parents[1] / "tests" / "helpers"
+_INSTALLED = Path(__file__).resolve().parent / "conformance_checks"
+HELPERS = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[1] / "tests" / "helpers"
+"""Where the checks are: beside this file in a wheel (`setup.py`), else with the tests."""
 MAX_DETAIL = 400
 """Characters of what is said of a failing check."""
 ENVIRONMENT = {

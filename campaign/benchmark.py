@@ -2,7 +2,7 @@
 
 import dataclasses
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,16 @@ class Config(Options):
     """Whether report.html follows the campaign; at its end it is written in any case."""
 
 
-def run(campaign: Campaign, config: Config) -> int:
+Tell = Callable[[dict[str, Any]], object]
+
+
+def run(campaign: Campaign, config: Config, tell: Tell | None = None) -> int:
     """Plans, shows or runs a campaign, and prints the scores at its end.
+
+    Args:
+      campaign: what to run.
+      config: how.
+      tell: takes the same for other programs: the state of every trial and, at the end, the scores by seconds.
 
     Returns:
       0, or 1 if trials failed.
@@ -45,15 +53,7 @@ def run(campaign: Campaign, config: Config) -> int:
       StorageError: if the disk is full or broken; the same command continues.
       Interrupted: after a signal; the same command continues.
     """
-    # Whoever only looks is told what is mixed, and mixes nothing.
-    store = Store(campaign.experiment_dir, campaign.settings.accept_changes or config.status)
-    jobs = make_jobs(campaign)
-    if not config.status:
-        # Read, not imported: that may take a minute, and the framework's memory in this process.
-        for file in dict.fromkeys(str(job.settings.submission) for job in jobs):
-            submission.check_imports(Path(file))
-    if not (config.plan or config.status):
-        files.make_folder(store.root, "--experiment_dir")
+    store, jobs = planned(campaign, config)
     if config.plan or config.status:
         states = store.states(jobs)
         expectations = status.Expectations(store, jobs, states)
@@ -67,7 +67,46 @@ def run(campaign: Campaign, config: Config) -> int:
             lines = [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
             print("\n".join([status.status_text(jobs, states, store, left), *lines]))
             print(scores_so_far(campaign, jobs, states))
+        if tell is not None:
+            tell({"trials": told(jobs, states)})
         return 0
+    states = execute(campaign, config, store, jobs)
+    lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
+    lines += [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
+    lines += refereed.sealed(campaign.experiment_dir)
+    print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
+    if not has_evaluations(jobs):
+        print("There are no scores: no trial came to an evaluation.")
+        if tell is not None:
+            tell({"trials": told(jobs, states), "scores": None})
+        return EXIT_FAILED
+    scored = scores(campaign, jobs, with_document=tell is not None)
+    print(scores_text(scored))
+    if tell is not None:
+        tell({"trials": told(jobs, states), "scores": scored[SUBMISSION_TIME].document})
+    return EXIT_FAILED if State.FAILED in states.values() else 0
+
+
+def planned(campaign: Campaign, config: Config) -> tuple[Store, list[Job]]:
+    """The folder of a campaign, checked, and all its trials.
+
+    Raises:
+      UsageError: for what can be found out before anything runs.
+    """
+    # Whoever only looks is told what is mixed, and mixes nothing.
+    store = Store(campaign.experiment_dir, campaign.settings.accept_changes or config.status)
+    jobs = make_jobs(campaign)
+    if not config.status:
+        # Read, not imported: that may take a minute, and the framework's memory in this process.
+        for file in dict.fromkeys(str(job.settings.submission) for job in jobs):
+            submission.check_imports(Path(file))
+    if not (config.plan or config.status):
+        files.make_folder(store.root, "--experiment_dir")
+    return store, jobs
+
+
+def execute(campaign: Campaign, config: Config, store: Store, jobs: list[Job]) -> dict[str, State]:
+    """Runs what is left of a campaign; returns where every trial stands at the end."""
     retry_failed(config, store, jobs)
     store.states(jobs)  # Refuses a folder with other trials, before anything is written.
     check_scores(campaign, jobs)
@@ -79,16 +118,12 @@ def run(campaign: Campaign, config: Config) -> int:
     if config.report:
         at_end = scoring_config(campaign, jobs, SUBMISSION_TIME)
         watch = live_report.LiveReport(at_end, jobs, live_report.path_in(campaign.experiment_dir))
-    states = run_jobs(config, campaign.settings.device, store, jobs, limits, watch)
-    lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
-    lines += [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
-    lines += refereed.sealed(campaign.experiment_dir)
-    print("\n".join([f"{len(jobs)} trials: {status.counts_text(states)}.", *lines]))
-    if not any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs):
-        print("There are no scores: no trial came to an evaluation.")
-        return EXIT_FAILED
-    print(scores_text(campaign, jobs))
-    return EXIT_FAILED if State.FAILED in states.values() else 0
+    return run_jobs(config, campaign.settings.device, store, jobs, limits, watch)
+
+
+def has_evaluations(jobs: Sequence[Job]) -> bool:
+    """Whether any trial came to an evaluation, so that there is something to score."""
+    return any((job.folder / records.EVAL_MEASUREMENTS).exists() for job in jobs)
 
 
 def missing_data(jobs: Sequence[Job]) -> list[str]:
@@ -125,16 +160,31 @@ def check_scores(campaign: Campaign, jobs: Sequence[Job]) -> None:
             published.load(campaign.compare_to, campaign.ruleset, campaign.cut_suite(), axis)
 
 
-def scores_text(campaign: Campaign, jobs: list[Job]) -> str:
-    """The scores of the campaign's submissions, by seconds and by updates; writes report.html."""
+def told(jobs: Sequence[Job], states: Mapping[str, State]) -> list[dict[str, Any]]:
+    """What other programs are told of the trials."""
+    return [{"trial": job.key, "folder": str(job.folder), "state": states[job.key].value} for job in jobs]
+
+
+def scores(
+    campaign: Campaign, jobs: Sequence[Job], with_document: bool = False
+) -> dict[str, score_field.Scored]:
+    """Axis -> scores of the campaign's submissions, by seconds and by updates; writes report.html."""
     path = live_report.path_in(campaign.experiment_dir)
-    configs = [
-        dataclasses.replace(
-            scoring_config(campaign, jobs, axis), report=path if axis == SUBMISSION_TIME else None
+    return {
+        axis: score_field.run(
+            dataclasses.replace(
+                scoring_config(campaign, jobs, axis),
+                report=path if axis == SUBMISSION_TIME else None,
+                with_document=with_document and axis == SUBMISSION_TIME,
+            )
         )
         for axis in AXES
-    ]
-    return "\n\n".join(score_field.run(config).text() for config in configs)
+    }
+
+
+def scores_text(scored: Mapping[str, score_field.Scored]) -> str:
+    """The scores for people."""
+    return "\n\n".join(one.text() for one in scored.values())
 
 
 def scores_so_far(campaign: Campaign, jobs: Sequence[Job], states: Mapping[str, State]) -> str:

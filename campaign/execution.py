@@ -33,6 +33,8 @@ class Options:
     gpus_per_trial: int | None = None
     retry_failed: bool = False
     quiet: bool = False
+    only_line: bool = False
+    """Shows the line that moves, and none for each trial that ends."""
     trial_command: Sequence[str] = TRIAL_COMMAND
     """Tests pass another program."""
 
@@ -117,7 +119,7 @@ def run_jobs(
         with ray_engine.connected(options.ray_address) as nodes:
             share = ray_engine.Share.choose(nodes, options.cpus_per_trial, options.gpus_per_trial, device)
             share = dataclasses.replace(share, threads=threads_of_user(share.cpus))
-            live = status.Live(jobs, store, options.workers or share.room(nodes), enabled=not options.quiet)
+            live = status.Live(jobs, store, options.workers or share.room(nodes), shown(options))
             states = ray_engine.RayEngine(
                 store, jobs, share, options.workers, limits, _both(live, watch), options.trial_command
             ).run()
@@ -128,10 +130,17 @@ def run_jobs(
                 "one to each by --gpus=0,1,..., or run on the CPU with --device=cpu."
             )
         workers = places(options.num_workers, options.gpus)
-        live = status.Live(jobs, store, len(workers), enabled=not options.quiet)
+        live = status.Live(jobs, store, len(workers), shown(options))
         states = LocalEngine(store, jobs, workers, limits, _both(live, watch), options.trial_command).run()
     live.close()
     return states
+
+
+def shown(options: Options) -> status.Shown:
+    """How much of the progress is shown."""
+    if options.quiet:
+        return status.Shown.NOTHING
+    return status.Shown.LINE if options.only_line else status.Shown.ALL
 
 
 def _both(live: Report, watch: Callable[[Mapping[str, State]], None] | None) -> Report:

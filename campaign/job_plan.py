@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, random_utils, records, source_digest, submission, suites
+from algoperf import files, random_utils, records, registry, shipped, source_digest, submission, suites
 from algoperf.run import sources
 from algoperf.run.identity import SOURCE, Identity, identity_of
 from algoperf.run.sources import Sources
@@ -138,10 +138,11 @@ class Campaign:
         settings = dataclasses.replace(
             self.settings,
             suite=absolute(self.suite) if suites.is_file(self.suite) else self.suite,
+            workload_path=self.settings.workload_path and absolute(self.settings.workload_path),
             data_dir=self.settings.data_dir and absolute(self.settings.data_dir),
             tuning_search_space=absolute_if_there(self.settings.tuning_search_space),
         )
-        submissions = tuple(absolute(one) for one in self.submissions)
+        submissions = tuple(absolute(str(shipped.submission(one))) for one in self.submissions)
         spaces = tuple(map(absolute, self.search_spaces))
         return dataclasses.replace(self, settings=settings, submissions=submissions, search_spaces=spaces)
 
@@ -170,6 +171,7 @@ class Campaign:
 
     def cut_suite(self) -> suites.Suite:
         """The suite, cut to the workloads, studies and trials that are asked for."""
+        registry.add_place(self.settings.workload_path)
         full = suites.load(self.suite)
         full.ruleset(self.ruleset)
         return suites.customize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf import records
-from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.commands import EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE, trial_command
 from algoperf.files import StorageError, storage_errors
 from algoperf.holders import HEARTBEAT_SEC, identity_of_process
 from algoperf.run import claim, parent
@@ -21,7 +21,7 @@ from campaign.store import Attempt, Outcome, Store
 
 # -I and -S leave out site-packages and user settings: the launcher needs the standard library only, and starts faster.
 LAUNCH = (sys.executable, "-I", "-S", str(ROOT / "campaign" / "launch.py"))
-TRIAL_COMMAND = (sys.executable, str(ROOT / "submission_runner.py"))
+TRIAL_COMMAND = trial_command()
 THREADS = "OMP_NUM_THREADS"
 """Variable with the number of threads that compute one operation of PyTorch on a CPU."""
 LOG_TAIL_CHARS = 4000

@@ -1,6 +1,7 @@
 """What a person sees of a campaign: the plan, the counts, one line that moves."""
 
 import collections
+import enum
 import json
 import sys
 import time
@@ -184,6 +185,16 @@ def savings(jobs: Iterable[Job], states: Mapping[str, State], store: Store) -> l
     return lines
 
 
+class Shown(enum.Enum):
+    """How much of the progress a person sees."""
+
+    NOTHING = enum.auto()
+    LINE = enum.auto()
+    """The line that moves."""
+    ALL = enum.auto()
+    """And a line for every trial that ends."""
+
+
 class Live:
     """Progress while trials run: one line that is rewritten on a terminal, or a plain line now and then elsewhere.
 
@@ -191,7 +202,7 @@ class Live:
       jobs: all of them.
       store: of the campaign.
       num_workers: by which the time left is divided.
-      enabled: False prints nothing.
+      shown: how much is printed.
       file: where to.
     """
 
@@ -200,12 +211,12 @@ class Live:
         jobs: Sequence[Job],
         store: Store,
         num_workers: int,
-        enabled: bool = True,
+        shown: Shown = Shown.ALL,
         file: TextIO | None = None,
     ):
         self._jobs, self._store, self._num_workers = jobs, store, num_workers
         self._file = file or sys.stderr
-        self._enabled = enabled
+        self._shown = shown
         self._moves = self._file.isatty()
         self._last_print = -PLAIN_PERIOD_SEC
         self._known: dict[str, State] = {}
@@ -213,7 +224,7 @@ class Live:
         self._left = 0.0
 
     def __call__(self, states: Mapping[str, State], runs: Mapping[str, Running]) -> None:
-        if not self._enabled:
+        if self._shown is Shown.NOTHING:
             return
         changed = [key for key, state in states.items() if self._known.get(key) is not state]
         for job in self._jobs:
@@ -221,7 +232,7 @@ class Live:
                 self._print_setbacks(job)
         if changed:
             ended = [key for key in changed if states[key].is_final and key in self._known]
-            for key in ended:
+            for key in ended if self._shown is Shown.ALL else ():
                 self._print(f"{key}: {states[key]}", stays=True)
             self._known = dict(states)
             expectations = Expectations(self._store, self._jobs, states)
@@ -257,5 +268,5 @@ class Live:
 
     def close(self) -> None:
         """Ends the rewritten line, so that what follows starts on a new one."""
-        if self._enabled and self._moves:
+        if self._shown is not Shown.NOTHING and self._moves:
             self._file.write("\n")

@@ -50,6 +50,8 @@ class Config:
     """A list of seals that was published when the runs ended."""
     relax_targets: float = 0.0
     """Share by which targets are moved before anything is scored; below 0 they are tightened."""
+    with_document: bool = False
+    """Whether the result has what scores.json would hold."""
 
     def __post_init__(self) -> None:
         suites.check_counts(flag="--", num_studies=self.num_studies, num_trials=self.num_trials)

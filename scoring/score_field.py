@@ -54,6 +54,8 @@ class Scored:
     """What --sensitivity tried; empty without it."""
     variation_notes: tuple[str, ...] = ()
     asks_for_step_times: bool = False
+    document: dict[str, Any] | None = None
+    """What scores.json holds, where `Config.with_document` asks for it."""
 
     def text(self) -> str:
         """The report for the terminal."""
@@ -202,6 +204,8 @@ def notes_on(
 
 def with_files(scored: Scored, config: Config, origin: Origin) -> Scored:
     """Writes what the flags ask for, and says so in the notes."""
+    if config.with_document:
+        scored = dataclasses.replace(scored, document=document_of(scored, origin))
     if config.report is not None:
         links_from = dataclasses.replace(origin, output_dir=config.report.parent)
         render.write(config.report, document_of(scored, links_from))

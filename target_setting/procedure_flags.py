@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
+from absl.flags import FLAGS, FlagValues
 
 from algoperf.files import expanded
 from algoperf.spec import UsageError
 from campaign import flags as campaign_flags
 from target_setting.discovery import Flag, Kind, Procedure, read_flags
-
-flags.disclaim_key_flags()  # The flags belong to the script that asks for them: --help lists those of the script.
 
 DEFINE: dict[Kind, Callable[..., object]] = {
     Kind.STRING: flags.DEFINE_string,
@@ -47,7 +46,7 @@ class Common:
 COMMON = read_flags(Path(__file__), "Common")
 
 
-def define(found: Mapping[str, Procedure]) -> None:
+def define(found: Mapping[str, Procedure], into: FlagValues = FLAGS) -> None:
     """Defines the flags of all procedures, each once; those of trials if a procedure starts any.
 
     Raises:
@@ -60,18 +59,18 @@ def define(found: Mapping[str, Procedure]) -> None:
                 f"--{name} is a flag for more than one procedure: declare yours under another name."
             )
     for flag in COMMON:
-        _define(flag, flag.help)
+        _define(flag, flag.help, into)
     declared = {flag.name: flag for procedure in found.values() for flag in procedure.flags}
     for flag in declared.values():
-        _define(flag, help_of(flag.name, found))
+        _define(flag, help_of(flag.name, found), into)
     starting = [name for name, procedure in found.items() if procedure.starts_trials]
     if starting:
-        campaign_flags.define(needs="sweep_dir", prefix=f"{', '.join(starting)}: ")
+        campaign_flags.define(needs="sweep_dir", prefix=f"{', '.join(starting)}: ", into=into)
 
 
-def _define(flag: Flag, text: str) -> None:
+def _define(flag: Flag, text: str, into: FlagValues) -> None:
     default = [str(one) for one in flag.default] if isinstance(flag.default, tuple) else flag.default
-    DEFINE[flag.kind](flag.name, default, text)
+    DEFINE[flag.kind](flag.name, default, text, flag_values=into)
 
 
 def help_of(name: str, found: Mapping[str, Procedure]) -> str:
@@ -107,21 +106,21 @@ def names_of(procedure: Procedure) -> list[str]:
     return [flag.name for flag in procedure.flags] + list(campaign_flags.NAMES) * procedure.starts_trials
 
 
-def refuse_others(procedure: Procedure, found: Mapping[str, Procedure]) -> None:
+def refuse_others(procedure: Procedure, found: Mapping[str, Procedure], given: FlagValues = FLAGS) -> None:
     """Raises UsageError if a flag was given that only other procedures have."""
     own = names_of(procedure)
     for name in (name for other in found.values() for name in names_of(other)):
-        if name not in own and flags.FLAGS[name].present:
+        if name not in own and given[name].present:
             having = ", ".join(f"--{one}" for one in (*(flag.name for flag in COMMON), *own))
             raise UsageError(f"--{name} means nothing to {procedure.name}; it has {having}.")
 
 
-def values(declared: Iterable[Flag]) -> dict[str, Any]:
+def values(declared: Iterable[Flag], given: FlagValues = FLAGS) -> dict[str, Any]:
     """What the flags were given, by name, as a class of options takes it."""
-    given = {flag.name: flags.FLAGS[flag.name].value for flag in declared}
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    found = {flag.name: given[flag.name].value for flag in declared}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
-def common() -> Common:
+def common(given: FlagValues = FLAGS) -> Common:
     """The flags that every procedure has, as given."""
-    return Common(**values(COMMON))
+    return Common(**values(COMMON, given))

@@ -30,6 +30,7 @@ def test_core_and_scoring_import_no_framework():
     neutral += [f"algoperf.run.{path.stem}" for path in (ROOT / "algoperf" / "run").glob("[a-z]*.py")]
     neutral += ["algoperf.backends", "algoperf.backends.base", "algoperf.data.queue", "algoperf.data.stream"]
     neutral += ["algoperf.data.locate", "algoperf.metrics.averages", "submission_runner"]
+    neutral += [f"algoperf.cli.{path.stem}" for path in (ROOT / "algoperf" / "cli").glob("[a-z]*.py")]
     neutral += [one.launch for one in frameworks.FRAMEWORKS]
     neutral += [
         "scoring.score_field",

@@ -28,7 +28,7 @@ GROUPS = {
         ),
         *("submission", "submission_import", "submission_source", "submission_info"),
         *("submission_files", "source_digest"),
-        *("commands", "output", "holders"),
+        *("commands", "output", "holders", "shipped"),
     ),
     "algoperf/machinery": ("backends", "data", "losses", "metrics", "layers", "families", "registry"),
     "algoperf/bound": ("bound_workload", "evaluation"),

@@ -83,7 +83,7 @@ GOOD = {"workload": "digits", "submission": str(SGD_FILES["jax"]), "framework": 
         ({"framework": "pytorch"}, ["written for jax, not for pytorch", "--framework=jax"]),
         (
             {"submission": "no/such/folder"},
-            ["No submission at 'no/such/folder'", "reference_algorithms/nadamw"],
+            ["No submission at 'no/such/folder'", "the name of one that ships", "nadamw, "],
         ),
         ({"submission": "workloads/digits"}, ["'workloads/digits' holds no submission", "submission.py"]),
         ({"submission": "README.md"}, ["'README.md'", "folder or a .py file"]),

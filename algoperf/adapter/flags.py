@@ -19,39 +19,39 @@ from algoperf.spec import UsageError
 FOLDER = "adapted"
 """Below --experiment_dir: the submissions that optimizers have become."""
 
-flags.disclaim_key_flags()
 
-
-def define(*, ejects: bool = True) -> None:
+def define(*, ejects: bool = True, into: flags.FlagValues = flags.FLAGS) -> None:
     """Defines --set and, for commands that run one submission, --eject."""
     flags.DEFINE_multi_string(
         "set",
         [],
         "Arguments of an optimizer that is given as the submission, and what all share: --set lr=1e-3 --set "
         "schedule=constant, or --set lr=1e-3,schedule=constant; see docs/optimizers.md.",
+        flag_values=into,
     )
     if ejects:
         flags.DEFINE_string(
             "eject",
             None,
             "Write the submission that the optimizer becomes to this new folder, and run nothing.",
+            flag_values=into,
         )
 
 
-def ejected(settings: RunSettings) -> bool:
+def ejected(settings: RunSettings, values: flags.FlagValues = flags.FLAGS) -> bool:
     """Whether --eject has asked for the folder of an optimizer alone, which is then written."""
-    folder = flags.FLAGS["eject"].value
+    folder = values["eject"].value
     if folder is None:
         return False
     if settings.given_submission is None:
         raise UsageError("Say which optimizer to write as a submission: --submission=torch.optim.AdamW.")
     path = files.expanded(folder)
-    _adapted([settings.given_submission], settings, path.parent, path)
+    _adapted([settings.given_submission], settings, path.parent, values, path)
     print(f"Written to {folder}: run it with --submission={folder}.")
     return True
 
 
-def settled(settings: RunSettings) -> RunSettings:
+def settled(settings: RunSettings, values: flags.FlagValues = flags.FLAGS) -> RunSettings:
     """The settings of a run, with its optimizer as a submission below the experiment folder.
 
     Raises:
@@ -60,12 +60,15 @@ def settled(settings: RunSettings) -> RunSettings:
     if settings.given_submission is None:
         return settings
     root = files.expanded(settings.experiment_dir)
-    (path,), found = settled_all([settings.given_submission], settings, root)
+    (path,), found = settled_all([settings.given_submission], settings, root, values)
     return dataclasses.replace(found, submission=path, submission_path=None)
 
 
 def settled_all(
-    whats: Sequence[str], settings: RunSettings, experiment_dir: Path
+    whats: Sequence[str],
+    settings: RunSettings,
+    experiment_dir: Path,
+    values: flags.FlagValues = flags.FLAGS,
 ) -> tuple[tuple[str, ...], RunSettings]:
     """(paths of submissions, also in place of optimizers; the settings that are left to them).
 
@@ -80,7 +83,7 @@ def settled_all(
             f"--tuning_search_space={settings.tuning_search_space} would be of {optimizers[0]}, and of other "
             "submissions with other names: give them in commands of their own, or leave it out."
         )
-    paths = _adapted(whats, settings, experiment_dir / FOLDER)
+    paths = _adapted(whats, settings, experiment_dir / FOLDER, values)
     if optimizers and settings.tuning_ruleset == "external":
         # Each folder holds the search space, together with what is set.
         settings = dataclasses.replace(settings, tuning_search_space=None)
@@ -88,15 +91,21 @@ def settled_all(
 
 
 @contextlib.contextmanager
-def for_a_while(what: str, framework: str | None) -> Iterator[str]:
+def for_a_while(what: str, framework: str | None, values: flags.FlagValues = flags.FLAGS) -> Iterator[str]:
     """The path of a submission; of an optimizer, one that is gone after the block."""
     with tempfile.TemporaryDirectory() as root:
-        yield _adapted([what], RunSettings(framework=framework), Path(root))[0]
+        yield _adapted([what], RunSettings(framework=framework), Path(root), values)[0]
 
 
-def _adapted(whats: Sequence[str], settings: RunSettings, root: Path, eject: Path | None = None) -> list[str]:
+def _adapted(
+    whats: Sequence[str],
+    settings: RunSettings,
+    root: Path,
+    values: flags.FlagValues,
+    eject: Path | None = None,
+) -> list[str]:
     """Paths of submissions, of which optimizers are written below `root`, or to `eject`."""
-    asked = given.parse(flags.FLAGS["set"].value)
+    asked = given.parse(values["set"].value)
     for name in asked:
         _check_is_for_one(name, whats)
     space = settings.tuning_search_space if settings.tuning_ruleset == "external" else None

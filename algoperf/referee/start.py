@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+from collections.abc import Callable
 
 from algoperf import backends
 from algoperf import submission as submissions
@@ -15,9 +16,11 @@ from algoperf.settings import RunSettings
 from algoperf.spec import UsageError
 
 
-def run(settings: RunSettings, ledger: clock.Ledger) -> int:
+def run(
+    settings: RunSettings, ledger: clock.Ledger, planned: Callable[[StudyPlan], object] = lambda plan: None
+) -> int:
     """Runs the trials that the settings ask for; returns the exit code. See `runner.run`."""
-    return runner.run(settings, ledger, _run_one)
+    return runner.run(settings, ledger, _run_one, planned)
 
 
 def _run_one(plan: StudyPlan, number: int, ledger: clock.Ledger, repetition: Repetition | None) -> int:

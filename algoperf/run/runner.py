@@ -13,7 +13,7 @@ from types import FrameType
 from algoperf import backends, files
 from algoperf import submission as submissions
 from algoperf.backends import environment
-from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE
+from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_USAGE, trial_command
 from algoperf.data import sealed
 from algoperf.run import claim, clock, exits, parent, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
@@ -26,7 +26,12 @@ RunOne = Callable[[StudyPlan, int, clock.Ledger, Repetition | None], int]
 """Runs a trial of a plan, by its number; returns the exit code. See `_run_one`."""
 
 
-def run(settings: RunSettings, ledger: clock.Ledger, refereed: RunOne | None = None) -> int:
+def run(
+    settings: RunSettings,
+    ledger: clock.Ledger,
+    refereed: RunOne | None = None,
+    planned: Callable[[StudyPlan], object] = lambda plan: None,
+) -> int:
     """Runs the trials that the settings ask for; returns the exit code.
 
     One trial runs in this process; several run one after the other, each in a fresh process, so that they share
@@ -36,6 +41,7 @@ def run(settings: RunSettings, ledger: clock.Ledger, refereed: RunOne | None = N
       settings: of the command.
       ledger: the open time ledger.
       refereed: runs one trial with a referee, where a trial is to have one; others run in this process.
+      planned: is told the plan before the first trial begins.
 
     Raises:
       UsageError: for mistakes of the user.
@@ -45,6 +51,7 @@ def run(settings: RunSettings, ledger: clock.Ledger, refereed: RunOne | None = N
     settings = sealed.settled(settings, filter(None, [settings.workload]))
     repetition = None if settings.reproduce is None else Repetition.of(settings)
     plan = StudyPlan.of(settings) if repetition is None else repetition.plan
+    planned(plan)
     if len(plan.trials) > 1:
         return _run_each(plan)
     number = plan.trials[0]
@@ -187,7 +194,7 @@ def _run_each(plan: StudyPlan) -> int:
     """Runs each trial in its own process; a crash of one does not stop the others. Returns the worst exit code."""
     worst = 0
     for number in plan.trials:
-        command = [sys.executable, sys.argv[0], *plan.settings_of(number).as_arguments()]
+        command = [*trial_command(), *plan.settings_of(number).as_arguments()]
         code = _run_process(command, {"ALGOPERF_PROCESS_GROUP": f"trial_{number}"}, plan.folder(number))
         # Ended by a signal: whoever sent it wants the whole command to stop.
         if code < 0 or code > EXIT_SIGNAL_BASE:

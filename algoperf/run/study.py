@@ -57,6 +57,7 @@ class StudyPlan:
           UsageError: for wrong settings; names the flag, the choices and the next step.
         """
         settings.check_together()
+        registry.add_place(settings.workload_path)
         files.check_can_be_folder("--experiment_dir", Path(settings.experiment_dir).expanduser())
         if not settings.given_submission:
             raise UsageError("Say which submission to run: --submission=<folder or .py file>.")

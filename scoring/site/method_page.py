@@ -1,16 +1,15 @@
 """The method page: RULES.md as HTML, with an anchor for every heading and every rule."""
 
 import re
-from pathlib import Path
 from typing import Any
 
-from algoperf import files
+from algoperf import files, shipped
 from algoperf.spec import UsageError
 from scoring.markup import Html, tag
 from scoring.site import frame
 from scoring.site.boards import METHOD
 
-RULES = Path(__file__).resolve().parents[2] / "RULES.md"
+RULES = shipped.place("RULES.md")
 RULE = re.compile(r"R\d+\.\d+[a-z]?")
 
 

@@ -2,15 +2,13 @@
 
 import importlib
 import re
-import runpy
-import types
 
 import documented
 import pytest
-from absl import flags
-from harness import ROOT
 
-from algoperf import commands, registry
+from algoperf import registry
+from algoperf.cli import check as check_command
+from algoperf.cli import command
 
 conformance = importlib.import_module("conformance")
 
@@ -19,12 +17,10 @@ conformance = importlib.import_module("conformance")
 def checked(monkeypatch, capsys):
     """(exit code, lines, errors) of the command for a folder."""
     monkeypatch.setenv(registry.MORE_ROOTS, "")
-    monkeypatch.setattr(flags, "DEFINE_string", lambda *_: None)
-    main = runpy.run_path(str(ROOT / "check_workload.py"))["main"]
 
     def run(*folders, framework="pytorch"):
-        main.__globals__["FLAGS"] = types.SimpleNamespace(framework=framework)
-        code = commands.exit_code_of(lambda: main(["check_workload.py", *map(str, folders)]))
+        chosen = [] if framework is None else [f"--framework={framework}"]
+        code = command.call(check_command.WORKLOAD, [*map(str, folders), *chosen])
         told = capsys.readouterr()
         return code, told.out.splitlines(), told.err
 

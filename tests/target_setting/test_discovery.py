@@ -96,8 +96,8 @@ def test_the_command_lists_it_and_takes_its_flags(folder, tmp_path):
     sweep_folders.write_sweep(tmp_path / "sweep", "adam", {"criteo1tb_mini": [0.3, 0.1]})
     shown = " ".join(run_script_with(folder, "--help").stdout.split())
     assert "with intervals made_up the least result to some power The sweep folder" in shown
-    assert "--power: made_up: exponent of the result. (default: '1.5')" in shown
-    assert "--seed: budgets: seed of the sampling; made_up: seed of nothing." in shown
+    assert "--power=X made_up: exponent of the result. [1.5]" in shown
+    assert "--seed=N budgets: seed of the sampling; made_up: seed of nothing. [0]" in shown
     sweep_dir = f"--sweep_dir={tmp_path / 'sweep'}"
     done = run_script_with(folder, "made_up", sweep_dir, "--power=3", "--also=c")
     assert (done.returncode, done.stderr) == (0, "")
@@ -126,8 +126,8 @@ def test_a_procedure_may_start_trials_and_then_has_their_flags(folder):
     assert discover()["made_up"].starts_trials
     own = procedure_flags.names_of(discover()["made_up"])
     assert own == ["power", "seed", "also", *campaign_flags.NAMES]
-    shown = run_script_with(folder, "--helpfull").stdout
-    assert "--[no]quiet: run, made_up: Print only the end." in shown
+    shown = " ".join(run_script_with(folder, "--help").stdout.split())
+    assert "--[no]quiet run, made_up: Print only the end." in shown
 
 
 # ---- the procedures that there are -----------------------------------------------------------------------------------

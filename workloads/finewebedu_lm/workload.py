@@ -52,9 +52,7 @@ FAMILY = Family(
             model={"tied_embeddings": False},
             facts={"output_params": {"jax": ("output",), "pytorch": ("output.weight",)}},
         ),
-        "squared_relu": Variant(
-            model={"mlp": "squared_relu"}, mini_facts={"validation_target_value": 11.6}
-        ),
+        "squared_relu": Variant(model={"mlp": "squared_relu"}, mini_facts={"validation_target_value": 11.6}),
         "no_qk_norm": Variant(model={"qk_norm": False}),
         "post_norm": Variant(model={"norm": "post"}),
     },

@@ -1,0 +1,51 @@
+"""Run a submission on a workload.
+
+For example:
+  {command} --workload=digits --submission=nadamw --framework=jax
+  {command} --workload=digits --submission=torch.optim.AdamW --set lr=1e-3
+
+Results go to <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>; the same command again
+continues a run that was interrupted. Exit codes: 0 done (target reached or not), 1 the submission failed, 2 wrong
+input or a trial that another process runs, 74 the disk is full or broken (mend it: the same command continues), 128 + n
+stopped by signal n with a checkpoint written.
+"""
+
+from typing import Any
+
+from absl import flags
+
+from algoperf import settings
+from algoperf.adapter import flags as adapter
+from algoperf.cli import START_NS
+from algoperf.cli.command import JSON, Command, define_json, result_stream
+from algoperf.cli.groups import OF_RUNS
+
+
+def define(into: flags.FlagValues) -> None:
+    """Its flags: the settings of a run."""
+    settings.define_flags(into=into)
+    adapter.define(into=into)
+    define_json(into)
+
+
+def main(given: flags.FlagValues, arguments: list[str]) -> int:
+    """Reads the flags; below this line functions depend on their arguments only."""
+    from algoperf.data import sealed  # --help does without.
+    from algoperf.referee import start
+    from algoperf.run import clock, results
+
+    del arguments
+    wanted = settings.from_flags(values=given)
+    plans: list[Any] = []
+    with result_stream(given[JSON].value) as write:
+        settled = sealed.settled(wanted, filter(None, [wanted.workload]))
+        sealed.start_again(settled)
+        if adapter.ejected(settled, given):
+            return 0
+        code = start.run(adapter.settled(settled, given), clock.Ledger(start_ns=START_NS), plans.append)
+        if given[JSON].value:
+            write({"exit_code": code, "trials": [one for plan in plans for one in results.of_plan(plan)]})
+    return code
+
+
+COMMAND = Command(text=__doc__, define=define, main=main, lasts=True, groups=OF_RUNS)
