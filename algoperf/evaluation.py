@@ -78,7 +78,7 @@ class Evaluator:
     def __init__(self, workload: BoundWorkload, cache_limit_bytes: int | None = None):
         self._workload = workload
         self._spec = workload.spec
-        self._folder = locate.ready_folder(workload.spec, workload.data_dir)
+        self.folder = locate.ready_folder(workload.spec, workload.data_dir)
         self._cache: dict[tuple[str, int], list[dict[str, Any]]] = {}
         if cache_limit_bytes is None:
             cache_limit_bytes = CACHE_LIMIT_BYTES // workload.backend.processes_on_host()
@@ -94,7 +94,7 @@ class Evaluator:
         size = 0
         data = self._workload.data_module
         shards = shard_options(data, self._workload.backend.num_devices())
-        made = data.eval_batches(self._spec, self._folder, split, batch_size, **shards)
+        made = data.eval_batches(self._spec, self.folder, split, batch_size, **shards)
         for batch in prefetched(made):
             if kept is not None:
                 size += sum(array.nbytes for array in arrays(batch))
@@ -122,7 +122,7 @@ class Evaluator:
         # Draws of a workload's data or metrics would be those that the submission's next update has not got.
         random_state = backend.random_state()
         try:
-            metrics = self._make_metrics(self._spec, self._folder)
+            metrics = self._make_metrics(self._spec, self.folder)
             for batch in self._batches(split, batch_size):
                 outputs = model.eval_step(params, model_state, model.eval_to_device(batch))
                 metrics.update(batch, outputs)

@@ -241,6 +241,11 @@ def model_module(workload_spec: WorkloadSpec, framework: str) -> families.ModelF
     return families.read(_module(family, stem), families.MODEL_FILES.get(suffix, families.ModelFile))
 
 
+def has_model(workload_spec: WorkloadSpec, framework: str) -> bool:
+    """Whether the workload has a model in a framework, given by name or alias; imports nothing of either."""
+    return _has(workload_spec.family, f"model_{frameworks.get(framework).suffix}")
+
+
 def metrics_module(workload_spec: WorkloadSpec) -> families.MetricsFile:
     """`workloads/<family>/metrics.py`, or the default averages."""
     if not _has(workload_spec.family, "metrics"):

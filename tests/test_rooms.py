@@ -23,6 +23,7 @@ GROUPS = {
             "settings",
             "hosts",
             "machine",
+            "host_limits",
             "records",
             "logged",
         ),

@@ -95,6 +95,9 @@ class Launch(Protocol):
     def trainee_environment(self, evaluator_device: str) -> dict[str, str | None]:
         """The environment of a child that trains beside one that evaluates on that device."""
 
+    def cuda_of_build(self) -> str | None:
+        """Version of CUDA that the installed build is for, as '13.0'; None for one without. It may import it."""
+
 
 class BoundModel(Protocol):
     """A workload's model in one framework."""

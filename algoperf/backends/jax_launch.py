@@ -110,3 +110,12 @@ def trainee_environment(evaluator_device: str) -> dict[str, str | None]:
             return {}
         return {PREALLOCATE: os.environ.get(PREALLOCATE, "false")}
     return {**visible_gpus.all_but(int(evaluator_device))} if evaluator_device.isdecimal() else {}
+
+
+def cuda_of_build() -> str | None:
+    """See `Launch.cuda_of_build`: the newest of JAX's plugins that is installed, whose names say it."""
+    names = [f"jax-cuda{major}-plugin" for major in ("13", "12")]
+    found = machine.installed_versions(names)
+    return next(
+        (name.removeprefix("jax-cuda").removesuffix("-plugin") for name in names if name in found), None
+    )

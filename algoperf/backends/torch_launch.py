@@ -104,3 +104,10 @@ def evaluator_environment(device: str) -> dict[str, str | None]:
 def trainee_environment(evaluator_device: str) -> dict[str, str | None]:
     """See `Launch.trainee_environment`."""
     return {**visible_gpus.all_but(int(evaluator_device))} if evaluator_device.isdecimal() else {}
+
+
+def cuda_of_build() -> str | None:
+    """See `Launch.cuda_of_build`."""
+    import torch  # Only asked where it is imported anyway.
+
+    return torch.version.cuda

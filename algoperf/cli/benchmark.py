@@ -14,6 +14,7 @@ from algoperf import files, settings
 from algoperf.adapter import flags as adapter
 from algoperf.cli.command import JSON, Command, define_json, result_stream
 from algoperf.cli.groups import OF_CAMPAIGNS
+from algoperf.preflight import flags as preflight_flags
 from campaign import flags as campaign_flags
 
 
@@ -55,6 +56,7 @@ def define(into: flags.FlagValues) -> None:
     )
     adapter.define(ejects=False, into=into)
     campaign_flags.define(needs="experiment_dir", into=into)
+    preflight_flags.define(into)
     define_json(into)
 
 
@@ -88,6 +90,10 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
             )
             sealed.start_again(campaign.settings)
         config = benchmark.Config(**campaign_flags.values(given), frugal=given.frugal, report=given.report)
+        if preflight_flags.wanted(given):
+            from campaign import preflight
+
+            return preflight.run(campaign, config, preflight_flags.memory_bytes(given))
         return benchmark.run(campaign, config, write if given[JSON].value else None)
 
 

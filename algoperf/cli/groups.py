@@ -9,7 +9,7 @@ OF_RUNS = {
     "Which trials": ("study", "trial", "num_tuning_trials", "hparam_start_index", "hparam_end_index"),
     "Results": (
         *("experiment_dir", "experiment_name", "overwrite", "append_timestamp", "accept_changes"),
-        *("quiet", "json", "reproduce"),
+        *("preflight", "preflight_memory_gib", "quiet", "json", "reproduce"),
     ),
     "Data": ("data_dir", "data_seed"),
     "Length and evaluations": (
@@ -34,7 +34,7 @@ OF_CAMPAIGNS = {
     "How much of it": ("num_studies", "num_trials", "tuning_search_space", "rng_seed", "max_global_steps"),
     "Results": (
         *("experiment_dir", "plan", "status", "report", "compare_to", "calibrate"),
-        *("retry_failed", "accept_changes", "quiet", "json"),
+        *("preflight", "preflight_memory_gib", "retry_failed", "accept_changes", "quiet", "json"),
     ),
     "Where trials run": (
         *("engine", "workers", "gpus", "device", "frugal"),

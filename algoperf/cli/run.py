@@ -19,12 +19,14 @@ from algoperf.adapter import flags as adapter
 from algoperf.cli import START_NS
 from algoperf.cli.command import JSON, Command, define_json, result_stream
 from algoperf.cli.groups import OF_RUNS
+from algoperf.preflight import flags as preflight_flags
 
 
 def define(into: flags.FlagValues) -> None:
     """Its flags: the settings of a run."""
     settings.define_flags(into=into)
     adapter.define(into=into)
+    preflight_flags.define(into)
     define_json(into)
 
 
@@ -42,7 +44,12 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
         sealed.start_again(settled)
         if adapter.ejected(settled, given):
             return 0
-        code = start.run(adapter.settled(settled, given), clock.Ledger(start_ns=START_NS), plans.append)
+        adapted = adapter.settled(settled, given)
+        if preflight_flags.wanted(given):
+            from algoperf.preflight import start as preflight
+
+            return preflight.run(adapted, preflight_flags.memory_bytes(given))
+        code = start.run(adapted, clock.Ledger(start_ns=START_NS), plans.append)
         if given[JSON].value:
             write({"exit_code": code, "trials": [one for plan in plans for one in results.of_plan(plan)]})
     return code

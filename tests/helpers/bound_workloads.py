@@ -89,7 +89,7 @@ class Bound:
         self.workload = Workload(self.spec, framework, data_dir)
         params, self.model_state = self.workload.init_model_fn(self.workload.backend.root_key(0))
         self.initial_params, self.params = params, woken(params)
-        folder = self.workload.evaluator._folder
+        folder = self.workload.evaluator.folder
         stream = self.workload.data_module.train_stream(self.spec, folder, 0, 8)
         self.host_batch = next(stream)
         self.batch = self.workload.model.to_device(self.host_batch)
