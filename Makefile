@@ -17,7 +17,7 @@ ifeq ($(EXTRAS),)
 $(error FRAMEWORK=$(FRAMEWORK) is none of those in algoperf/frameworks.py, or $(PYTHON) is older than 3.11)
 endif
 EXTRA := $(word 1,$(EXTRAS))
-EVERYTHING := $(word 2,$(EXTRAS)),data,plot,site,dev
+EVERYTHING := $(word 2,$(EXTRAS)),data,plot,site,slurm,dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_ALGORITHMS := nadamw nesterov
 

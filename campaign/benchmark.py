@@ -12,10 +12,11 @@ from algoperf.data import locate, sealed
 from algoperf.data.prepared import setup_command
 from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
-from campaign import live_report, refereed, status
-from campaign.execution import Options, retry_failed, run_jobs
+from campaign import live_report, plan_files, refereed, slurm_queue, status, study
+from campaign.execution import retry_failed, run_jobs
 from campaign.frugal import Limits
 from campaign.job_plan import Campaign, Job, make_jobs
+from campaign.options import Options
 from campaign.state import State
 from campaign.store import FOLDER, Store
 from scoring import provisional, published, score_field, text
@@ -64,13 +65,18 @@ def run(campaign: Campaign, config: Config, tell: Tell | None = None) -> int:
                 print(line)
         else:
             left = sum(expectations.of(job).seconds for job in jobs if not states[job.key].is_final)
-            lines = [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
+            lines = [*slurm_queue.status_lines(store), *store.mixtures(jobs, states)]
+            lines += refereed.lines(jobs, store)
             print("\n".join([status.status_text(jobs, states, store, left), *lines]))
             print(scores_so_far(campaign, jobs, states))
         if tell is not None:
             tell({"trials": told(jobs, states)})
         return 0
     states = execute(campaign, config, store, jobs)
+    if config.detach or config.engine == "files":  # Trials are elsewhere, and not at their end.
+        if tell is not None:
+            tell({"trials": told(jobs, states)})
+        return 0
     lines = [*status.savings(jobs, states, store), *status.failures(jobs, states, store)]
     lines += [*store.mixtures(jobs, states), *refereed.lines(jobs, store)]
     lines += refereed.sealed(campaign.experiment_dir)
@@ -110,7 +116,10 @@ def execute(campaign: Campaign, config: Config, store: Store, jobs: list[Job]) -
     retry_failed(config, store, jobs)
     store.states(jobs)  # Refuses a folder with other trials, before anything is written.
     check_scores(campaign, jobs)
-    save(campaign, store)
+    save(campaign, store, config)
+    if config.engine == "files":
+        print(plan_files.write(config, campaign.experiment_dir, jobs, store.states(jobs)))
+        return store.states(jobs)
     suite = campaign.cut_suite()
     is_frugal = suite.frugal if config.frugal is None else config.frugal
     limits = Limits(jobs, suite, suite.ruleset(campaign.ruleset).num_studies) if is_frugal else None
@@ -216,11 +225,11 @@ def scoring_config(campaign: Campaign, jobs: Sequence[Job], axis: str) -> score_
     )
 
 
-def save(campaign: Campaign, store: Store) -> None:
-    """Writes down what was asked, so that --status elsewhere needs only the folder."""
+def save(campaign: Campaign, store: Store, config: Config | None = None) -> None:
+    """Writes down what was asked, as a study file, so that --status elsewhere needs only the folder."""
     store.root.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {**dataclasses.asdict(campaign), "experiment_dir": str(campaign.experiment_dir)}
-    records.write_json(store.root / SAVED, content)
+    others = {} if config is None else {"frugal": config.frugal, "report": config.report}
+    records.write_json(store.root / SAVED, study.content_of(campaign, config, **others))
 
 
 def saved_campaign(experiment_dir: Path) -> Campaign:
@@ -232,7 +241,8 @@ def saved_campaign(experiment_dir: Path) -> Campaign:
     path = experiment_dir / FOLDER / SAVED
     try:
         content = typed_json.value_of(dict[str, Any], files.read_json(path))
-        return _campaign(content, experiment_dir)
+        if "version" not in content:
+            return _campaign(content, experiment_dir)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"No campaign in {experiment_dir}: start one with --submissions=<folder>,... or give its --experiment_dir."
@@ -244,10 +254,11 @@ def saved_campaign(experiment_dir: Path) -> Campaign:
         raise UsageError(
             f"{path} is damaged: {str(error).rstrip('.')}. The campaign's own command writes it again."
         ) from None
+    return study.campaign_of(study.read(path), experiment_dir)
 
 
 def _campaign(content: Mapping[str, Any], experiment_dir: Path) -> Campaign:
-    """What a file says that this version or an older one has written."""
+    """What a file says that was written before campaigns were kept as study files."""
     hints = typing.get_type_hints(Campaign)
     own = [field.name for field in dataclasses.fields(Campaign)]
     of_paths_and_trials = ("experiment_dir", "settings")

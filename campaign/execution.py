@@ -3,75 +3,22 @@
 import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from algoperf import backends
-from algoperf.spec import UsageError, no_such
+from algoperf.spec import UsageError
 from campaign import status
 from campaign.engine import Report, Running
 from campaign.frugal import Limits
 from campaign.job_plan import Job
 from campaign.local import LocalEngine, places
-from campaign.process import TRIAL_COMMAND, threads_of_user
+from campaign.options import Options
+from campaign.process import threads_of_user
 from campaign.state import State
 from campaign.store import Retried, Store
 
-ENGINES = ("local", "ray")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How trials are run, not which; named like the flags, whose help says what they mean."""
-
-    plan: bool = False
-    status: bool = False
-    engine: str = "local"
-    workers: int | None = None
-    """Trials at a time; None: one, or one for each of `gpus`, and as many as a Ray cluster has room for."""
-    gpus: tuple[str, ...] = ()
-    ray_address: str | None = None
-    cpus_per_trial: int | None = None
-    gpus_per_trial: int | None = None
-    retry_failed: bool = False
-    quiet: bool = False
-    only_line: bool = False
-    """Shows the line that moves, and none for each trial that ends."""
-    trial_command: Sequence[str] = TRIAL_COMMAND
-    """Tests pass another program."""
-
-    @property
-    def num_workers(self) -> int:
-        """Of the local engine."""
-        return self.workers or len(self.gpus) or 1
-
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise no_such("engine", self.engine, ENGINES)
-        if self.plan and self.status:
-            raise UsageError("Give --plan or --status, not both.")
-        least = {"workers": 1, "cpus_per_trial": 1, "gpus_per_trial": 0}
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise UsageError(f"--{name} must be at least {lowest}, got {value}.")
-        for gpu in self.gpus:
-            if not gpu.isdecimal() and not gpu.startswith(("GPU-", "MIG-")):
-                raise UsageError(
-                    f"--gpus={','.join(self.gpus)}: {gpu!r} is no GPU. Give numbers as in --gpus=0,1, or the names "
-                    "that `nvidia-smi -L` shows."
-                )
-        if len(set(self.gpus)) < len(self.gpus):
-            raise UsageError(
-                f"--gpus={','.join(self.gpus)} names one twice: give each once, or timings would be shared."
-            )
-        if self.engine == "ray" and self.gpus:
-            raise UsageError(
-                "--gpus is for --engine=local: Ray deals out GPUs, --gpus_per_trial to each trial."
-            )
-        for name in ("ray_address", "cpus_per_trial", "gpus_per_trial"):
-            if self.engine == "local" and getattr(self, name) is not None:
-                raise UsageError(f"--{name} is for --engine=ray; the local engine has --workers and --gpus.")
-        if self.engine == "local" and not (self.plan or self.status):
-            places(self.num_workers, self.gpus)
+if TYPE_CHECKING:
+    from campaign.slurm_engine import SlurmEngine
 
 
 def retry_failed(options: Options, store: Store, jobs: Sequence[Job]) -> None:
@@ -109,10 +56,12 @@ def run_jobs(
       The final state of every job.
 
     Raises:
-      UsageError: if no Ray cluster can be used.
+      UsageError: if the engine runs nothing; if no Ray cluster, or no Slurm, can be used.
       StorageError: if the disk is full; the same command continues.
       Interrupted: after a signal.
     """
+    if options.engine == "files":
+        raise UsageError("--engine=files only writes files, and the targets of a sweep follow from its runs.")
     if options.engine == "ray":
         from campaign import ray_engine  # Imports Ray, an extra.
 
@@ -123,6 +72,12 @@ def run_jobs(
             states = ray_engine.RayEngine(
                 store, jobs, share, options.workers, limits, _both(live, watch), options.trial_command
             ).run()
+    elif options.engine == "slurm":
+        live = status.Live(jobs, store, options.workers or len(jobs), shown(options))
+        slurm = _slurm_engine(options, device, store, jobs, limits, _both(live, watch))
+        states = slurm.states if options.detach else slurm.run()
+        if options.detach:
+            _tell_what_is_left(slurm.leave(), store, limits)
     else:
         if options.num_workers > 1 and not options.gpus and device != "cpu" and backends.has_nvidia_gpu():
             raise UsageError(
@@ -141,6 +96,34 @@ def shown(options: Options) -> status.Shown:
     if options.quiet:
         return status.Shown.NOTHING
     return status.Shown.LINE if options.only_line else status.Shown.ALL
+
+
+def _slurm_engine(
+    options: Options, device: str, store: Store, jobs: list[Job], limits: Limits | None, report: Report
+) -> "SlurmEngine":
+    from campaign.slurm_engine import SlurmEngine
+    from campaign.slurm_queue import Queue
+
+    gpus = options.gpus_per_trial if options.gpus_per_trial is not None else int(device == "gpu")
+    share = {
+        "cpus": options.cpus_per_trial,
+        "gpus": gpus,
+        "threads": threads_of_user(options.cpus_per_trial or 0),
+    }
+    queue = Queue(store, dataclasses.replace(options, gpus_per_trial=gpus), share, options.trial_command)
+    return SlurmEngine(store, jobs, queue, limits, report)
+
+
+def _tell_what_is_left(queued: Mapping[str, str], store: Store, limits: Limits | None) -> None:
+    """Says what a detached command leaves behind."""
+    arrays = ", ".join(sorted({name.partition("_")[0] for name in queued.values()}))
+    where = f" as Slurm jobs {arrays}" if arrays else ""
+    print(
+        f"{len(queued)} trials are queued{where}; --status --experiment_dir={store.root.parent} tells how they do, and "
+        "the same command without --detach waits for them and scores them."
+    )
+    if limits is not None:
+        print("Nothing watches them: trials that can no longer change a score run to their end (--frugal).")
 
 
 def _both(live: Report, watch: Callable[[Mapping[str, State]], None] | None) -> Report:

@@ -4,10 +4,26 @@ from typing import Any
 
 from absl import flags
 
+SCHEDULERS = {
+    "mem_per_trial": "Memory of a trial of Slurm, Kubernetes or SkyPilot, such as 16G.",
+    "slurm_partition": "Partition of Slurm that trials go to.",
+    "slurm_account": "Account of Slurm that trials are charged to.",
+    "slurm_time": "Time limit of a Slurm job, as sbatch takes it; a trial that meets it goes on in the next. By "
+    "default 1.5 times the largest budget and 30 minutes.",
+    "slurm_cluster": "slurm; or local: submitit starts the jobs on this machine, to try them without Slurm.",
+    "engine_dir": "Folder in which --engine=files writes a Kubernetes Job, a SkyPilot task and a list of commands.",
+    "image": "Container image with this project, for --engine=files; by default algoperf.",
+    "image_root": "Where this project is in that image; by default /opt/algoperf.",
+    "volume": "Shared volume of --engine=files as <claim>:<path in the container>; by default algoperf, at "
+    "--experiment_dir.",
+}
+"""Texts for what schedulers are told: flag -> help."""
 NAMES = (
     *("plan", "status", "engine", "workers", "gpus"),
-    *("ray_address", "cpus_per_trial", "gpus_per_trial", "retry_failed", "quiet"),
+    *("ray_address", "cpus_per_trial", "gpus_per_trial", *SCHEDULERS, "slurm_extra", "detach"),
+    *("retry_failed", "quiet"),
 )
+TUPLES = ("gpus", "slurm_extra")
 
 
 def define(needs: str, prefix: str = "", into: flags.FlagValues = flags.FLAGS) -> None:
@@ -33,7 +49,8 @@ def define(needs: str, prefix: str = "", into: flags.FlagValues = flags.FLAGS) -
     flags.DEFINE_string(
         "engine",
         "local",
-        f"{prefix}local: workers on this machine; ray: tasks of a running Ray cluster.",
+        f"{prefix}local: workers on this machine; ray: tasks of a running Ray cluster; slurm: a job array; files: only "
+        "writes what Kubernetes and SkyPilot take.",
         flag_values=into,
     )
     flags.DEFINE_integer(
@@ -58,14 +75,25 @@ def define(needs: str, prefix: str = "", into: flags.FlagValues = flags.FLAGS) -
     flags.DEFINE_integer(
         "cpus_per_trial",
         None,
-        f"{prefix}CPUs of a Ray task; by default all of the smallest node, or its share for a GPU.",
+        f"{prefix}CPUs of a trial; by default all of Ray's smallest node, or its share for a GPU; what Slurm gives.",
         flag_values=into,
     )
     flags.DEFINE_integer(
         "gpus_per_trial",
         None,
-        f"{prefix}GPUs of a Ray task; by default 1 if the cluster has any, else 0.",
+        f"{prefix}GPUs of a trial; by default 1 if a Ray cluster has any or with --device=gpu.",
         flag_values=into,
+    )
+    for name, text in SCHEDULERS.items():
+        flags.DEFINE_string(name, None, f"{prefix}{text}", flag_values=into)
+    flags.DEFINE_multi_string(
+        "slurm_extra",
+        [],
+        f"{prefix}Another option of sbatch, such as qos=long or exclusive; may be given again.",
+        flag_values=into,
+    )
+    flags.DEFINE_bool(
+        "detach", False, f"{prefix}Leave the Slurm jobs alone once they are submitted.", flag_values=into
     )
     flags.DEFINE_bool(
         "retry_failed",
@@ -80,7 +108,7 @@ def define(needs: str, prefix: str = "", into: flags.FlagValues = flags.FLAGS) -
 def values(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     """Their values, as `campaign.execution.Options` takes them."""
     found: dict[str, Any] = {name: given[name].value for name in NAMES}
-    return {**found, "gpus": tuple(found["gpus"])}
+    return {**found, **{name: tuple(found[name] or ()) for name in TUPLES}}
 
 
 LOCAL_NAMES = ("workers", "gpus", "retry_failed", "quiet")

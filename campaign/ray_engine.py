@@ -22,19 +22,18 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algoperf import files, records
-from algoperf.files import StorageError, storage_errors
+from algoperf.files import StorageError
 from algoperf.spec import UsageError
-from campaign import cores
-from campaign.engine import POLL_SEC, Engine, Report
+from campaign import cores, remote
+from campaign.engine import Engine, Report
 from campaign.frugal import Limits
 from campaign.job_plan import ROOT, Job
-from campaign.process import TRIAL_COMMAND, Place, Run
+from campaign.process import TRIAL_COMMAND, Place
 from campaign.state import State
 from campaign.store import MAX_LOST, Attempt, Outcome, Store
 
@@ -45,8 +44,6 @@ except ModuleNotFoundError:  # An extra; `connected` says so.
 
 ANSWER_SEC = 5.0
 """For a cluster to take a connection; Ray alone would try for minutes."""
-REQUEST_SEC = 0.5
-"""Between a task's looks into the shared folder for a request to stop."""
 
 
 @contextmanager
@@ -160,7 +157,7 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
     # request file, so that its trial can write a checkpoint.
     signal.signal(signal.SIGINT, lambda *_: None)
     context = ray.get_runtime_context()
-    request = _request_path(store, context.get_task_id())
+    request = remote.request_path(store, context.get_task_id())
     lease = _lease(share.cpus, request)
     if lease is None:
         return None
@@ -170,45 +167,9 @@ def run_trial(store: Store, job: Job, share: Share, command: Sequence[str]) -> O
             return None
         # Ray shows a trial the GPUs that it has been given, and all where it has been given none.
         place = Place(lease.cores, None if share.gpus else "", share.threads)
-        return _run_claimed(store, job, attempt, place, command, lease, request)
+        return remote.run_claimed(store, job, attempt, place, command, lease, request)
     finally:
         lease.close()
-
-
-def _run_claimed(
-    store: Store,
-    job: Job,
-    attempt: Attempt,
-    place: Place,
-    command: Sequence[str],
-    lease: cores.Lease,
-    request: Path,
-) -> Outcome:
-    """Runs a trial to its end.
-
-    Raises:
-      StorageError: if the trial, or this task, could not write.
-    """
-    run = None
-    try:
-        run = Run(store, job, attempt, place, command, keep_open=lease.files)
-        looked = 0.0
-        while (outcome := run.poll()) is None:
-            if time.monotonic() - looked > REQUEST_SEC:
-                looked = time.monotonic()
-                _obey(run, request)
-            time.sleep(POLL_SEC)
-    except BaseException:
-        # This process lives on, as Ray gives it to the next task: its claim would be held for ever.
-        if run is not None:
-            run.kill()
-            run.process.wait()
-        with suppress(OSError):
-            attempt.update(outcome=Outcome.LOST)
-        raise
-    if run.storage_error is not None:
-        raise run.storage_error
-    return outcome
 
 
 def _lease(number: int, request: Path) -> cores.Lease | None:
@@ -219,72 +180,22 @@ def _lease(number: int, request: Path) -> cores.Lease | None:
     ]
     if sum(here) < len(usable) or number > len(usable):
         return cores.Lease(())
-    while not request.exists():
-        lease = cores.take(number, usable)
-        if lease is not None:
-            return lease
-        # Ray frees CPUs with a task, while the trial before may still write its checkpoint.
-        time.sleep(REQUEST_SEC)
-    return None
-
-
-def _obey(run: Run, request: Path) -> None:
-    try:
-        wanted = files.read_json(request)
-    except FileNotFoundError:
-        return
-    if wanted["is_urgent"]:
-        run.kill()
-    else:
-        run.stop(wanted["reason"])
-
-
-def _request_path(store: Store, task: str) -> Path:
-    return store.root / "requests" / f"{task}.json"
+    return remote.take_cores(number, usable, request.exists)
 
 
 # ---- where the command runs --------------------------------------------------------------------------------------
 
 
-class Task:
-    """A trial that was submitted to the cluster: queued, then running."""
+class Task(remote.Task):
+    """A trial that was submitted to the cluster."""
 
     def __init__(self, store: Store, job: Job, ref: "ray.ObjectRef"):
-        self.job, self.ref, self._store = job, ref, store
-        self.id = ref.task_id().hex()
-        self.started = time.monotonic()
-        self.storage_error: StorageError | None = None
-        self._request = _request_path(store, self.id)
-        self._asked: dict[str, Any] | None = None
+        super().__init__(store, job, ref.task_id().hex())
+        self.ref = ref
 
-    @property
-    def was_asked(self) -> bool:
-        """Whether it was to end."""
-        return self._asked is not None
-
-    def is_claimed(self) -> bool:
-        """Whether it has begun."""
-        return any(attempt.content.get("task") == self.id for attempt in self._store.attempts(self.job))
-
-    def stop(self, reason: str | None = None) -> None:
-        if self._asked is None:
-            self._ask({"reason": reason, "is_urgent": False})
-
-    def kill(self) -> None:
-        if self._asked is None or not self._asked["is_urgent"]:
-            self._ask({"reason": None, "is_urgent": True})
-
-    def _ask(self, wanted: dict[str, Any]) -> None:
-        with storage_errors(self._request):
-            self._request.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(self._request, wanted)
-        self._asked = wanted
+    def _cancel(self) -> None:
         if not self.is_claimed():
             ray.cancel(self.ref)
-
-    def close(self) -> None:
-        """Leaves nothing on disk."""
-        self._request.unlink(missing_ok=True)
 
 
 class RayEngine(Engine[Task]):

@@ -1,5 +1,6 @@
 """Runs submissions over a suite: every trial in a process of its own, then the scores.
 
+    {command} study.yaml            # from a file: docs/campaigns.md
     {command} --suite=mini --ruleset=self --experiment_dir=<folder>
     --submissions=nadamw,nesterov --framework=jax --plan
 
@@ -32,7 +33,7 @@ def define(into: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "num_trials", None, "Trials per study instead of the ruleset's number.", flag_values=into
     )
-    flags.DEFINE_string("experiment_dir", None, "Root of the results.", required=True, flag_values=into)
+    flags.DEFINE_string("experiment_dir", None, "Root of the results.", flag_values=into)
     flags.DEFINE_string(
         "compare_to", None, "Leaderboard among whose entries the scores place yours: mini.", flag_values=into
     )
@@ -63,9 +64,9 @@ def define(into: flags.FlagValues) -> None:
 def main(given: flags.FlagValues, arguments: list[str]) -> int:
     """Reads the flags."""
     from algoperf.data import sealed
-    from campaign import benchmark, job_plan
+    from campaign import benchmark, job_plan, study_flags
 
-    del arguments
+    study_flags.settle(arguments, given)
     folder = files.expanded(given.experiment_dir).resolve()
     with result_stream(given[JSON].value) as write:
         if given.status and not given.submissions:
@@ -102,5 +103,7 @@ COMMAND = Command(
     define=define,
     main=main,
     lasts=True,  # Trials go on when whoever reads the output has gone.
+    max_arguments=1,
+    arguments="one study file",
     groups=OF_CAMPAIGNS,
 )

@@ -5,9 +5,9 @@
     {command} my_algorithm nadamw --workload=ogbg_mini --framework=jax --num_studies=5
 
 Submissions are folders, Python files, names that `algoperf list submissions` shows, or optimizers. Each study
-is a process of its own; the same command again continues, and with more submissions runs only those. By default nobody
-tunes (--ruleset=self): each runs with the values that it comes with. The page about it, report.html, is in the folder of
-the results. Exit codes are those of `algoperf benchmark`.
+is a process of its own; the same command again continues, and with more submissions runs only those. By default
+nobody tunes (--ruleset=self): each runs with the values that it comes with. The page about it, report.html, is in the
+folder of the results. Exit codes are those of `algoperf benchmark`.
 """
 
 import sys

@@ -40,6 +40,10 @@ OF_CAMPAIGNS = {
         *("engine", "workers", "gpus", "device", "frugal"),
         *("ray_address", "cpus_per_trial", "gpus_per_trial"),
     ),
+    "Schedulers": (
+        *("mem_per_trial", "slurm_partition", "slurm_account", "slurm_time", "slurm_extra", "slurm_cluster"),
+        *("detach", "engine_dir", "image", "image_root", "volume"),
+    ),
     "Data": ("data_dir", "data_seed"),
     "Referee": ("referee", "confine", "num_processes", "evaluator_device"),
 }

@@ -29,7 +29,9 @@ TABLE = {
     "targets": Entry("algoperf.cli.targets:COMMAND", "Set targets from sweeps, and run sweeps."),
     "data": Entry("algoperf.cli.data:COMMAND", "Download, prepare and verify the data of a workload."),
     "check": Entry("algoperf.cli.check:COMMAND", "Check a submission or a workload folder."),
-    "doctor": Entry("algoperf.doctor.command:main", "Say what works on this machine, and what mends the rest."),
+    "doctor": Entry(
+        "algoperf.doctor.command:main", "Say what works on this machine, and what mends the rest."
+    ),
     "draw": Entry("algoperf.cli.draw:COMMAND", "Draw the held-out workloads of a suite."),
     "list": Entry("algoperf.cli.names:COMMAND", "List workloads, suites and submissions by name."),
     "new": Entry("algoperf.cli.new:COMMAND", "Copy the template of a submission into a folder of your own."),

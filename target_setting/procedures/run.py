@@ -14,9 +14,9 @@ from algoperf.commands import EXIT_FAILED
 from algoperf.run.progress import duration
 from algoperf.spec import UsageError
 from campaign import status
-from campaign.execution import Options as CampaignOptions
 from campaign.execution import retry_failed, run_jobs
 from campaign.job_plan import Job
+from campaign.options import Options as CampaignOptions
 from campaign.store import Store
 from target_setting import analysis, sweep_jobs, target_rules
 from target_setting.procedure_flags import Common
@@ -108,6 +108,10 @@ def run(config: SweepConfig, how: RunOptions) -> int:
     if how.status or how.plan:
         print(status_text(config) if how.status else plan_text(config, how.num_workers))
         return 0
+    if how.detach:
+        raise UsageError(
+            "A sweep runs the best points again, so it waits for its trials: leave out --detach."
+        )
     sweep_jobs.prepare(config, config.sweep_dir)
     left_out: dict[str, str] = {}
     for part in parts(config):

@@ -17,7 +17,7 @@ from algoperf.commands import EXIT_STORAGE
 from algoperf.files import StorageError
 from algoperf.holders import STALE_AFTER_SEC
 from algoperf.spec import Interrupted, UsageError
-from campaign import benchmark, frugal, job_plan, ray_engine
+from campaign import benchmark, frugal, job_plan, ray_engine, remote
 from campaign.state import State
 from campaign.store import MAX_LOST, Outcome, Store
 
@@ -216,9 +216,9 @@ def test_a_task_that_fails_gives_its_claim_up_as_its_process_lives_on(tmp_path, 
     def fail(*args, **options):
         raise BlockingIOError("no more processes")
 
-    monkeypatch.setattr(ray_engine, "Run", fail)
+    monkeypatch.setattr(remote, "Run", fail)
     with pytest.raises(BlockingIOError):
-        ray_engine._run_claimed(
+        remote.run_claimed(
             store,
             job,
             store.claim(job),
@@ -237,9 +237,7 @@ def test_a_task_whose_trial_found_no_room_says_so(tmp_path):
     store, job = Store(tmp_path), job_plan.make_jobs(found)[0]
     place, lease = ray_engine.Place(), ray_engine.cores.Lease(())
     with pytest.raises(StorageError, match="make room"):
-        ray_engine._run_claimed(
-            store, job, store.claim(job), place, local.PRETENDED, lease, tmp_path / "request"
-        )
+        remote.run_claimed(store, job, store.claim(job), place, local.PRETENDED, lease, tmp_path / "request")
     assert store.attempts(job)[0].outcome is Outcome.INTERRUPTED
 
 
