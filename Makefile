@@ -2,6 +2,7 @@
 #   make demo    trains a workload with two algorithms, scores them and prints the comparison
 #   make test    runs every test that needs no GPU
 #   make site    builds the site of the leaderboards that ship, in site/
+#   make docs    builds the documentation's site from docs/, in docs_site/
 #   make quick   runs those that need neither a framework nor a process of their own: for while you edit
 # FRAMEWORK=<name>, jax or pytorch, chooses what the demo runs on; only that framework is installed for it.
 
@@ -17,11 +18,11 @@ ifeq ($(EXTRAS),)
 $(error FRAMEWORK=$(FRAMEWORK) is none of those in algoperf/frameworks.py, or $(PYTHON) is older than 3.11)
 endif
 EXTRA := $(word 1,$(EXTRAS))
-EVERYTHING := $(word 2,$(EXTRAS)),data,plot,site,slurm,dev
+EVERYTHING := $(word 2,$(EXTRAS)),data,plot,site,slurm,docs,tensorboard,dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEMO_ALGORITHMS := nadamw nesterov
 
-.PHONY: demo site test quick lint bench tricks clean
+.PHONY: demo site docs test quick lint bench tricks clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +45,10 @@ demo: $(VENV)/.installed-$(EXTRA)
 site: $(VENV)/.installed-site
 	$(BIN)/python -m scoring.site --output=site $(RESULTS)
 
+# Sources are read, not imported: no framework is needed.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 test: $(VENV)/.installed-$(EVERYTHING)
 	$(PYTEST)
 
@@ -65,4 +70,4 @@ bench: $(VENV)/.installed-$(EVERYTHING)
 	$(BIN)/python benchmarks/run_all.py
 
 clean:
-	rm -rf $(VENV) demo_results site tricks_results
+	rm -rf $(VENV) demo_results site docs_site tricks_results

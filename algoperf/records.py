@@ -2,7 +2,7 @@
 
     <experiment_dir>/<submission>/study_<s>/<workload>_<framework>/trial_<t>/
         hparams.json  meta_data_<n>.json  flags_<n>.json  measurements.csv  eval_measurements.csv
-        summary.json  checkpoint_<step>  stop.json  lost.json  heartbeat.json  parent.json  chain.jsonl
+        summary.json  checkpoint_<step>  stop.json  lost.json  heartbeat.json  parent.json  chain.jsonl  log_to.json
 
 Names and columns are AlgoPerf's, so its tools can read our results; the last line's are additions. JSON
 files are replaced atomically. CSV rows are appended and flushed, so a crash can damage only the last line, which
@@ -39,6 +39,8 @@ HEARTBEAT = "heartbeat.json"
 """Of trials without a referee: how far the clock is, once a second; see `algoperf.run.heartbeat`."""
 PARENT = "parent.json"
 """What the process that started the trial's processes has measured of them; see `algoperf.run.parent`."""
+LOG_TO = "log_to.json"
+"""How far each destination of `--log_to` has got; see `algoperf.log_to.follower`."""
 CHECKPOINT_PREFIX = "checkpoint_"
 STUDY = re.compile(r"study_(0|[1-9]\d{0,8})")
 """Name of the folder of a study; without leading zeros: study_1 and study_01 would be one study."""
@@ -83,7 +85,18 @@ _OWN_NAMES = re.compile(
         [
             *map(
                 re.escape,
-                (MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP, LOST, HEARTBEAT, PARENT, CHAIN),
+                (
+                    MEASUREMENTS,
+                    EVAL_MEASUREMENTS,
+                    HPARAMS,
+                    SUMMARY,
+                    STOP,
+                    LOST,
+                    HEARTBEAT,
+                    PARENT,
+                    CHAIN,
+                    LOG_TO,
+                ),
             ),
             rf"{CHECKPOINT_PREFIX}\d+",
             # Made from the functions above, so that each name is written once.
@@ -307,6 +320,16 @@ class CsvLog:
             csv.writer(self._file, lineterminator="\n").writerow(self._header)
 
 
+class Follower(Protocol):
+    """Sends rows that have been written to where people look. Nothing that it does ends or changes a run."""
+
+    def send(self, memory: Mapping[str, float]) -> None:
+        """Sends the rows since the last call; the clock stands still. `memory` is the peak so far, by name."""
+
+    def end(self, status: str | None) -> None:
+        """Sends the rest, and how the trial has ended; None where a later command may continue it."""
+
+
 class MetricsLogger:
     """The logger of submissions and the harness; its interface is AlgoPerf's.
 
@@ -335,6 +358,8 @@ class MetricsLogger:
         self._to_float = to_float
         self._preemption_count = preemption_count
         self._pending: list[dict[str, Any]] = []
+        self.follower: Follower | None = None
+        """Set where there is one (`--log_to`)."""
 
     def _opened(self, path: Path, last_step: float) -> RowLog:
         """Where rows of a file go."""

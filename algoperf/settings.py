@@ -24,6 +24,8 @@ flags.disclaim_key_flags()
 RULESETS = ("external", "self")
 CONFINE = ("auto", "require", "off")
 DEVICES = ("auto", "cpu", "gpu")
+DESTINATIONS = ("tensorboard", "wandb", "mlflow")
+"""Of `--log_to`; also names of extras, and of modules of `algoperf.log_to`."""
 EVALUATOR_DEVICES = ("same", "cpu")
 """Of `--evaluator_device`, beside the number of a GPU."""
 MAX_NUMBER = 10_000
@@ -44,6 +46,8 @@ class Mark:
     at_most: int | None = None
     """Largest allowed value of a number."""
     choices: tuple[str, ...] | None = None
+    members: tuple[str, ...] | None = None
+    """What a list with commas may hold."""
     excludes: tuple[str, ...] = ()
     """Settings that mean nothing beside it, and are refused there rather than passed over; see `check_together`."""
     is_relative: bool = False
@@ -286,6 +290,14 @@ class RunSettings:
         is_reproduced=False,
         is_passed_on=False,
     )
+    log_to: str | None = setting(
+        None,
+        help=f"Also send losses, evaluations, clock and memory to {', '.join(DESTINATIONS)} (several with commas), "
+        "while the clock stands still; an extra of the same name installs what each needs.",
+        members=DESTINATIONS,
+        is_reproduced=False,
+        is_of_campaign=True,
+    )
     quiet: bool = setting(False, help="Print only the result.", is_reproduced=False)
 
     def __post_init__(self) -> None:
@@ -295,6 +307,10 @@ class RunSettings:
                 _check_text(name, value, mark)
             if mark.choices is not None and value not in mark.choices:
                 raise no_such(name.replace("_", " "), value, mark.choices)
+            if mark.members is not None:
+                for one in listed(value):
+                    if one not in mark.members or listed(value).count(one) > 1:
+                        raise no_such(f"destination of --{name}", one, mark.members)
             if value is None or isinstance(value, str):
                 continue
             if mark.at_least is not None and value < mark.at_least:
@@ -369,6 +385,15 @@ class RunSettings:
         if taken.get("trial") is not None:  # Then the trial is chosen, whatever it was one of.
             taken.update(num_tuning_trials=None, hparam_start_index=None, hparam_end_index=None)
         return dataclasses.replace(self, **taken)
+
+
+def listed(value: str | None) -> list[str]:
+    """The members of a list with commas, as in `--log_to=tensorboard,wandb`.
+
+    >>> listed("tensorboard, wandb"), listed(None)
+    (['tensorboard', 'wandb'], [])
+    """
+    return [] if value is None else [one.strip() for one in value.split(",")]
 
 
 def _check_text(name: str, value: str, mark: Mark) -> None:

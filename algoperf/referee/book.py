@@ -109,6 +109,11 @@ class Book:
         starts = (records.flags_file(count), records.meta_data_file(count))
         self._chain.add_written(records.HPARAMS, *starts, records.LOST)
 
+    def tell_followers(self, status: str | None) -> None:
+        """See `records.Follower.end`."""
+        if self._logger is not None and self._logger.follower is not None:
+            self._logger.follower.end(status)
+
     def close(self) -> None:
         """Writes what is pending."""
         if self._logger is not None:
@@ -136,6 +141,7 @@ class Book:
             logger=self._logger,
             shown=self.progress,
             preemption_count=self.preemption_count,
+            peak_memory=self.peak_memory,
         )
 
     def summarize(self, status: str, error: str | None) -> Summary:
@@ -173,6 +179,7 @@ class Book:
         self._chain.add_document(records.SUMMARY, records.as_read(ended.to_json()))
         ended = dataclasses.replace(ended, seal=self._chain.head)
         summary.write(self.config.folder, ended)
+        self.tell_followers(ended.status)
         return ended
 
     # ---- what the trainee says -----------------------------------------------------------------------------------

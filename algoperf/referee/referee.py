@@ -171,6 +171,7 @@ class Referee:
         if here.stop_reason(self._book.config) is not None:
             raise Ended("stopped")
         self._book.close()
+        self._book.tell_followers(None)
         last = self._book.last_checkpoint
         goes_on = f"continues from step {last}"
         return Interrupted(

@@ -5,16 +5,19 @@ import datetime
 import math
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any
 
-from algoperf import machine, records, submission_info
+from algoperf import machine, records, settings, submission_info
 from algoperf.backends import compile_caches, environment
 from algoperf.backends.base import Backend
 from algoperf.data import locate, manifest
+from algoperf.log_to import destination, follower
 from algoperf.run import clock, progress
 from algoperf.run.config import TrialConfig, TrialFacts
 from algoperf.run.identity import META_SOURCES
 from algoperf.run.state import TrialState
+from algoperf.run.summary import PeakMemory
 
 
 def open_records(
@@ -34,7 +37,42 @@ def open_records(
         records.write_json(folder / records.HPARAMS, config.point)
     records.write_json(folder / records.flags_file(preemption_count), config.flags())
     records.write_json(folder / records.meta_data_file(preemption_count), meta_data)
-    return make_logger(folder, to_float, preemption_count, last_step=last_step)
+    logger = make_logger(folder, to_float, preemption_count, last_step=last_step)
+    logger.follower = _follower(config)
+    return logger
+
+
+def _follower(config: TrialFacts) -> records.Follower | None:
+    """Who sends the rows on; None where nobody wants them."""
+    names = settings.listed(config.settings.log_to)
+    if not names:
+        return None
+    trial, given = config.folder.absolute(), config.settings.experiment_name
+    # Not from --experiment_dir: a submission may have gone to another working directory.
+    place = trial.parts[-(2 + (len(PurePath(given).parts) if given else 2)) :]
+    about = destination.About(
+        folder=trial,
+        root=trial.parents[len(place) - 1],
+        name="/".join(place),
+        group="/".join(place[:-1]),
+        facts={
+            "submission": config.submission.name,
+            "workload": config.workload.name,
+            "framework": config.framework,
+            "ruleset": config.settings.tuning_ruleset,
+            "suite": config.suite,
+            "study": config.settings.study,
+            "trial": config.trial,
+            "budget_sec": config.budget_sec,
+            **{f"hyperparameters/{key}": value for key, value in (config.point or {}).items()},
+        },
+    )
+
+    def warn(text: str) -> None:
+        if not config.settings.quiet:
+            print(f"warning: {text}", file=sys.stderr)
+
+    return follower.Follower(about, names, warn)
 
 
 def facts_of_process(config: TrialConfig, backend: Backend, batch_size: int) -> dict[str, Any]:
@@ -96,6 +134,7 @@ def record_evaluation(
     logger: records.MetricsLogger | None,
     shown: progress.Progress,
     preemption_count: int,
+    peak_memory: Callable[[], PeakMemory],
 ) -> None:
     """Logs and shows an evaluation.
 
@@ -107,6 +146,7 @@ def record_evaluation(
       logger: None on all processes but process 0.
       shown: what people see of the trial.
       preemption_count: number of interruptions so far.
+      peak_memory: of the process that trains.
     """
     ledger.enter(clock.LOGGING)
     submission_sec = ledger.submission_ns * 1e-9
@@ -122,6 +162,8 @@ def record_evaluation(
         logger.append_scalar_metrics(row, state.global_step, is_eval=True)
         # Before the checkpoint: a resumed run drops rows after the checkpoint's step, but cannot add missing ones.
         logger.flush()
+        if logger.follower is not None:
+            logger.follower.send(follower.memory_values(peak_memory()))
         counts = {records.GLOBAL_STEP: state.global_step, records.PREEMPTION_COUNT: preemption_count}
         state.eval_rows.append({**row, **counts})
     value = metrics.get(f"validation/{config.workload.target_metric_name}", math.nan)

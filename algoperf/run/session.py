@@ -156,8 +156,14 @@ class Session:
             logger=self.logger,
             shown=self.progress,
             preemption_count=self.preemption_count,
+            peak_memory=self.peak_memory,
         )
         self.checkpoints.save(state)
+
+    def tell_followers(self, status: str | None) -> None:
+        """See `records.Follower.end`."""
+        if self.logger is not None and self.logger.follower is not None:
+            self.logger.follower.end(status)
 
     def close(self) -> None:
         """Ends the training queue and writes pending log rows."""

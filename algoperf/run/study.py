@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from algoperf import data_seed, direction, files, frameworks, records, registry, suites, tuning
+from algoperf import data_seed, direction, files, frameworks, log_to, records, registry, suites, tuning
 from algoperf import submission as submissions
 from algoperf.data import sealed
 from algoperf.hosts import Hosts
-from algoperf.settings import RunSettings
+from algoperf.settings import RunSettings, listed
 from algoperf.spec import UsageError, no_such
 from algoperf.workload import WorkloadSpec
 
@@ -72,6 +72,7 @@ class StudyPlan:
             raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
         file, framework = submissions.find(settings.given_submission, settings.framework)
         frameworks.get(framework).check_installed()
+        log_to.check_installed(listed(settings.log_to))
         hosts = Hosts.from_flags(
             settings.coordinator, settings.num_hosts, settings.host_id, settings.hosts_timeout_sec
         )

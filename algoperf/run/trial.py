@@ -89,6 +89,7 @@ def train(session: Session, failures: processes.FailureWatcher) -> Summary:
                 return _end(session, failures, "stopped", stop_reason=reason)
             session.host.save(session)
             session.close()
+            session.tell_followers(None)
             stop.goes_on = session.checkpoints.goes_on(session.state.global_step)
             raise
         # No fault of the submission, and a second Ctrl-C: the trial goes on from its last checkpoint.
@@ -172,4 +173,5 @@ def _end(
     ended = ending.summarize(config, session, status, error=error, warnings=warnings, stop_reason=stop_reason)
     if session.is_main:
         ended = session.host.end(session, ended)
+        session.tell_followers(ended.status)
     return ended

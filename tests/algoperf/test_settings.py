@@ -14,7 +14,7 @@ from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
 
 OTHER = {
-    str: {"tuning_ruleset": "self", "device": "cpu", "confine": "off"},
+    str: {"tuning_ruleset": "self", "device": "cpu", "confine": "off", "log_to": "wandb"},
     int: 3,
     bool: {"resume_last_run": False, "save_checkpoints": False},
 }

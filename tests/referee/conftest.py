@@ -66,7 +66,9 @@ def pair(started, tmp_path_factory):
             found = []
             for referee in (False, True):
                 folder = tmp_path_factory.mktemp(f"{framework}_{referee}")
-                code, out, err = finish(started(folder, None, framework, referee=referee))
+                code, out, err = finish(
+                    started(folder, None, framework, "--log_to=tensorboard", referee=referee)
+                )
                 assert code == 0, err
                 found.append(results(folder, framework))
                 found[-1].out = out

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import logs
 import numpy as np
 from harness import SGD_FILES, assert_equal_params, finish, patient_suite
 from refereed import EVERY, STEPS, results, wait_for
@@ -29,6 +30,13 @@ def test_parameters_and_metrics_are_those_without_a_referee_bit_for_bit(pair, fr
     assert_equal_params(plain.trial, refereed.trial)
     assert metrics(refereed.rows) == metrics(plain.rows)
     assert [row["global_step"] for row in refereed.rows] == ["1", str(EVERY), str(STEPS)]
+
+
+def test_a_referee_sends_what_the_records_hold(pair, framework):
+    trial = pair(framework)[1].trial
+    shown = logs.in_tensorboard(trial)
+    assert shown == logs.in_measurements(trial)
+    assert max(shown["validation/accuracy"]) == STEPS
 
 
 def test_the_records_of_a_refereed_trial_say_so_and_hold_what_others_hold(pair, framework):
