@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from algoperf import files, records
 from algoperf.run import checkpoint, clock, heartbeat, parent
 from algoperf.run.summary import Summary
 from scoring.evaluations import EvaluationLog
@@ -19,6 +20,10 @@ LEDGER_SHARE, LEDGER_SEC = 0.01, 0.1
 """By how much the buckets of a ledger may miss its wall time (R6.5)."""
 PARENT_SHARE, PARENT_SEC = 0.05, 15.0
 """By how much a process may last longer than its ledger says: Python's start and end, on a slow disk, each time."""
+
+PROCESSOR_SHARE, PROCESSOR_SEC = 0.05, 1.0
+"""By how much processor time may exceed what there is: the kernel counts in ticks, and the two are read one after the
+other."""
 
 
 def find(folder: str, summary: Summary, log: EvaluationLog) -> str | None:
@@ -35,6 +40,7 @@ def find(folder: str, summary: Summary, log: EvaluationLog) -> str | None:
 def _contradictions(folder: Path, summary: Summary, log: EvaluationLog) -> Iterator[str]:
     yield from _of_ledger(summary, log)
     yield from _of_parent(folder, summary)
+    yield from _of_processors(folder)
     yield from _of_heartbeat(folder, summary)
     yield from _of_checkpoint(folder, summary, log)
 
@@ -67,6 +73,20 @@ def _of_parent(folder: Path, summary: Summary) -> Iterator[str]:
         yield f"its processes lasted {seen:.2f} s, and its ledger knows of {wall:.2f} s"
     if len(processes) == (summary.preemption_count or 0) + 1 and wall > seen * (1 + PARENT_SHARE) + 1:
         yield f"its ledger is about {wall:.2f} s, and its processes lasted {seen:.2f} s"
+
+
+def _of_processors(folder: Path) -> Iterator[str]:
+    """A process that has used more processor time than all processors of its machine have in its wall time.
+
+    Less than that says nothing: honest runs use one thread or all, and wait for devices, disks and other processes.
+    """
+    contents = [files.read_json_or_none(str(path)) for path in folder.glob(records.meta_data_file("*"))]
+    counts = [_number(content.get("cpu_count")) for content in contents if isinstance(content, dict)]
+    most = max(counts, default=math.nan)  # Its parts may have run on several machines.
+    for one in parent.read(folder) or ():
+        has = one["wall_sec"] * most * (1 + PROCESSOR_SHARE) + PROCESSOR_SEC
+        if one["cpu_sec"] is not None and one["cpu_sec"] > has:
+            yield f"a process used {one['cpu_sec']:.2f} s of {most:.0f} processors in {one['wall_sec']:.2f} s"
 
 
 def _of_heartbeat(folder: Path, summary: Summary) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf.run import summary as summaries
+from algoperf.run.jump import is_jump, share_of_way
 from scoring.evaluations import EvaluationLog
 from scoring.results import Finding, Hit, Kind, Trial
 
@@ -22,10 +23,6 @@ REFERENCES = Path(__file__).parent / "data" / "reference_examples.csv"
 
 EXAMPLES_SHARE = 1 / 3
 """Of the examples that the best reference algorithm needs to the target."""
-NOISE_SHARE = 0.25
-"""Of the way from the first evaluation to the target: what is hardly better than untrained parameters."""
-JUMP_HINTS = 0.05
-"""Of the step hint: more updates between two evaluations may well be a whole training."""
 FACTOR = 3.0
 """Between the time that something takes a submission and what it takes the others."""
 EVALUATION, SET_UP = "an evaluation", "set-up"
@@ -64,7 +61,7 @@ def of_end(
     if hit is not None and hit.evaluation > 0 and log.global_step[0] <= 1:  # Hardly trained; R6.7.
         first, before = log.validation[0], log.validation[hit.evaluation - 1]
         if target != first:
-            found["share_before_hit"] = (before - first) / (target - first)
+            found["share_before_hit"] = share_of_way(first, before, target)
             found["step_before_hit"] = log.global_step[hit.evaluation - 1]
     return found
 
@@ -95,7 +92,7 @@ def _jumps(trials: Iterable[Trial], step_hints: Mapping[str, float | None]) -> I
             continue
         hint = step_hints.get(trial.workload)
         num_steps = trial.hit.global_step - trial.end.step_before_hit
-        if trial.end.share_before_hit < NOISE_SHARE and not (hint and num_steps > JUMP_HINTS * hint):
+        if is_jump(trial.end.share_before_hit, num_steps, hint):
             text = f"{trial.end.share_before_hit:.0%} of the way {num_steps:,.0f} updates before"
             yield Finding(trial.submission, trial.workload, Kind.JUMP, place, text)
 

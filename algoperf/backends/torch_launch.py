@@ -24,6 +24,10 @@ OF_LAUNCHER = ("LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_A
 """Variables by which processes of one run find each other."""
 OF_TORCHRUN = ("TORCHELASTIC_", "TORCH_NCCL_ASYNC", "GROUP_", "ROLE_")
 """How the names of others begin, which torchrun sets for its own processes."""
+INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+"""Variables that name the network over which the libraries meet."""
+LOOPBACK = "lo"
+"""That of one host, on Linux: all that confined processes have."""
 WAITING = (*YIELDING, "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 """Variables that say how OpenMP's threads wait for each other."""
 
@@ -88,6 +92,7 @@ def in_group(index: int, count: int, port: int) -> dict[str, str | None]:
         MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port),
         OMP_NUM_THREADS=os.environ.get("OMP_NUM_THREADS", "1"),  # As torchrun does.
+        **dict.fromkeys(INTERFACES, LOOPBACK),
     )
     return variables
 

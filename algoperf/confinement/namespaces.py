@@ -24,6 +24,8 @@ def enter(rules: Rules) -> frozenset[str]:
       Of 'user' or 'others', 'network', 'memory' (shared memory is its own, and empty) and 'mounts' (files can be
       written in `rules.write` only, nor can their rights and times be changed elsewhere).
     """
+    if rules.joins:
+        return _join(rules)
     if not rules.confines_files:
         return frozenset()  # Files of other users, which root can read, could not be read any more.
     found = _unshare(_IPC | _MOUNTS | (0 if rules.network_of_host else _NETWORK))
@@ -52,6 +54,20 @@ def _unshare(wanted: int) -> frozenset[str]:
         kernel.unshare(wanted)
         return frozenset(("others", *network))
     return frozenset()
+
+
+def _join(rules: Rules) -> frozenset[str]:
+    """Enters namespaces that were made for several processes (`algoperf.confinement.shared`).
+
+    Raises:
+      OSError: if the kernel refuses, after which this process may be in some of them.
+    """
+    here = os.getcwd()
+    for file in rules.joins:
+        kernel.call("setns", file, 0)
+        os.close(file)
+    os.chdir(here)  # Whoever enters mounts finds itself at their root.
+    return frozenset(rules.joined)
 
 
 def _start_loopback() -> None:

@@ -83,7 +83,7 @@ def _asked(content: dict[str, Any]) -> dict[str, Any]:
             [sys.executable, "-S", "-m", "algoperf.confinement.probe", str(file)],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": root, "PYTHONDONTWRITEBYTECODE": "1"},
-            pass_fds=(file,),
+            pass_fds=(file, *content["rules"]["joins"]),
             capture_output=True,
             text=True,
             timeout=TIMEOUT_SEC,
@@ -150,7 +150,8 @@ def _findings(rules: Rules, told: dict[str, Any], knows_data: bool, is_watched: 
     abi, own = applied.landlock, applied.namespaces
     has_landlock = f"Landlock, version {abi}" if abi else "no Landlock (Linux 5.13, switched on)"
     has_filter = "a filter of system calls" if applied.seccomp else "no filter of system calls"
-    has_network = "a network of its own" if "network" in own else "no network namespace"
+    whose = "the processes' own" if rules.joins else "its own"
+    has_network = f"a network of {whose}" if "network" in own else "no network namespace"
     has_mounts = "mounts of its own" if "mounts" in own else "no mounts of its own"
     signals = (
         has_landlock

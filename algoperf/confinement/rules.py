@@ -24,7 +24,11 @@ class Rules:
     loopback: bool = False
     """Whether confined processes may speak with each other over the network; nobody else hears them."""
     network_of_host: bool = False
-    """Whether the network is that of the host: where processes that are confined one by one must meet."""
+    """Whether the network is that of the host: where processes must meet, and cannot share another one."""
+    joins: tuple[int, ...] = ()
+    """Descriptors of namespaces that were made for several processes, which each of them inherits and enters."""
+    joined: tuple[str, ...] = ()
+    """What it has then; see `namespaces.enter`."""
     memory_bytes: int | None = None
     """Of data in memory, for each process."""
     max_tasks: int | None = None

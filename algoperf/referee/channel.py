@@ -31,7 +31,7 @@ class Closed(Exception):  # noqa: N818 - what has happened to the channel
     """The other side breaks the form of messages."""
 
 
-class Ended(Closed):
+class Gone(Closed):
     """The other side has ended."""
 
 
@@ -134,7 +134,7 @@ class Channel:
                 else:
                     self._socket.sendall(head + text + blob)
         except OSError as error:
-            raise Ended(str(error)) from None
+            raise Gone(str(error)) from None
 
     def receive(self, deadline: float | None = None) -> Message | None:
         """The next message; None if there is none until then.
@@ -150,7 +150,7 @@ class Channel:
             if found is not None:
                 return found
             if self._has_ended:
-                raise Ended("the other side has ended")
+                raise Gone("the other side has ended")
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if not select.select([self._socket], [], [], left)[0]:
                 return None

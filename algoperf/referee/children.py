@@ -39,7 +39,8 @@ class Child:
             if rules is not None:
                 file = start.rules_file(rules)
                 stack.callback(os.close, file)
-                inherited, command = [*inherited, file], start.command(file, module)
+                inherited = [*inherited, file, *rules.joins]
+                command = start.command(file, module)
             self.process = subprocess.Popen(
                 [*command, str(other.fileno()), str(os.getpid())],
                 stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ import psutil
 from algoperf import files, registry, submission_files
 from algoperf import submission as submissions
 from algoperf.backends import compile_caches
-from algoperf.confinement import means, places, probe
+from algoperf.confinement import means, places, probe, shared
 from algoperf.confinement.means import Finding
 from algoperf.confinement.rules import Rules
 from algoperf.data import locate
@@ -61,11 +61,12 @@ class Confined:
     """Variables of the trainee; None takes one away."""
     folder: Path | None = None
     """Made for this trial."""
+    resources: contextlib.ExitStack = dataclasses.field(default_factory=contextlib.ExitStack)
+    """That folder, and what several processes share."""
 
     def close(self) -> None:
         """Deletes what the trainee has left."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self.resources.close()
 
     def limits(self) -> Limits | None:
         """Of processes and memory."""
@@ -86,7 +87,7 @@ def prepare(facts: TrialFacts, num_processes: int = 1) -> Confined:
 
     Args:
       facts: of the trial; its data are ready.
-      num_processes: that train together; several speak over the network of the host, as each is confined by itself.
+      num_processes: that train together; several share namespaces, so that they can speak with each other alone.
 
     Raises:
       UsageError: if something is missing that the user requires, or a confined process cannot read what it needs.
@@ -95,22 +96,24 @@ def prepare(facts: TrialFacts, num_processes: int = 1) -> Confined:
     if mode == "off":
         return Confined(record=_record(mode, [Finding(name, False, "--confine=off") for name in means.STOPS]))
     _remove_left_behind()
-    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}_")))
-    try:
-        return _prepared(facts, mode, folder, num_processes)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    with contextlib.ExitStack() as stack:
+        folder = Path(os.path.realpath(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}_")))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        found = _prepared(facts, mode, folder, num_processes, stack)
+        return dataclasses.replace(found, resources=stack.pop_all())
 
 
-def _prepared(facts: TrialFacts, mode: str, folder: Path, num_processes: int) -> Confined:
+def _prepared(
+    facts: TrialFacts, mode: str, folder: Path, num_processes: int, stack: contextlib.ExitStack
+) -> Confined:
     private = folder / "private"
     for name in sorted({*OWN_FOLDERS.values()}):
         (private / name).mkdir(parents=True, exist_ok=True)
     data = _Data(facts, folder / "data")
     kept = _kept_caches()
     rules = _rules(facts, data, (str(private), *kept))
-    rules = dataclasses.replace(rules, network_of_host=num_processes > 1)
+    if num_processes > 1:
+        rules = stack.enter_context(shared.made(rules))
     tries = probe.Tries(
         rules=rules,
         secrets=tuple(map(str, _results(facts, {folder, facts.submission.path.parent, *data.readable}))),

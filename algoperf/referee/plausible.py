@@ -4,14 +4,10 @@ import math
 
 from algoperf.referee.book import Book
 from algoperf.referee.findings import FOR_REVIEW
+from algoperf.run.jump import is_jump, share_of_way
 
 FIRST_SHARE = 0.5
 """Of the way from untrained parameters to the target that nobody has gone at the first evaluation, after one step."""
-
-NOISE_SHARE = 0.25
-"""Of the same way: what an evaluation that is hardly better than untrained parameters has gone."""
-JUMP_HINTS = 0.05
-"""Of the step hint: more steps between two evaluations may well be a whole training, on a fast machine."""
 
 
 def check_first(book: Book, metrics: dict[str, float]) -> None:
@@ -27,7 +23,7 @@ def check_first(book: Book, metrics: dict[str, float]) -> None:
     # Which step it is says the trainee: the first evaluation of a trial is that after the first one (R6.7).
     if len(state.eval_results) > 1 or book.preemption_count or not math.isfinite(before):
         return
-    share = _share(before, now, spec.validation_target_value)
+    share = share_of_way(before, now, spec.validation_target_value)
     if share > FIRST_SHARE:
         text = (
             f"{name} went from {before:.4g} to {now:.4g} at the first evaluation, {share:.0%} of the way to the "
@@ -38,8 +34,6 @@ def check_first(book: Book, metrics: dict[str, float]) -> None:
 
 def check_jump(book: Book, metrics: dict[str, float]) -> None:
     """Adds a finding if the newest evaluation is at the target, and the one before, a few steps ago, was noise.
-
-    None of 2,855 runs of public submissions and reference algorithms has done that (docs/referee.md).
 
     Args:
       book: of the trial, with the metrics of the parameters that nobody has trained.
@@ -52,18 +46,11 @@ def check_jump(book: Book, metrics: dict[str, float]) -> None:
         return
     (earlier_step, earlier), now = results[-2], metrics.get(name, math.nan)
     num_steps = book.state.global_step - earlier_step
-    before = _share(untrained, earlier.get(name, math.nan), spec.validation_target_value)
-    if spec.step_hint is not None and num_steps > JUMP_HINTS * spec.step_hint:
-        return
-    if before < NOISE_SHARE and _share(untrained, now, spec.validation_target_value) >= 1:
+    before = share_of_way(untrained, earlier.get(name, math.nan), spec.validation_target_value)
+    has_reached = share_of_way(untrained, now, spec.validation_target_value) >= 1
+    if has_reached and is_jump(before, num_steps, spec.step_hint):
         text = (
             f"{name} went from {earlier[name]:.4g} to {now:.4g}, past its target, in {num_steps} steps, and was "
             f"{untrained:.4g} without training: where was it trained?"
         )
         book.findings.add("R3.18", FOR_REVIEW, book.state.global_step, text)
-
-
-def _share(untrained: float, value: float, target: float) -> float:
-    """How far a value is on the way from untrained parameters to the target."""
-    way = target - untrained
-    return (value - untrained) / way if way else math.nan

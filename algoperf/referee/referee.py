@@ -185,7 +185,7 @@ class Referee:
         step = self._book.state.global_step
         self._ledger.enter(clock.OTHER)
         self._book.charge_lost()
-        if isinstance(problem, channel.Ended):
+        if isinstance(problem, channel.Gone):
             how = self._trainee.how_it_ended()
             return Ended("failed", f"The process of the submission {how}, after step {step} at least.")
         self._book.findings.add("R3.20", FORBIDDEN, step, f"It sent {problem}.")

@@ -76,7 +76,7 @@ class Trainees:
         """Looks whether all of them are there, from time to time while one waits for the first.
 
         Raises:
-          Ended: if another has ended, and the first has not said why.
+          Gone: if another has ended, and the first has not said why.
         """
         others = self._children[1:]
         if all(child.process.poll() is None for child in others):
@@ -84,7 +84,7 @@ class Trainees:
         now = time.monotonic()
         self._alone_since = self._alone_since or now
         if now - self._alone_since > LAST_WORDS_SEC:
-            raise channel.Ended("one of the group has ended")
+            raise channel.Gone("one of the group has ended")
 
     def how_it_ended(self) -> str:
         """For people, once one has; the first that has, and which it was."""

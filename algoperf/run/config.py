@@ -7,6 +7,7 @@ from typing import Any
 
 from algoperf.run import checkpoint
 from algoperf.run.identity import Identity, check_same, identity_of
+from algoperf.run.intact import Intact
 from algoperf.run.sources import Sources
 from algoperf.settings import SHARED, RunSettings
 from algoperf.submission import Submission, SubmissionFacts
@@ -94,6 +95,8 @@ class TrialConfig(TrialFacts):
 
     submission: Submission
     torch_compile: bool = False
+    intact: Intact | None = None
+    """The code that the submission has found; None where nobody has looked."""
 
     def shared_settings(self) -> dict[str, Any]:
         """Everything that must be equal on all processes of a run; else they wait for each other for ever."""

@@ -89,7 +89,14 @@ class Here:
             if (lost := self._heartbeat.warning()) is not None:
                 session.checkpoints.warn(lost)
         budget_ns = round(session.config.time_limit_sec * 1e9)
-        return pauses.Here(session.workload, session.ledger, budget_ns, session.record_evaluation)
+        intact = session.config.intact
+        return pauses.Here(
+            session.workload,
+            session.ledger,
+            budget_ns,
+            session.record_evaluation,
+            (lambda: None) if intact is None else intact.check,
+        )
 
     def show_progress(self, session: Session, state: TrialState, submission_sec: float) -> None:
         session.progress.step(state.global_step, submission_sec)

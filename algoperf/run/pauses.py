@@ -31,6 +31,7 @@ class Here:
       ledger: the open time ledger.
       budget_ns: the budget on the submission clock.
       on_evaluation: called after each evaluation with (state, metrics).
+      check: called before each evaluation, off the clock; raises UsageError if it is not to be.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Here:
         ledger: clock.Ledger,
         budget_ns: int,
         on_evaluation: Callable[[TrialState, dict[str, float]], None],
+        check: Callable[[], None] = lambda: None,
     ):
         self._workload, self._ledger, self._budget_ns = workload, ledger, budget_ns
-        self._on_evaluation = on_evaluation
+        self._on_evaluation, self._check = on_evaluation, check
         self._backend: Backend = workload.backend
 
     def evaluate(self, state: TrialState) -> bool:
@@ -49,6 +51,8 @@ class Here:
         if state.budget_spent:  # By `prepare_for_eval`, at the latest (R6.8).
             return False
         workload = self._workload
+        self._ledger.enter(clock.OTHER)
+        self._check()
         metrics = judging.judge(
             state, workload.spec, self._ledger, _Evaluated(workload, state), self._agreed_metrics
         )

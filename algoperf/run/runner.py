@@ -17,6 +17,7 @@ from algoperf.commands import EXIT_FAILED, EXIT_SIGNAL_BASE, EXIT_STORAGE, EXIT_
 from algoperf.data import sealed
 from algoperf.run import claim, clock, exits, parent, processes, sources, summary, trial
 from algoperf.run.config import TrialConfig
+from algoperf.run.intact import Intact
 from algoperf.run.reproduce import Repetition
 from algoperf.run.session import Host
 from algoperf.run.study import StudyPlan
@@ -146,7 +147,7 @@ def _run_trial(
     if settings.data_dir is not None:
         settings = dataclasses.replace(settings, data_dir=str(files.expanded(settings.data_dir).absolute()))
     found = known or sources.of(plan.submission_file, plan.framework, plan.families)
-    submission = _load_submission(plan, None if host is None else host.speaker)
+    submission, intact = _load_submission(plan, None if host is None else host.speaker)
     backend = backends.get_backend(plan.framework)
     if not settings.quiet and backend.process_index == 0:
         print(
@@ -168,17 +169,29 @@ def _run_trial(
         device=backend.device_kind(),
         sources=found,
         eval_steps=plan.eval_steps,
+        intact=intact,
     )
     return trial.run(config, ledger, host)
 
 
-def _load_submission(plan: StudyPlan, speaker: processes.Speaker | None) -> submissions.Submission:
+def _load_submission(
+    plan: StudyPlan, speaker: processes.Speaker | None
+) -> tuple[submissions.Submission, Intact]:
     """Imports the submission; if that fails in one of several processes, the others are told.
 
     This must happen before the backend is made: a submission may set options of its framework at import.
+
+    Returns:
+      The submission, and what it must leave as it is.
+
+    Raises:
+      UsageError: if it has not.
     """
     try:
-        return submissions.load(plan.submission_file, plan.framework)
+        intact = Intact.of(plan.workload, plan.framework)
+        found = submissions.load(plan.submission_file, plan.framework)
+        intact.check()
+        return found, intact
     except Exception:
         # A single process: nobody to tell.
         if plan.hosts is None and not backends.launch(plan.framework).is_launched():

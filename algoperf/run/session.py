@@ -327,6 +327,8 @@ def _initial_state(
     host.see_initial(workload, state)
     try:
         state = _with_optimizer_state(config, backend, workload, hyperparameters, state, seeds)
+        if config.intact is not None:
+            config.intact.check()
         host.see_initial(workload, state)
     except UsageError:
         raise

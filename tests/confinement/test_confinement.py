@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from algoperf.confinement import __main__ as command
-from algoperf.confinement import kernel, landlock, means, places, probe, seccomp, start
+from algoperf.confinement import kernel, landlock, means, places, probe, seccomp, shared, start
 from algoperf.confinement.means import Finding
 from algoperf.confinement.rules import Rules
 from algoperf.settings import RunSettings
@@ -208,6 +208,53 @@ def test_confined_processes_may_be_let_speak_with_each_other_alone():
             text=True,
         )
     assert done.stdout == "alone\n", done.stderr
+
+
+MEMBER = """
+import os, socket, sys
+from algoperf.confinement.apply import confine
+from algoperf.confinement.rules import Rules
+port, rules = sys.argv[1:]
+confine(Rules.from_json(rules))
+with socket.socket() as listening:
+    try:  # The second finds the place taken, as both are in one network.
+        listening.bind(("127.0.0.1", 1234))
+        listening.listen()
+        print("listens", flush=True)
+        sys.stdin.readline()
+    except OSError:
+        socket.create_connection(("127.0.0.1", 1234), 2).close()
+        print("meets", flush=True)
+try:
+    socket.create_connection(("127.0.0.1", int(port)), 2)
+except ConnectionRefusedError:
+    print("alone", os.getcwd())
+"""
+
+
+def test_processes_that_are_confined_one_by_one_share_a_network_that_nobody_else_hears():
+    if not has_namespaces():
+        pytest.skip("this user may make no namespaces")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as outside,
+        shared.made(Rules(run=("/",))) as rules,
+    ):
+        command = [sys.executable, "-S", "-c", MEMBER, str(outside.getsockname()[1]), rules.to_json()]
+        started = []
+        for word in ("listens", "meets"):
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            started.append(subprocess.Popen(command, cwd=ROOT, pass_fds=rules.joins, **pipes))
+            assert started[-1].stdout.readline().strip() == word
+        for process in started:
+            assert process.communicate("", timeout=60)[0] == f"alone {ROOT}\n"
+
+
+def test_processes_that_can_share_no_network_meet_on_that_of_the_host(monkeypatch):
+    monkeypatch.setenv(kernel.WITHOUT, "namespaces")
+    with shared.made(Rules(run=("/",))) as rules:
+        assert (rules.joins, rules.network_of_host) == ((), True)
+        found = {one.means: one for one in probe.run(probe.Tries(rules=rules))}
+    assert "reached somebody by TCP" in found[means.NETWORK].words
 
 
 def test_threads_that_would_stay_free_are_refused():

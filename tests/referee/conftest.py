@@ -6,6 +6,8 @@ import pytest
 from harness import FRAMEWORKS, POINT, ROOT, SGD_FILES, finish, patient_suite, process
 from refereed import EVERY, STEPS, results
 
+from algoperf.confinement import __main__ as doctor
+
 
 @pytest.fixture(params=FRAMEWORKS)
 def framework(request):
@@ -39,6 +41,12 @@ def started(tmp_path_factory):
         )
 
     return start
+
+
+@pytest.fixture(scope="session")
+def lacking():
+    """What this machine cannot confine a process as to."""
+    return [one.means for one in doctor.findings() if not one.held]
 
 
 @pytest.fixture(scope="session")

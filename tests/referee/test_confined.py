@@ -11,7 +11,6 @@ from refereed import results
 from test_refereed import metrics
 
 from algoperf import frameworks, records
-from algoperf.confinement import __main__ as doctor
 from algoperf.confinement import kernel, means
 from algoperf.referee import confined
 from algoperf.referee.freeze import Process
@@ -29,11 +28,11 @@ def update_params(*, workload, global_step, **arguments):
 
 
 @pytest.fixture(scope="module")
-def spying(started, tmp_path_factory):
+def spying(started, lacking, tmp_path_factory):
     """spying(framework): results of a trial that requires confinement and tries to break out, and its folder for
     temporary files; the trials of both frameworks come one after the other."""
-    if lacks := [one.means for one in doctor.findings() if not one.held]:
-        pytest.skip(f"this machine cannot confine a process as to {', '.join(lacks)}")
+    if lacking:
+        pytest.skip(f"this machine cannot confine a process as to {', '.join(lacking)}")
     folder, known = tmp_path_factory.mktemp("spying"), {}
     (folder / "rival").mkdir()
     (folder / "rival" / "checkpoint_1").write_text("weights")

@@ -73,7 +73,7 @@ def test_what_was_said_before_the_end_is_heard(ends):
     assert ends[1].has_message()
     assert ends[1].receive().kind == "refused"
     assert ends[1].has_message()
-    with pytest.raises(channel.Ended):
+    with pytest.raises(channel.Gone):
         ends[1].receive()
 
 

@@ -27,20 +27,49 @@ def plain_group(started, tmp_path_factory):
     return results(folder)
 
 
+SPEAKS = """
+import socket
+
+if "TEST_OUTSIDE" in os.environ:  # In each of the group, when it is imported.
+    try:
+        with socket.create_connection(("127.0.0.1", int(os.environ["TEST_OUTSIDE"])), 10) as connection:
+            connection.send(b"weights, please")
+    except OSError:
+        pass
+"""
+
+
+@pytest.fixture
+def outside():
+    """A socket on which somebody of this host listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        yield listening
+
+
 def test_a_group_trains_the_parameters_of_a_group_without_a_referee_also_when_it_was_killed(
-    plain_group, started, bent, tmp_path
+    plain_group, started, bent, outside, lacking, tmp_path
 ):
-    """Started by the referee, killed, and continued under torchrun."""
-    submission, sign = bent(WAITS), tmp_path / "goes_on"
-    first = started(tmp_path / "e", submission, "pytorch", "--num_processes=2", TEST_GOES_ON=str(sign))
+    """Started by the referee, killed, and continued under torchrun; it asks for help from outside, in vain."""
+    submission, sign = bent(WAITS + SPEAKS), tmp_path / "goes_on"
+    variables = {"TEST_GOES_ON": str(sign), "TEST_OUTSIDE": str(outside.getsockname()[1])}
+    variables["ALGOPERF_KEEP_COMPILE_CACHE"] = "0"
+    first = started(tmp_path / "e", submission, "pytorch", "--num_processes=2", **variables)
     trial = results(tmp_path / "e").trial
     wait_for((trial / f"checkpoint_{EVERY}").exists, "checkpoint")
     first.kill()
     finish(first)
     sign.touch()
-    code, _, err = finish(started(tmp_path / "e", submission, launcher=TORCHRUN, TEST_GOES_ON=str(sign)))
+    confine = "--confine=auto" if lacking else "--confine=require"
+    code, _, err = finish(
+        started(tmp_path / "e", submission, "pytorch", confine, launcher=TORCHRUN, **variables)
+    )
     assert code == 0, err
     found = results(tmp_path / "e")
+    if not lacking:
+        assert found.summary["referee"]["confinement"]["missing"] == {}
+        with pytest.raises(BlockingIOError):
+            outside.accept()
     assert_equal_params(found.trial, plain_group.trial)
     contents = [checkpoint.load(one.trial) for one in (found, plain_group)]
     assert [content.keys() for content in contents] == [contents[1].keys()] * 2
@@ -139,6 +168,7 @@ def test_a_process_of_a_group_gets_its_own_place_and_nothing_of_torchrun(monkeyp
     assert found["TORCHELASTIC_USE_AGENT_STORE"] is None
     assert (found["RANK"], found["WORLD_SIZE"], found["MASTER_PORT"]) == ("1", "2", "1234")
     assert found["OMP_NUM_THREADS"] == "1"
+    assert found["GLOO_SOCKET_IFNAME"] == found["NCCL_SOCKET_IFNAME"] == "lo"
     alone = torch_launch.in_group(0, 1, 0)
     assert alone["RANK"] is alone["LOCAL_RANK"] is alone["MASTER_ADDR"] is None
     assert "OMP_NUM_THREADS" not in alone
@@ -204,7 +234,7 @@ def test_a_group_in_which_one_has_ended_ends_when_the_first_does_not_say_why(mon
     group._children[2].code = -9
     group.check()
     monkeypatch.setattr(trainees, "LAST_WORDS_SEC", -1.0)
-    with pytest.raises(channel.Ended):
+    with pytest.raises(channel.Gone):
         group.check()
     assert group.how_it_ended() == "ended with exit code -9 (number 2 of 3)"
 

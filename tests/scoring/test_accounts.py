@@ -45,7 +45,9 @@ def found(tmp_path):
         times=(1.0, 5.0),
         results=RESULTS,
         spent=6.0,
+        cpu_count=2,
     ):
+        (tmp_path / records.meta_data_file(0)).write_text(json.dumps({"cpu_count": cpu_count}))
         (tmp_path / records.PARENT).write_text(json.dumps({"processes": list(processes)}))
         beat = Beat(submission_sec=beat_sec, is_over=True)
         (tmp_path / records.HEARTBEAT).write_text(json.dumps(dataclasses.asdict(beat)))
@@ -67,6 +69,7 @@ CONTRADICTIONS = [
     ({"log": dataclasses.replace(LOG, total_sec=11.0)}, "11.00 s passed in the rows, 10.00 s in the ledger"),
     ({"processes": [{**PROCESS, "wall_sec": 60.0}]}, "lasted 60.00 s, and its ledger knows of 10.00 s"),
     ({"processes": [{**PROCESS, "wall_sec": 5.0}]}, "about 10.00 s, and its processes lasted 5.00 s"),
+    ({"processes": [{**PROCESS, "cpu_sec": 40.0}]}, "used 40.00 s of 2 processors in 12.00 s"),
     ({"beat_sec": 60.0}, "60.00 s in the last heartbeat"),
     ({"times": (1.0, 50.0)}, "evaluation 2: 50.00 s in the checkpoint, 5.00 s in the rows"),
     ({"results": [(1, {}), (90, {})]}, "step 90 in the checkpoint, step 100 in the rows"),
@@ -91,6 +94,9 @@ def test_what_others_have_kept_is_compared(found, changes, text):
         {"processes": [PROCESS, PROCESS], "summary": dataclasses.replace(SUMMARY, preemption_count=2)},
         {"processes": [{**PROCESS, "wall_sec": 60.0}], "summary": dataclasses.replace(SUMMARY, crashes=1)},
         {"processes": []},
+        {"processes": [{**PROCESS, "cpu_sec": 40.0}], "cpu_count": 4},
+        {"processes": [{**PROCESS, "cpu_sec": 40.0}], "cpu_count": None},
+        {"processes": [{**PROCESS, "cpu_sec": None}]},
         {"times": (1.0,), "results": RESULTS[:1]},
         {"summary": dataclasses.replace(SUMMARY, ledger=None)},
         {"summary": with_ledger(wall=None)},
