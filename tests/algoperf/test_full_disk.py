@@ -74,7 +74,14 @@ def assert_same_run(folder, other):
         np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
 
 
-@pytest.mark.parametrize("what", ["records", "rows"])
+@pytest.mark.parametrize(
+    ("framework", "what"),
+    [
+        ("jax", "records"),
+        ("pytorch", "records"),
+        ("pytorch", "rows"),
+    ],  # Rows are written without a framework.
+)
 def test_a_trial_that_met_a_full_disk_anywhere_goes_on_where_it_was(tmp_path, framework, what):
     run_trial(tmp_path / "whole", framework, max_steps=STEPS)
     met = 0
@@ -147,7 +154,10 @@ def keep_the_last(path):
     path.write_text(header + rows[-1])
 
 
-@pytest.mark.parametrize("damage", [cut, empty, os.unlink, keep_the_last])
+@pytest.mark.parametrize(
+    ("framework", "damage"),
+    [("jax", cut), *(("pytorch", damage) for damage in (cut, empty, os.unlink, keep_the_last))],
+)
 def test_evaluations_that_a_crash_lost_are_logged_again_from_the_checkpoint(tmp_path, framework, damage):
     run_trial(tmp_path / "whole", framework, max_steps=20)
     run_trial(tmp_path / "torn", framework, max_steps=10)

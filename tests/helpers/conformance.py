@@ -202,17 +202,35 @@ def evaluation_batches_have_one_size_and_weights_for_what_is_real(found, data, p
         next(iter(data.eval_batches(found, place, "training", batch_size)))
 
 
-@one_of(DATA_CHECKS)
-def another_process_makes_the_same_batches(found, data, place):
-    """A split that is drawn without a seed is the same for as long as a process lives, and then another one."""
-    code = f"import sys; sys.path[:0] = [{ROOT!r}, {HELPERS!r}]; import bound_workloads; "
-    code += f"print(bound_workloads.digest_of_batches({found.name!r}, {str(place)!r}))"
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+@contextlib.contextmanager
+def another_process():
+    """Within this context: digest(name, place), of the batches that a process of its own makes."""
+    code = (
+        f"import sys; sys.path[:0] = [{ROOT!r}, {HELPERS!r}]; from bound_workloads import digest_of_batches\n"
     )
-    assert done.returncode == 0, done.stderr
-    found_there = done.stdout.strip()
+    code += "for line in sys.stdin: print(digest_of_batches(*line.rstrip('\\n').split('\\t')), flush=True)"
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes) as process:
+
+        def digest(name, place):
+            process.stdin.write(f"{name}\t{place}\n")
+            process.stdin.flush()
+            found = process.stdout.readline().strip()
+            assert found, f"the process that makes batches of {name} has ended: its error is above"
+            return found
+
+        yield digest
+
+
+@one_of(DATA_CHECKS)
+def another_process_makes_the_same_batches(found, data, place, digest=None):
+    """A split that is drawn without a seed is the same for as long as a process lives, and then another one.
+
+    `digest` is that of `another_process`, which several checks may share: it takes a second to start.
+    """
+    with contextlib.nullcontext(digest) if digest else another_process() as digest_there:
+        found_there = digest_there(found.name, place)
     assert found_there == digest_of_batches(found.name, place), f"{found.name}: are all draws seeded?"
 
 

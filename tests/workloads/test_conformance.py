@@ -75,9 +75,17 @@ test_processes_that_make_their_own_rows_make_the_whole_batch_together = of_each_
 test_another_data_seed_makes_other_samples_of_the_same_shapes = of_each_data_set(
     conformance.another_data_seed_makes_other_samples_of_the_same_shapes
 )
-test_another_process_makes_the_same_batches = of_each_data_set(
-    conformance.another_process_makes_the_same_batches
-)
+
+
+@pytest.fixture(scope="module")
+def digest_there():
+    with conformance.another_process() as digest:
+        yield digest
+
+
+@pytest.mark.parametrize("name", DATA_NAMES)
+def test_another_process_makes_the_same_batches(folder, digest_there, name):
+    conformance.another_process_makes_the_same_batches(*folder(name), digest_there)
 
 
 @pytest.mark.parametrize("batch_size", [5, 32])
