@@ -64,7 +64,7 @@ def run(
             sys.exit(0)
         return _parsed(words)
 
-    app.run(guarded, argv=argv, flags_parser=parse)
+    app.run(guarded, argv=None if argv is None else list(argv), flags_parser=parse)
 
 
 def trial_command() -> tuple[str, ...]:

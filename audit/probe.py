@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app
 
-from algoperf import frameworks, settings
+from algoperf import frameworks, settings_flags
 
 EVENTS = {
     "open": "opened",
@@ -161,7 +161,7 @@ def main(argv: list[str]) -> int:
     from algoperf import registry
     from algoperf.run import clock, runner, session
 
-    given = settings.from_flags()
+    given = settings_flags.read()
     for package in frameworks.get(given.framework or "").packages:
         importlib.import_module(package)
     importlib.import_module(
@@ -198,5 +198,5 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    settings.define_flags()
+    settings_flags.define()
     app.run(lambda argv: sys.exit(main(argv)))

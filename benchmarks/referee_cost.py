@@ -117,7 +117,7 @@ def run(workload: str, framework: str, num_steps: int, folder: Path, is_refereed
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wall_sec = time.perf_counter() - start
     found = next(folder.rglob(records.SUMMARY), None)
-    summary = found and summaries.read(found.parent)
+    summary = summaries.read(found.parent) if found else None
     if found is None or summary is None or done.returncode:
         raise SystemExit(f"error: a run ended with exit code {done.returncode}:\n{done.stderr[-2000:]}")
     with open(found.parent / records.EVAL_MEASUREMENTS, newline="") as rows:

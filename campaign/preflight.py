@@ -84,7 +84,9 @@ def _tried(job: Job, options: Options, limits: Limits) -> Tried:
     start.check(plan)
     place = places(options.num_workers, options.gpus)[0]
     command = (*LAUNCH, str(os.getpid()), ",".join(map(str, place.cores)))
-    result = start.try_trial(plan, job.trial, limits, TriedPlace(command, place.environment()))
+    result = start.try_trial(
+        plan, job.trial, limits, TriedPlace(command=command, environment=place.environment())
+    )
     return Tried(plan, result, start.outlook(plan, result))
 
 

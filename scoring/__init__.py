@@ -48,6 +48,8 @@ imports a framework, and nothing heavier than numpy.
     page/           report.html: the document in a browser
     markup.py       text to HTML
     site/           a static site of many boards: views of their documents
+    one_workload.py a few submissions on one workload, in a few lines
+    verdicts.py     better, worse or cannot tell, and how many more studies would
     agreement.py    how well a subset of workloads ranks submissions as the whole suite does
     out_of_sample.py, kendall.py    what is left of that on studies that did not choose the subset
     other_axis.py   ranks by updates beside those by time, in reports of mini suites

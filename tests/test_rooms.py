@@ -21,6 +21,7 @@ GROUPS = {
             "data_seed",
             "tuning",
             "settings",
+            "settings_flags",
             "hosts",
             "machine",
             "host_limits",

@@ -105,7 +105,7 @@ def _adapted(
     eject: Path | None = None,
 ) -> list[str]:
     """Paths of submissions, of which optimizers are written below `root`, or to `eject`."""
-    asked = given.parse(values["set"].value)
+    asked = given.parse(values["set"].value or ())
     for name in asked:
         _check_is_for_one(name, whats)
     space = settings.tuning_search_space if settings.tuning_ruleset == "external" else None

@@ -105,7 +105,7 @@ def _step(optimizer: Any, params: Params, closure: str) -> None:
     def backward() -> torch.Tensor:
         for param in params:
             param.grad = None
-        loss = sum(((param - 1) ** 2).sum() for param in params)
+        loss = torch.stack([((param - 1) ** 2).sum() for param in params]).sum()
         loss.backward()
         return loss.detach()
 

@@ -170,8 +170,8 @@ def _of_jax(plan: Plan) -> list[str]:
         described = ["describe=adapted_jax.matrix_mask"]
         more[str(mask_of(optimizer))] = "decays"
     parameter = "labels" if plan.splits else "decays"
-    made, scale = _made_jax(plan)
-    made = _called(made, **more)
+    call, scale = _made_jax(plan)
+    made = _called(call, **more)
     if scale:
         made = f"optax.chain({made}, optax.scale_by_schedule({_schedule(plan, '1.0')}))"
     if plan.splits:

@@ -11,7 +11,7 @@ stopped by signal n.
 
 from absl import flags
 
-from algoperf import files, settings
+from algoperf import files, settings, settings_flags
 from algoperf.adapter import flags as adapter
 from algoperf.cli.command import JSON, Command, define_json, result_stream
 from algoperf.cli.groups import OF_CAMPAIGNS
@@ -21,7 +21,7 @@ from campaign import flags as campaign_flags
 
 def define(into: flags.FlagValues) -> None:
     """Its flags: those of settings that all trials share, and its own."""
-    settings.define_flags(settings.OF_CAMPAIGNS, into=into, suite="mini")
+    settings_flags.define(settings.OF_CAMPAIGNS, into=into, suite="mini")
     flags.DEFINE_list(
         "submissions",
         [],
@@ -68,11 +68,11 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
 
     study_flags.settle(arguments, given)
     folder = files.expanded(given.experiment_dir).resolve()
-    with result_stream(given[JSON].value) as write:
+    with result_stream(bool(given[JSON].value)) as write:
         if given.status and not given.submissions:
             campaign = benchmark.saved_campaign(folder)
         else:
-            asked = settings.from_flags(settings.OF_CAMPAIGNS, given)
+            asked = settings_flags.read(settings.OF_CAMPAIGNS, given)
             submissions, settled = adapter.settled_all(given.submissions, asked, folder, given)
             campaign = job_plan.Campaign(
                 experiment_dir=folder,

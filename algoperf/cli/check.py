@@ -82,7 +82,7 @@ def check_submission(given: flags.FlagValues, arguments: list[str]) -> int:
             "Give the folder of one submission, or its file: check_submission.py submissions/my_method."
         )
     with (
-        result_stream(given[JSON].value),
+        result_stream(bool(given[JSON].value)),
         adapter.for_a_while(arguments[0], given.framework, given) as path,
     ):
         report = audit(path, with_run=given.run, framework=given.framework, workload=given.workload)
@@ -124,7 +124,7 @@ def check_workload(given: flags.FlagValues, arguments: list[str]) -> int:
         raise UsageError("Give the folder of one workload: check_workload.py ~/my_workloads/diabetes.")
     counts: collections.Counter[str] = collections.Counter()
     results = []
-    with result_stream(given[JSON].value) as write:
+    with result_stream(bool(given[JSON].value)) as write:
         for result in workload_check.check(Path(arguments[0]), given.framework):
             print(result.line(), flush=True)
             counts[result.verdict] += 1

@@ -92,6 +92,11 @@ def define_json(into: flags.FlagValues) -> None:
     )
 
 
+def asks_for_json(given: flags.FlagValues) -> bool:
+    """Whether --json was given."""
+    return bool(given[JSON].value)
+
+
 @contextlib.contextmanager
 def result_stream(is_json: bool) -> Iterator[Callable[[Any], None]]:
     """Within this context, standard output is for one JSON document alone; the value writes it.

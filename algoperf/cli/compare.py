@@ -14,7 +14,7 @@ import sys
 
 from absl import flags
 
-from algoperf import settings
+from algoperf import settings, settings_flags
 from algoperf.adapter import flags as adapter
 from algoperf.cli.command import JSON, Command, define_json, result_stream
 from campaign import flags as campaign_flags
@@ -44,7 +44,7 @@ def define(into: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "experiment_dir", None, "Root of the results; comparisons/<workload>_<framework>.", flag_values=into
     )
-    settings.define_flags(SETTINGS, into=into, tuning_ruleset="self")
+    settings_flags.define(SETTINGS, into=into, tuning_ruleset="self")
     adapter.define(ejects=False, into=into)
     campaign_flags.define_local(into)
     define_json(into)
@@ -54,8 +54,8 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
     """Reads the flags."""
     from campaign import benchmark, comparison
 
-    with result_stream(given[JSON].value) as write:
-        asked = comparison.settled(settings.from_flags(SETTINGS, given), given.workload, arguments)
+    with result_stream(bool(given[JSON].value)) as write:
+        asked = comparison.settled(settings_flags.read(SETTINGS, given), given.workload, arguments)
         folder = comparison.folder_of(given.experiment_dir, asked)
         submissions, asked = adapter.settled_all(arguments, asked, folder, given)
         campaign = comparison.campaign_of(

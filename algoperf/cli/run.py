@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import flags
 
-from algoperf import settings
+from algoperf import settings_flags
 from algoperf.adapter import flags as adapter
 from algoperf.cli import START_NS
 from algoperf.cli.command import JSON, Command, define_json, result_stream
@@ -24,7 +24,7 @@ from algoperf.preflight import flags as preflight_flags
 
 def define(into: flags.FlagValues) -> None:
     """Its flags: the settings of a run."""
-    settings.define_flags(into=into)
+    settings_flags.define(into=into)
     adapter.define(into=into)
     preflight_flags.define(into)
     define_json(into)
@@ -37,9 +37,9 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
     from algoperf.run import clock, results
 
     del arguments
-    wanted = settings.from_flags(values=given)
+    wanted = settings_flags.read(values=given)
     plans: list[Any] = []
-    with result_stream(given[JSON].value) as write:
+    with result_stream(bool(given[JSON].value)) as write:
         settled = sealed.settled(wanted, filter(None, [wanted.workload]))
         sealed.start_again(settled)
         if adapter.ejected(settled, given):

@@ -90,6 +90,12 @@ def define_what(into: flags.FlagValues) -> None:
     )
     flags.DEFINE_list("exclude", [], "Submissions to leave out, published ones too.", flag_values=into)
     flags.DEFINE_list("workloads", [], "Score on these workloads instead of the suite's.", flag_values=into)
+    define_rules(into)
+    workload_path.define(into)
+
+
+def define_rules(into: flags.FlagValues) -> None:
+    """The flags that change how much is scored and by which rules, or look closer."""
     flags.DEFINE_integer("num_studies", None, "Studies instead of the ruleset's number.", flag_values=into)
     flags.DEFINE_integer(
         "num_trials", None, "Trials per study instead of the ruleset's number.", flag_values=into
@@ -122,16 +128,17 @@ def define_what(into: flags.FlagValues) -> None:
         "harder.",
         flag_values=into,
     )
-    workload_path.define(into)
 
 
 def main(given: flags.FlagValues, arguments: list[str]) -> None:
     """Reads the flags."""
     from scoring import score_field  # numpy; --help does without
 
-    with result_stream(given[JSON].value) as write:
+    with result_stream(bool(given[JSON].value)) as write:
         folder = files.expanded(given.output_dir) if given.output_dir else None
-        scored = score_field.run(config(given, arguments, output_dir=folder, with_document=given[JSON].value))
+        scored = score_field.run(
+            config(given, arguments, output_dir=folder, with_document=bool(given[JSON].value))
+        )
         print(scored.text())
         write(scored.document)
 

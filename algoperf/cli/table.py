@@ -26,6 +26,10 @@ TABLE = {
     "benchmark": Entry("algoperf.cli.benchmark:COMMAND", "Run submissions over a suite, then score them."),
     "score": Entry("algoperf.cli.score:COMMAND", "Score folders of results."),
     "report": Entry("algoperf.cli.report:COMMAND", "Write one HTML page about folders of results."),
+    "plot": Entry("algoperf.cli.plot:COMMAND", "Draw learning curves of runs."),
+    "sweep": Entry(
+        "algoperf.cli.sweep:COMMAND", "Try points of an optimizer with the same seeds, outside the rules."
+    ),
     "targets": Entry("algoperf.cli.targets:COMMAND", "Set targets from sweeps, and run sweeps."),
     "data": Entry("algoperf.cli.data:COMMAND", "Download, prepare and verify the data of a workload."),
     "check": Entry("algoperf.cli.check:COMMAND", "Check a submission or a workload folder."),

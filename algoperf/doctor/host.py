@@ -121,7 +121,8 @@ def _share(before: object, after: object) -> float | None:
     """Percent of the time between two readings that a hypervisor gave to others; None where it does not say."""
     if not hasattr(before, "steal"):
         return None
-    old, new = tuple(before), tuple(after)  # type: ignore[arg-type]  # Named tuples of numbers.
+    old: tuple[float, ...] = tuple(before)  # type: ignore[arg-type]  # Named tuples of numbers.
+    new: tuple[float, ...] = tuple(after)  # type: ignore[arg-type]
     total = sum(new) - sum(old)
     return 100 * (after.steal - before.steal) / total if total > 0 else None  # type: ignore[attr-defined]
 

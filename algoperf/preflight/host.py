@@ -83,7 +83,7 @@ class Host:
         del claims
         if self._batch_size is not None:
             wanted = self._batch_size
-            config.submission.module.get_batch_size = lambda workload_name: wanted
+            vars(config.submission.module)["get_batch_size"] = lambda workload_name: wanted
         return None
 
     def warnings(self) -> list[str]:

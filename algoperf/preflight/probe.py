@@ -92,7 +92,7 @@ class _Search:
         self._run, self._task = run, task
         self.num_tries = 0
 
-    def tried(self, **changes: int) -> Found:
+    def tried(self, **changes: Any) -> Found:
         self.num_tries += 1
         return self._run(dataclasses.replace(self._task, **changes))
 
@@ -114,7 +114,8 @@ class _Search:
                 high, kept = middle, one
         last = kept or one or self.tried(**{name: 1})
         if low < len(sizes):
-            self._task = dataclasses.replace(self._task, **{name: sizes[low]})
+            changed: dict[str, Any] = {name: sizes[low]}
+            self._task = dataclasses.replace(self._task, **changed)
         return last
 
 

@@ -17,7 +17,7 @@ from algoperf.referee.allowance import Account
 from algoperf.referee.channel import Closed, Message
 from algoperf.referee.findings import FOR_REVIEW, FORBIDDEN, Findings
 from algoperf.referee.kept_source import KeptSource
-from algoperf.run import chain, checkpoint, clock, ending, here, recording, resume, summary
+from algoperf.run import chain, chain_logger, checkpoint, clock, ending, here, recording, resume, summary
 from algoperf.run.config import TrialFacts
 from algoperf.run.shown import metrics_of
 from algoperf.run.state import NO_TREES, TrialState, state_of
@@ -90,7 +90,7 @@ class Book:
             float,
             self.preemption_count,
             self.state.global_step if self.preemption_count else -1,
-            functools.partial(chain.Logger, self._chain),
+            functools.partial(chain_logger.Logger, self._chain),
         )
         self._logger.put_back(self.state.eval_rows)
         self._begin_chain()

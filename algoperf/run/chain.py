@@ -22,14 +22,13 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from algoperf import files, records
 from algoperf.run.summary import SEAL
-from algoperf.spec import Tensor
 
 VERSION = 1
 HASH_CHARS = 24
@@ -446,38 +445,3 @@ def _plain_step(row: Mapping[str, str]) -> float | None:
     except ValueError:
         return None
     return step if math.isfinite(step) else None
-
-
-class Logger(records.MetricsLogger):
-    """A logger whose rows are chained.
-
-    Args:
-      chain: begun before the first row comes.
-      folder, to_float, preemption_count, last_step: see `records.MetricsLogger`.
-    """
-
-    def __init__(
-        self,
-        chain: Chain,
-        folder: Path,
-        to_float: Callable[[Tensor], float],
-        preemption_count: int = 0,
-        last_step: float = math.inf,
-    ):
-        self._chain = chain
-        super().__init__(folder, to_float, preemption_count, last_step)
-
-    def _opened(self, path: Path, last_step: float) -> records.RowLog:
-        return _ChainedLog(self._chain, path.name, super()._opened(path, last_step))
-
-
-class _ChainedLog:
-    """See `records.RowLog`; what is put back has its lines."""
-
-    def __init__(self, chain: Chain, name: str, log: records.RowLog):
-        self._chain, self._name, self._log = chain, name, log
-        self.put_back, self.head, self.close = log.put_back, log.head, log.close
-
-    def append(self, row: Mapping[str, object]) -> None:
-        self._chain.add_row(self._name, row)
-        self._log.append(row)

@@ -9,7 +9,7 @@ import pytest
 from harness import ROOT, trial_config
 
 import algoperf.run.identity as identities
-from algoperf import settings
+from algoperf import settings, settings_flags
 from algoperf.settings import RunSettings, given
 from algoperf.spec import UsageError
 
@@ -22,7 +22,7 @@ OTHER = {
 
 def another(field, hint):
     """A value that is not the default."""
-    kind = settings._plain_type(hint)
+    kind = settings_flags._plain_type(hint)
     chosen = OTHER[kind]
     default = {str: "other", bool: True}.get(kind)
     return chosen.get(field.name, default) if isinstance(chosen, dict) else chosen
@@ -38,8 +38,8 @@ def all_changed():
 def test_every_setting_survives_the_command_line_of_a_process_of_its_own():
     wanted = all_changed()
     code = (
-        "import sys, dataclasses; from absl import flags; from algoperf import settings; settings.define_flags();"
-        "flags.FLAGS(sys.argv); print(dataclasses.asdict(settings.from_flags()))"
+        "import sys, dataclasses; from absl import flags; from algoperf import settings_flags; settings_flags.define();"
+        "flags.FLAGS(sys.argv); print(dataclasses.asdict(settings_flags.read()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *wanted.as_arguments()],

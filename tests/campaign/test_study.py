@@ -164,7 +164,7 @@ def test_the_command_plans_a_study_file(tmp_path):
 def test_campaign_json_is_a_study_file_that_gives_the_same_campaign(tmp_path):
     found = local.campaign(tmp_path, max_steps=7, rng_seed=3, device="cpu", compare_to="mini")
     options = Options(engine="slurm", slurm_partition="gpu", slurm_extra=("qos=long",), cpus_per_trial=4)
-    benchmark._save(found, Store(tmp_path), benchmark.Config(**vars(options), frugal=False, report=True))
+    benchmark.save(found, Store(tmp_path), benchmark.Config(**vars(options), frugal=False, report=True))
     path = tmp_path / FOLDER / benchmark.SAVED
     assert benchmark.saved_campaign(tmp_path) == found
     content = study.read(path).content

@@ -7,7 +7,7 @@ import time
 import types
 
 from algoperf import records
-from algoperf.run import chain
+from algoperf.run import chain, chain_logger
 from algoperf.run import summary as summaries
 from algoperf.run.summary import Summary
 
@@ -40,7 +40,7 @@ def write_refereed(folder, rows, *, metric="accuracy", meta_data=None, ends=True
     folder.mkdir(parents=True, exist_ok=True)
     own = chain.Chain(folder)
     records.write_json(folder / records.meta_data_file(0), {"refereed": True, **(meta_data or {})})
-    logger = chain.Logger(own, folder, float, last_step=-1)
+    logger = chain_logger.Logger(own, folder, float, last_step=-1)
     own.start()
     own.add_written(records.meta_data_file(0))
     for index, (seconds, value) in enumerate(rows, 1):

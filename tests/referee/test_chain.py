@@ -7,7 +7,7 @@ import pytest
 from refereed import write_refereed
 
 from algoperf import records
-from algoperf.run import chain, chain_check
+from algoperf.run import chain, chain_check, chain_logger
 from algoperf.run import summary as summaries
 from scoring import archive
 
@@ -150,7 +150,7 @@ def test_a_row_and_its_line_cannot_be_taken_out_together(folder):
 
 def test_columns_that_come_later_and_line_ends_of_another_system_change_no_hash(tmp_path):
     own = chain.Chain(tmp_path)
-    logger = chain.Logger(own, tmp_path, float)
+    logger = chain_logger.Logger(own, tmp_path, float)
     own.start()
     logger.append_scalar_metrics({"a": 0.1, "note": 'two\nlines, "quoted"'}, 1)
     logger.append_scalar_metrics({"b": float("nan")}, 2)
@@ -169,7 +169,7 @@ def killed(folder, *, at=2):
     """A trial that was killed after a checkpoint and two more rows; returns the head at the checkpoint."""
     head = write_refereed(folder, ROWS[:at], ends=False)
     own = chain.Chain(folder)
-    logger = chain.Logger(own, folder, float)
+    logger = chain_logger.Logger(own, folder, float)
     own._load()
     for step, value in ((10 * at + 5, 0.2), (10 * at + 10, 0.5)):
         logger.append_scalar_metrics({"grad_norm": value}, step)
@@ -181,7 +181,7 @@ def killed(folder, *, at=2):
 def resumed(folder, head, *, step=20):
     """Continues a trial; returns (what was noticed, its logger, its chain)."""
     own = chain.Chain(folder)
-    logger = chain.Logger(own, folder, float, 1, last_step=step)
+    logger = chain_logger.Logger(own, folder, float, 1, last_step=step)
     return own.resume(1, step, head), logger, own
 
 
@@ -236,7 +236,7 @@ def test_the_last_row_of_a_trial_that_had_ended_in_the_step_of_its_checkpoint_is
 ):
     head = write_refereed(tmp_path, ROWS[:2], ends=False)
     own = chain.Chain(tmp_path)
-    logger = chain.Logger(own, tmp_path, float)
+    logger = chain_logger.Logger(own, tmp_path, float)
     own._load()
     logger.append_scalar_metrics({"score": 2.5}, 20)
     logger.finish()

@@ -40,7 +40,7 @@ def test_the_data_profile_is_the_share_of_workloads_within_a_fraction_of_the_bud
         ("algoperf_v05", "external", "baseline", 8),
         ("algoperf_v06", "self", "baseline", 8),
         ("algoperf_a100", "self", "nadamw_baselinev05", 9),
-        ("mini", "self", "nadamw", 8),
+        ("mini", "self", "nadamw", 9),
         ("mini_quick", "external", "nadamw", 3),
         ("mini", "external", "nadamw", 3),
     ],

@@ -133,7 +133,7 @@ def test_a_sweep_runs_every_point_with_the_same_seeds_outside_the_submission(pre
     root = found.best.folder.parents[3]
     stored = json.loads((root / ".campaign/campaign.json").read_text())
     assert stored["names"] == ["learning_rate=0.1", "learning_rate=0.01", "learning_rate=1e-07"]
-    assert stored["settings"]["rng_seed"] == 0
+    assert stored.get("seeds", {}).get("rng_seed", 0) == 0
     assert {(one.study, one.trial) for one in found.runs} == {(0, 1)}  # From which all seeds follow.
     assert "learning_rate" in repr(found)
 
