@@ -91,15 +91,15 @@ def _folders(controller: str, root: Path) -> Iterator[Path]:
         mounted, place = before.split()[3:5]
         kind, _, options = [*after.split(), "", "", ""][:3]
         if kind == "cgroup2":
-            own = paths.get("")
+            own = paths.get("", "/")
         elif kind == "cgroup" and controller in options.split(","):
-            own = paths.get(controller)
+            own = paths.get(controller, "/")
         else:
             continue
         top = root / place.lstrip("/")
         yield top
         # A container sees a part of the tree, and may be told a path that lies outside of it.
-        below = (own or "/").removeprefix(mounted.rstrip("/")).strip("/")
+        below = own.removeprefix(mounted.rstrip("/")).strip("/")
         folder = top
         for name in filter(None, below.split("/")):
             folder = folder / name

@@ -2,7 +2,7 @@
 
   python benchmarks/adapter_survey.py
   python benchmarks/adapter_survey.py --write              # the table in docs/optimizers.md
-  python benchmarks/adapter_survey.py --optimizers=heavyball.ForeachSOAP,pytorch_optimizer.Lion
+  python benchmarks/adapter_survey.py --optimizers=heavyball.SOAP,pytorch_optimizer.Lion
 
 Each is adapted with its own defaults, and trains for 50 steps on `digits`. It *trains* if the loss on fixed batches
 falls and stays finite. What has no default is given here. No times are measured.
@@ -57,6 +57,8 @@ NEEDED: dict[str, dict[str, Any]] = {
         "adv_optimizer": "optax.sgd",
         "adv_optimizer.learning_rate": 0.05,
     },
+    "pytorch_optimizer.SAM": {"base_optimizer": "torch.optim.SGD", "base_optimizer.lr": 0.1},
+    "pytorch_optimizer.Lookahead": {"optimizer": "torch.optim.SGD", "optimizer.lr": 0.1},
     "optax.adadelta": {"learning_rate": 1.0},
     "optax.contrib.acprop": {"learning_rate": 1e-3},
     "optax.contrib.galore": {"learning_rate": LEARNING_RATE, "rank": 4},

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from absl import flags
 
-from algoperf import commands, records, registry
+from algoperf import commands, frameworks, records, registry
 from algoperf.run import summary as summaries
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workloads", ["digits", "wmt_mini"], "Workloads.")
-flags.DEFINE_list("frameworks", ["jax", "pytorch"], "Frameworks.")
+flags.DEFINE_list("frameworks", list(frameworks.names()), "Frameworks.")
 flags.DEFINE_integer("pairs", 10, "Pairs of runs for each of them.", lower_bound=1)
 flags.DEFINE_integer("steps", 0, "Updates of a run; by default a quarter of the step hint.")
 flags.DEFINE_string("submission", str(ROOT / "reference_algorithms" / "nadamw"), "What trains.")

@@ -66,3 +66,12 @@ def _machine_counts_as_free(monkeypatch):
     monkeypatch.setattr(machine, "busy_warning", lambda: None)
     if compile_caches.are_kept():
         monkeypatch.setattr(compile_caches, "warnings", list)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium, one for all tests of a process; skips where there is none."""
+    import browsers
+
+    with browsers.chromium() as running:
+        yield running

@@ -7,7 +7,6 @@ import sys
 import types
 from pathlib import Path
 
-import browsers
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,12 +78,6 @@ def test_a_page_that_the_navigation_does_not_name_goes_to_its_end(hooks):
     config = hooks.on_config({"nav": ["index.md", {"A": [{"B": "clock.md"}, {"C": "not_there.md"}]}]})
     assert config["nav"][:2] == ["index.md", {"A": [{"B": "clock.md"}]}]
     assert "report.md" in config["nav"][2]["More pages"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with browsers.chromium() as running:
-        yield running
 
 
 @pytest.mark.parametrize("width", [390, 1280])

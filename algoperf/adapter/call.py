@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from algoperf.adapter import dialect
 from algoperf.adapter import given as givens
 from algoperf.adapter.named import is_optimizer, parse
 from algoperf.adapter.signature import Optimizer, Parameter, load
@@ -16,6 +17,9 @@ from algoperf.spec import UsageError, no_such
 
 COMPLEMENT = "one_minus_"
 """Before the name of a hyperparameter: it is 1 minus that, as for all submissions."""
+OPAQUE = "opaque_mode"
+"""Of sharpness-aware rules of optax: whether steps uphill stay within an update, as they must where batch norm moves,
+and where any step may be the last before an evaluation."""
 HYPERPARAMETERS = "hyperparameters"
 """What the point is called in the function that is written."""
 
@@ -79,6 +83,8 @@ def bind(
             _put(call, parameter, parameter.default, prefix)
         elif parameter.is_required:
             raise UsageError(_missing(optimizer, parameter))
+        elif name == OPAQUE and parameter.default is False:
+            _put(call, parameter, True, prefix)
     return call
 
 
@@ -89,8 +95,8 @@ def _check_names(optimizer: Optimizer, own: Mapping[str, Any]) -> None:
 
 
 def _missing(optimizer: Optimizer, parameter: Parameter) -> str:
-    example = "torch.optim.SGD" if optimizer.framework == "pytorch" else "optax.adam"
-    rate = "lr=0.1" if optimizer.framework == "pytorch" else "learning_rate=1e-3"
+    own = dialect.of(optimizer.framework)
+    example, rate = own.example, own.rate
     if parameter.takes_optimizer:
         wanted = f"--set {parameter.name}={example} --set {parameter.name}.{rate}"
     elif parameter.name == optimizer.rate:

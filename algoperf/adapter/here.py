@@ -1,13 +1,13 @@
 """Adapts an optimizer in this process, which imports its framework: what the process of `adapt.as_submission` runs."""
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from algoperf import tuning
+from algoperf import frameworks, tuning
 from algoperf.adapter import call as calls
 from algoperf.adapter import folder, given, named, plan, signature
-from algoperf.spec import UsageError
 
 
 def as_submission(
@@ -46,12 +46,8 @@ def as_submission(
 
 
 def _traits_of(call: calls.Call) -> plan.Traits:
-    if call.optimizer.framework == "pytorch":
-        from algoperf.adapter import probe_torch  # The framework is imported.
-
-        return probe_torch.traits_of(call)
-    if call.optimizer.framework == "jax":
-        from algoperf.adapter import probe_jax
-
-        return probe_jax.traits_of(call)
-    raise UsageError(f"There is no adapter for {call.optimizer.framework}.")
+    suffix = frameworks.get(call.optimizer.framework).suffix
+    probe = importlib.import_module(f"algoperf.adapter.probe_{suffix}")  # Imports the framework.
+    traits = probe.traits_of(call)
+    assert isinstance(traits, plan.Traits)
+    return traits

@@ -6,6 +6,7 @@ from typing import Any
 
 from algoperf import tuning
 from algoperf.adapter import call as calls
+from algoperf.adapter import dialect
 from algoperf.adapter import given as givens
 from algoperf.adapter.call import Call
 from algoperf.adapter.signature import Optimizer, Parameter
@@ -184,9 +185,11 @@ def _decays_some(call: Call, shared: Mapping[str, Any], traits: Traits, splits: 
     """Matrices decay and vectors do not, where the optimizer lets one say so."""
     wanted = shared.get("decay", "matrices") == "matrices"
     can = (
-        traits.takes_groups and call.optimizer.first is not None and "weight_decay" in call.optimizer.names
-        if call.optimizer.framework == "pytorch"
-        else mask_of(call.optimizer) is not None and mask_of(call.optimizer) not in call.values
+        mask_of(call.optimizer) is not None and mask_of(call.optimizer) not in call.values
+        if dialect.of(call.optimizer.framework).is_functional
+        else traits.takes_groups
+        and call.optimizer.first is not None
+        and "weight_decay" in call.optimizer.names
     )
     if "decay" in shared and wanted and not can:
         raise UsageError(

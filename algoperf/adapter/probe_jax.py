@@ -34,7 +34,7 @@ def traits_of(call: Call) -> Traits:
                 scheduled = _is_scheduled(call)
                 bears_zero = not scheduled or _bears_zero(call, extra, pair)
                 return Traits(extra=extra, averages=averages, scheduled=scheduled, bears_zero=bears_zero)
-    raise UsageError(cannot(call.optimizer, problems[1] if "extra" in problems[0] else problems[0]))
+    raise UsageError(cannot(call.optimizer, problems["missing" in problems[0]]))
 
 
 def _bears_zero(call: Call, extra: bool, pair: bool) -> bool:
@@ -67,7 +67,8 @@ def _is_scheduled(call: Call) -> bool:
 PARAMS = {"kernel": jnp.ones((4, 3)) * 0.5, "bias": jnp.zeros(3)}
 
 
-def _loss(params: Any, *_: Any, **__: Any) -> jax.Array:
+def _loss(params: Any, *_: Any, grad_fn: Any = None, obj_fn: Any = None) -> jax.Array:
+    del grad_fn, obj_fn
     return sum(jnp.sum((leaf - 1.0) ** 2) for leaf in jax.tree.leaves(params))  # type: ignore[return-value]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from algoperf import files, frameworks
+from algoperf.adapter import dialect
 from algoperf.adapter.named import Named
 from algoperf.spec import UsageError, no_such
 
@@ -124,7 +125,7 @@ def load(named: Named, framework: str | None = None) -> Optimizer:
         if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
     ]
     first = None
-    if found == "pytorch" and parameters and not _is_wrapper(parameters[0]):
+    if parameters and not dialect.of(found).is_functional and not _is_wrapper(parameters[0]):
         first = parameters.pop(0).name
     takes_any = any(one.kind == kinds.VAR_KEYWORD for one in signature.parameters.values())
     return Optimizer(named, target, found, first, tuple(parameters), takes_any)

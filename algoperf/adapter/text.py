@@ -3,8 +3,10 @@
 import re
 
 from algoperf import frameworks
+from algoperf.adapter import dialect
 from algoperf.adapter.call import HYPERPARAMETERS, Call
 from algoperf.adapter.plan import Plan, mask_of
+from algoperf.adapter.signature import INNER
 
 SHARED = "reference_algorithms.shared"
 PARTS = (
@@ -22,7 +24,7 @@ SCHEDULE = {
 
 def of(plan: Plan) -> str:
     """The whole source."""
-    body = _of_torch(plan) if plan.optimizer.framework == "pytorch" else _of_jax(plan)
+    body = (_of_jax if dialect.of(plan.optimizer.framework).is_functional else _of_torch)(plan)
     return "\n".join([*_head(plan, "\n".join(body)), *body, ""])
 
 
@@ -66,11 +68,11 @@ def _packages(plan: Plan) -> list[str]:
     """Modules that the source imports; the first tells for which framework it is."""
     named = [call.optimizer.named for call in (plan.call, *plan.call.inner.values())]
     found = {one.module for one in named if one.file is None}
-    own = "torch" if plan.optimizer.framework == "pytorch" else "optax"
-    if plan.optimizer.framework == "pytorch" and plan.splits:
-        found.add("torch")
+    own = dialect.of(plan.optimizer.framework)
+    if plan.splits and not own.is_functional:  # The rest is trained by an optimizer of its package.
+        found.add(own.package)
     if not any(name.split(".")[0] in frameworks.get(plan.optimizer.framework).packages for name in found):
-        found.add(own)
+        found.add(own.package)
     # `import torch` brings torch.optim along.
     return sorted({"torch" if name == "torch.optim" else name for name in found})
 
@@ -86,7 +88,7 @@ def _called(call: Call, first: str = "", **more: str) -> str:
     for name, value in {**call.arguments, **more}.items():
         if not isinstance(value, Call):
             parts.append(f"{name}={value}")
-        elif call.optimizer.framework == "jax":
+        elif dialect.of(call.optimizer.framework).is_functional:
             parts.append(f"{name}={_called(value, **more)}")
         elif call.optimizer.first is None:
             parts.append(f"{name}={_called(value, first)}")
@@ -97,7 +99,7 @@ def _called(call: Call, first: str = "", **more: str) -> str:
 
 
 def _schedule(plan: Plan, peak: str) -> str:
-    numbers = ", numbers=jnp" if plan.optimizer.framework == "jax" else ""
+    numbers = dialect.of(plan.optimizer.framework).numbers
     warmup = f"{HYPERPARAMETERS}.warmup_factor"
     return SCHEDULE[plan.schedule].format(peak=peak, warmup=warmup, numbers=numbers)
 
@@ -208,7 +210,11 @@ def _made_jax(plan: Plan) -> tuple[Call, bool]:
         return plan.call, True
 
     def scheduled(call: Call) -> Call:
-        changed: dict[str, str | Call] = {name: scheduled(one) for name, one in call.inner.items()}
+        changed: dict[str, str | Call] = {
+            name: scheduled(one)
+            for name, one in call.inner.items()
+            if name in INNER  # The radius of a step uphill is no learning rate.
+        }
         rate = call.arguments.get(call.optimizer.rate or "")
         if isinstance(rate, str):
             changed[call.optimizer.rate or ""] = _schedule(plan, rate)

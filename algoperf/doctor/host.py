@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -117,14 +118,12 @@ def _load() -> Line:
     )
 
 
-def _share(before: object, after: object) -> float | None:
+def _share(before: Any, after: Any) -> float | None:
     """Percent of the time between two readings that a hypervisor gave to others; None where it does not say."""
     if not hasattr(before, "steal"):
         return None
-    old: tuple[float, ...] = tuple(before)  # type: ignore[arg-type]  # Named tuples of numbers.
-    new: tuple[float, ...] = tuple(after)  # type: ignore[arg-type]
-    total = sum(new) - sum(old)
-    return 100 * (after.steal - before.steal) / total if total > 0 else None  # type: ignore[attr-defined]
+    total = sum(after) - sum(before)
+    return 100 * (after.steal - before.steal) / total if total > 0 else None
 
 
 def _memory() -> Line:

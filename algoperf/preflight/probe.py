@@ -114,8 +114,8 @@ class _Search:
                 high, kept = middle, one
         last = kept or one or self.tried(**{name: 1})
         if low < len(sizes):
-            changed: dict[str, Any] = {name: sizes[low]}
-            self._task = dataclasses.replace(self._task, **changed)
+            kept_size: dict[str, Any] = {name: sizes[low]}
+            self._task = dataclasses.replace(self._task, **kept_size)
         return last
 
 

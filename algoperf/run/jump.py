@@ -11,7 +11,7 @@ HINT_SHARE = 0.05
 def share_of_way(untrained: float, value: float, target: float) -> float:
     """How far a metric has come from untrained parameters (0) to the target (1); NaN where there is no way to go.
 
-    >>> share_of_way(0.1, 0.3, 0.9)
+    >>> share_of_way(0.0, 0.25, 1.0)
     0.25
     """
     way = target - untrained

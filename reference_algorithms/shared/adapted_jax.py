@@ -220,7 +220,11 @@ def _step(
         loss = train_loss(workload, options, batch, logits)
         return loss["summed"] / loss["n_valid_examples"], new_model_state
 
-    def value_fn(params: spec.ParameterContainer, *_: Any, **__: Any) -> jax.Array:
+    # Line searches pass on what they do not use themselves, and insist on the names.
+    def value_fn(
+        params: spec.ParameterContainer, *_: Any, grad_fn: Any = None, obj_fn: Any = None
+    ) -> jax.Array:
+        del grad_fn, obj_fn
         return mean_loss(params, update_batch_norm=False)[0]  # Running statistics belong to the first pass.
 
     (loss, new_model_state), grads = plain_gradient(mean_loss, params)

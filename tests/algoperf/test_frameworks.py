@@ -222,6 +222,8 @@ NAMES = {word for one in frameworks.FRAMEWORKS for word in (one.name, one.suffix
 OWN_FILE = re.compile("(^|_)(" + "|".join(NAMES) + ")(_|$)")
 ALLOWED = {
     "algoperf/run/inert.py": "reads pickles, in which names of PyTorch stand",
+    "algoperf/adapter/signature.py": "tells whose optimizer an object is",
+    "benchmarks/adapter_cost.py": "holds an optimizer of each framework beside ours",
     "benchmarks/cross_entropy_memory.py": "times each framework's own loss",
     "benchmarks/language_model_step.py": "times each framework's own matrix products",
     "benchmarks/optimizer_step.py": "drives each framework's own optimizers beside ours",

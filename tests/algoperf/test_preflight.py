@@ -123,13 +123,13 @@ def watched(lines, code=0, host_bytes=GIB):
 
 
 BEGIN = '["begin", {"name": "first update"}]'
-END = '["end", {"name": "first update", "seconds": 1.0, "host_bytes": 500}]'
+END = '["end", {"name": "first update", "seconds": 1.0, "host_bytes": 549755813888}]'
 
 
 def test_a_peak_above_the_limit_counts_even_where_nobody_saw_it():
-    ended = watched([BEGIN, END, '["done", {}]'], host_bytes=499)
+    ended = watched([BEGIN, END, '["done", {}]'], host_bytes=GIB)
     assert (ended.status, ended.stopped_in, ended.phases) == (OUT_OF_MEMORY, found.FIRST, ())
-    assert watched([BEGIN, END, '["done", {}]']).status == FITS
+    assert watched([BEGIN, END, '["done", {}]'], host_bytes=1024 * GIB).status == FITS
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_several_processes_are_refused(tmp_path):
 def test_the_command_tells_of_one_trial(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(start.machine, "busy_warning", lambda: None)
     monkeypatch.setattr(
-        start, "try_trial", lambda *_: Result(found=one(device="cpu (2 cores)", params_bytes=8))
+        start, "try_trial", lambda *_: Result(found=one(device="cpu (2 cores)", num_params=2, params_bytes=8))
     )
     asked = dataclasses.replace(plan_of(tmp_path).settings, max_global_steps=500)
     assert start.run(asked) == 0

@@ -574,7 +574,7 @@ def start(tmp_path):
     )
 
 
-def wait_for(condition, timeout=60):
+def wait_for(condition, timeout=300):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end

@@ -89,15 +89,6 @@ def write_trial(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """A headless Chromium, one for all tests of a process; skips where there is none."""
-    import browsers
-
-    with browsers.chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of published data; skips the test where it is absent."""
     if not (SHARED_DATA / "algoperf_v05_external_tuning.tar.xz").exists():
