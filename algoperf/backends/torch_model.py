@@ -11,6 +11,7 @@ import torch.distributed as dist
 from algoperf import param_utils, registry
 from algoperf.backends.base import BoundWorkload, SubmissionError
 from algoperf.backends.torch_evaluation import EvaluationTwin, evaluation_mode, undisturbed
+from algoperf.backends.torch_process import tampering
 from algoperf.backends.torch_processes import MaskGenerator
 from algoperf.data.stream import Batch as HostBatch
 from algoperf.families import TorchModelFile
@@ -216,6 +217,12 @@ class TorchModel:
                     f"The submission returned parameter {name!r} as {parameter.dtype}{list(parameter.shape)}; "
                     f"the model's is torch.float32{list(want.shape_tuple)}. A submission must not change the model."
                 )
+        left = tampering()
+        if left is not None:
+            raise SubmissionError(
+                f"The submission acts on all of PyTorch, evaluations included (R3.13, R3.17): {left}. Leave modes "
+                "before a function returns, and give operators of your own a namespace of their own."
+            )
         different = None if self._twin is None else self._twin.difference(module)
         if different is not None:
             raise SubmissionError(

@@ -33,6 +33,8 @@ from algoperf.workload import WorkloadSpec
 T = TypeVar("T")
 REPEATS = 3
 """Of each measurement of a transfer; the median counts."""
+LARGEST_DOUBLINGS = 10
+"""Of the batch with which both read their data first, from one example for each device on."""
 COUNTED_EXAMPLES = 32
 """In the batch whose operations are counted, at most."""
 
@@ -111,7 +113,7 @@ def _prepare_and_answer(connection: Channel, task: Task, launch: Launch, backend
     # While the trainee is set up, which does the same.
     libraries = {name: _effort_of(functools.partial(_import, name))[0] for name in launch.LIBRARIES}
     # Before the evaluation data, as what both need is read once: a batch of the submission's own size comes later.
-    make_batches = functools.partial(_make_batches, workload, task.seeds["data"], backend.num_devices())
+    make_batches = functools.partial(_make_few, workload, task.seeds["data"], backend.num_devices())
     connection.send("usual", libraries=libraries, data=_effort_of(make_batches)[0])
     workload.evaluator  # noqa: B018 - made now, so that missing data are found before training
     speed = _speed(backend, workload, params, model_state)
@@ -197,6 +199,16 @@ def _make_batches(workload: Workload, seed: int, batch_size: int) -> None:
     queue = TrainingQueue(workload, seed, batch_size)
     queue.wait_until_full()
     queue.close()
+
+
+def _make_few(workload: Workload, seed: int, num_devices: int) -> None:
+    """The same with about the smallest batch of a workload: one of graphs must have room for the largest of them."""
+    for size in (num_devices << doublings for doublings in range(LARGEST_DOUBLINGS)):
+        try:
+            return _make_batches(workload, seed, size)
+        except UsageError:  # From the constructor, before a batch is made.
+            continue
+    _make_batches(workload, seed, num_devices << LARGEST_DOUBLINGS)
 
 
 class _Judge:

@@ -70,9 +70,16 @@ def test_a_file_without_end_is_no_checkpoint(outcome):
     assert ("R3.20", "forbidden") in graver(found)
 
 
-def test_much_that_is_allowed_and_looks_odd_raises_nothing_above_a_note(outcome):
-    """Threads, two gradients a step, averages, passes without gradients, other types of state, a new start."""
-    found = outcome(Trick(name="many_ways", submission=ODD / "many_ways", framework="pytorch"))
+KINDS = [
+    pytest.param("many_ways", "pytorch", id="threads, two gradients, averages, a new start"),
+    pytest.param("own_class", "pytorch", id="own class", marks=pytest.mark.slow),
+    pytest.param("own_node", "jax", id="own pytree", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("kind", "framework"), KINDS)
+def test_much_that_is_allowed_and_looks_odd_raises_nothing_above_a_note(outcome, kind, framework):
+    found = outcome(Trick(name=f"{kind}_{framework}", submission=ODD / kind, framework=framework))
     assert found["status"] == "max_steps", found
     assert graver(found) == set()
 
