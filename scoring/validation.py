@@ -134,10 +134,14 @@ def _fault(one: Finding, what: str, kind: Kind) -> Fault:
 
 def _of_trials(own: Results, suite: Suite, ruleset: str) -> Iterator[Fault]:
     damaged = {_key(one) for one in own.findings if one.kind is Kind.DAMAGED_SUMMARY}
+    # Who says of one trial how it ended says it of all; AlgoPerf's logs never do.
+    tells_ends = {
+        trial.submission for trial in own.trials if trial.status or any(facts.suite for facts in trial.facts)
+    }
     for trial in own.trials:
         finding = Finding(trial.submission, trial.workload, Kind.ENDED_EARLY, _place(trial))
         budget_sec = suite.budget_sec(trial.workload, ruleset)
-        if not trial.status and any(facts.suite for facts in trial.facts) and _key(finding) not in damaged:
+        if not trial.status and trial.submission in tells_ends and _key(finding) not in damaged:
             yield _fault(finding, NOT_ENDED, Kind.NO_EVALUATIONS)
         elif endings.broke_off(trial, suite.targets(trial.workload), budget_sec):
             share = endings.percent(trial.last_time_sec / budget_sec)

@@ -109,7 +109,9 @@ def _manifest(folder: Path) -> list[str]:
     """The files that the last build has written."""
     content = files.read_json_or_none(str(folder / MANIFEST))
     if isinstance(content, dict) and isinstance(content.get("files"), list):
-        return [path for path in content["files"] if isinstance(path, str) and ".." not in path.split("/")]
+        paths = [path for path in content["files"] if isinstance(path, str)]
+        # What it names is taken away one day: nothing outside of the folder.
+        return [path for path in paths if not path.startswith("/") and ".." not in path.split("/")]
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(
             f"--output={folder} is not empty and no site of an earlier build (it has no {MANIFEST}): give a new folder."

@@ -420,6 +420,13 @@ def test_fields_of_all_kinds_are_shown(browser, tmp_path, suite, monkeypatch, wr
         assert "undefined" not in text
 
 
+def test_names_of_a_leaderboard_are_told_apart_where_there_is_little_room(page):
+    names = "['algoperf_a100/schedule_free_adamw', 'short', 'much_longer_than_the_room']"
+    shown = page.evaluate(f"{names}.map((name) => report.cut(name, 19))")
+    assert shown == ["schedule_free_adamw", "short", "much_longer_than_t…"]
+    assert page.evaluate("report.breakable('mini/a_b').filter((part) => part.tagName === 'WBR').length") == 2
+
+
 def test_exported_text_never_becomes_a_formula(page):
     (line,) = csv.reader(io.StringIO(page.evaluate('report.csv([["=1+1", -5, "a,b"]])')))
     assert line == ["'=1+1", "-5", "a,b"]

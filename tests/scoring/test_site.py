@@ -197,6 +197,22 @@ def test_what_has_not_changed_is_not_scored_or_written_again(tmp_path, own):
     assert again.text().endswith("pages, 0 boards scored, 1 unchanged.")
 
 
+@pytest.mark.slow
+def test_the_report_of_the_largest_board_can_be_sent_by_mail(site):
+    (report,) = site.glob("boards/algoperf_a100-*/report.html")
+    assert report.stat().st_size < 1_500_000
+
+
+def test_a_list_of_files_takes_nothing_away_outside_of_the_site(tmp_path, own):
+    kept = tmp_path / "thesis.tex"
+    kept.write_text("x")
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / build.MANIFEST).write_text(json.dumps({"files": [str(kept), "../thesis.tex"]}))
+    make(folder, [own])
+    assert kept.exists()
+
+
 def test_changed_results_are_scored_again_and_pages_of_gone_entries_go(tmp_path):
     root, folder = write_entries(tmp_path / "results"), tmp_path / "site"
     make(folder, [root])

@@ -94,6 +94,19 @@ def test_a_broken_a_copied_and_an_unfinished_trial_are_named_each(root, write_en
     assert "continue it with the same command" in text
 
 
+def test_an_unfinished_trial_is_named_where_only_summaries_tell_of_the_rules(root, write_trial):
+    for study in range(3):
+        write_trial("adam", "up_jax", study=study, rows=[(9 + study, 0.9)], status="target_reached")
+    (folder_of(root, "adam", study=2) / records.SUMMARY).unlink()
+    text = validation.validate(root, "test", "self").text()
+    assert [line for line in text.splitlines() if "has not ended" in line] == [
+        f"fault: adam up study_2/trial_1: {validation.NOT_ENDED}; {next_steps.of(Kind.NO_EVALUATIONS)}."
+    ]
+    for study in range(2):
+        (folder_of(root, "adam", study=study) / records.SUMMARY).unlink()
+    assert "has not ended" not in validation.validate(root, "test", "self").text()  # As AlgoPerf's logs.
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [

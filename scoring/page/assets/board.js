@@ -108,7 +108,7 @@
         h(
           "a",
           { href: `#entry-${field.order.indexOf(line.entry)}`, title: field.nameOf(line.entry) },
-          line.entry,
+          report.breakable(line.entry),
         ),
         line.isProvisional ? h("span", { class: "tag", title: "Results are missing." }, "provisional") : null,
         h("div", { class: "name-bar", "aria-hidden": "true" }, bar(line.score, line.low, line.high, color)),

@@ -43,7 +43,11 @@
     return value >= 2 ** 30 ? `${short(value / 2 ** 30)} GiB` : `${short(value / 2 ** 20)} MiB`;
   }
 
-  const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most - 1)}…`);
+  /** A name within so many letters: first without the leaderboard that it came with, then without its end. */
+  function cut(name, most) {
+    const text = name.length <= most ? name : name.slice(name.lastIndexOf("/") + 1);
+    return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+  }
 
   Object.assign(report, { isNumber, fixed, short, duration, percent, bytes, cut, thousands });
 })();

@@ -99,9 +99,9 @@
     return h("label", { class: "control" }, `${label} `, element);
   }
 
-  /** A name that may break after its underscores. */
+  /** A name that may break after its underscores and slashes. */
   function breakable(name) {
-    return name.split(/(?<=_)/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
+    return name.split(/(?<=[_/])/).flatMap((part, place) => (place ? [h("wbr"), part] : [part]));
   }
 
   /** A table; `align` has "l", "n" (numbers) or "m" (numbers, left out on a phone) for each column. */
