@@ -80,24 +80,14 @@ def meta_data_file(preemption_count: int | str) -> str:
     return f"meta_data_{preemption_count}.json"
 
 
+_FIXED = (
+    *(MEASUREMENTS, EVAL_MEASUREMENTS, HPARAMS, SUMMARY, STOP),
+    *(LOST, HEARTBEAT, PARENT, CHAIN, LOG_TO),
+)
 _OWN_NAMES = re.compile(
     "|".join(
         [
-            *map(
-                re.escape,
-                (
-                    MEASUREMENTS,
-                    EVAL_MEASUREMENTS,
-                    HPARAMS,
-                    SUMMARY,
-                    STOP,
-                    LOST,
-                    HEARTBEAT,
-                    PARENT,
-                    CHAIN,
-                    LOG_TO,
-                ),
-            ),
+            *map(re.escape, _FIXED),
             rf"{CHECKPOINT_PREFIX}\d+",
             # Made from the functions above, so that each name is written once.
             *(re.escape(name("N")).replace("N", r"\d+") for name in (flags_file, meta_data_file)),
@@ -372,7 +362,10 @@ class MetricsLogger:
         preemption_count: int | None = None,
         is_eval: bool = False,
     ) -> None:
-        """Logs the scalars of one step; `metrics` is not changed."""
+        """Logs the scalars of one step; `metrics` is not changed. Calls for the same step share a row."""
+        if not is_eval and preemption_count is None and self._joins(metrics, global_step):
+            self._pending[-1].update(metrics)
+            return
         row = {**metrics, GLOBAL_STEP: global_step}
         if is_eval or preemption_count is not None:
             row[PREEMPTION_COUNT] = self._preemption_count if preemption_count is None else preemption_count
@@ -381,6 +374,14 @@ class MetricsLogger:
             self._evaluations.append(self._read(row))
         if len(self._pending) > self.PENDING_LIMIT:
             self.flush(keep=self.PENDING_LIMIT // 2)  # The oldest are computed by now: no wait.
+
+    def _joins(self, metrics: Mapping[str, object], global_step: object) -> bool:
+        """Whether the last row, not yet written, is of the same step and has none of these columns."""
+        last = self._pending[-1] if self._pending else {}
+        step = last.get(GLOBAL_STEP)
+        # Of exact types: to compare a step that is still to be computed would wait for the device.
+        is_same = type(step) is int and type(global_step) is int and step == global_step
+        return is_same and PREEMPTION_COUNT not in last and last.keys().isdisjoint(metrics)
 
     def put_back(self, evaluations: Sequence[Mapping[str, float]]) -> None:
         """Adds rows of evaluations that a crash has lost, and whoever saved them has not."""

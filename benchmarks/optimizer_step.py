@@ -2,13 +2,16 @@
 
   python benchmarks/optimizer_step.py
   python benchmarks/optimizer_step.py --algorithms=lamb,muon --frameworks=pytorch --workload=wmt
+  python benchmarks/optimizer_step.py --algorithms=submissions/my_method,torch.optim.NAdam --frameworks=pytorch
 
 Every algorithm in reference_algorithms/ on the parameters of a full-size model with random gradients, against the same
 rule (or a similar one) of `optax` or `torch.optim`, otherwise against AdamW of the same framework. Both take turns in
 one process; of a PyTorch optimizer's variants the fastest counts. Prints the median seconds per step and the median
 ratio with its quartiles; below 1 ours is faster. JAX runs the transformation that the algorithm builds, compiled with
 donated buffers; work around the optimizer (SAM's second gradient, averages of weights) is not measured.
-Run nothing else on the machine meanwhile.
+A submission of somebody else is given by its path or, as to `algoperf run`, by the name of an optimizer, with `--set`.
+Where it builds its optimizer with the shared training step, or keeps an optax transformation or optimizers of
+`torch.optim` in its optimizer state, that is what is timed. Run nothing else on the machine meanwhile.
 """
 
 import functools
@@ -22,12 +25,19 @@ from unittest import mock
 import numpy as np
 from absl import flags
 
-from algoperf import commands, frameworks, registry, submission
+from algoperf import commands, frameworks, registry, submission, tuning
+from algoperf.adapter import flags as adapter
+from algoperf.adapter.named import is_optimizer
 from algoperf.bound_workload import Workload
-from algoperf.spec import no_such
+from algoperf.spec import UsageError, no_such
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("algorithms", None, "Folders of reference_algorithms/; all by default.")
+flags.DEFINE_list(
+    "algorithms",
+    None,
+    "Folders of reference_algorithms/, paths of submissions, names of optimizers; all ours by default.",
+)
+adapter.define(ejects=False)
 flags.DEFINE_list("frameworks", list(frameworks.names()), f"Of {frameworks.choices(', ')}.")
 flags.DEFINE_string("workload", "imagenet_vit", "Workload whose model has the parameters.")
 flags.DEFINE_integer("repeats", 15, "Turns of each optimizer; the median counts.")
@@ -54,10 +64,21 @@ def algorithm_names() -> list[str]:
     return sorted({path.parent.name for path in ALGORITHMS.glob("*/submission_*.py")})
 
 
+def point_of(name: str, path: Path, framework: str) -> Any:
+    """None for ours, which have a point of their own; else the first of the search space, where there is one."""
+    if name in algorithm_names():
+        return None
+    file, _ = submission.find(path, framework)
+    if not (file.parent / submission.SEARCH_SPACE).exists():
+        return None
+    space, _ = submission.search_space(file, None)
+    return tuning.make_hyperparameters(tuning.draw_points(space, 1, 0)[0])
+
+
 # ---- JAX --------------------------------------------------------------------------------------------------
 
 
-def jax_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
+def jax_steps(name: str, workload: Workload, path: Path) -> tuple[Steps, Steps]:
     """(our step, its counterparts' steps), each a mapping from label to step."""
     import jax
 
@@ -66,7 +87,7 @@ def jax_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
     grads = jax.tree.map(
         lambda leaf: jax.device_put(GRADIENT_SIZE * rng.standard_normal(leaf.shape, np.float32)), params
     )
-    transformation = _jax_transformation(name, workload, params)
+    transformation = _jax_transformation(name, workload, params, path)
     label, peer = _optax_peer(name, workload, params)
     return (
         {name: _jax_step(transformation, params, grads)},
@@ -79,16 +100,37 @@ def _jax_params(workload: Workload) -> Any:
     return workload.init_model_fn(workload.backend.root_key(0))[0]
 
 
-def _jax_transformation(name: str, workload: Workload, params: Any) -> Any:
+def _jax_transformation(name: str, workload: Workload, params: Any, path: Path) -> Any:
     """The optax transformation that the algorithm passes to the shared training step."""
     from reference_algorithms.shared import training_jax
 
-    module = submission.load(ALGORITHMS / name, "jax").module
+    module = submission.load(path, "jax").module
     # The transformation is not part of a submission's interface, so it is taken from the call that receives
     # it.
     with mock.patch.object(training_jax, "init_state", wraps=training_jax.init_state) as init_state:
-        module.init_optimizer_state(workload, params, {}, None, None)
-    return init_state.call_args.args[0]
+        state = module.init_optimizer_state(
+            workload, params, {}, point_of(name, path, "jax"), workload.backend.root_key(0)
+        )
+    if init_state.call_args is not None:
+        return init_state.call_args.args[0]
+    return _kept_transformation(name, state, workload.backend)
+
+
+def _kept_transformation(name: str, state: Any, backend: Any) -> Any:
+    """The optax transformation, or what has its `init` and `update`, in the second part of an optimizer state."""
+    backend.check_optimizer_state(state)
+    extra = state[1]
+    for one in (
+        extra,
+        *(extra if isinstance(extra, (tuple, list)) else ()),
+        *getattr(extra, "values", tuple)(),
+    ):
+        if callable(getattr(one, "init", None)) and callable(getattr(one, "update", None)):
+            return one
+    raise UsageError(
+        f"{name} keeps no optax transformation in the second part of its optimizer state, so its step cannot be taken "
+        "out of its update: put one there, as submissions/template does."
+    )
 
 
 def _jax_step(transformation: Any, params: Any, grads: Any) -> Step:
@@ -188,14 +230,15 @@ def _muon_axes(workload: Workload, params: Any) -> Any:
 # ---- PyTorch ----------------------------------------------------------------------------------------------
 
 
-def torch_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
+def torch_steps(name: str, workload: Workload, path: Path) -> tuple[Steps, Steps]:
     """(our step, its counterparts' steps), each a mapping from label to step."""
     import torch
 
-    module = submission.load(ALGORITHMS / name, "pytorch").module
+    module = submission.load(path, "pytorch").module
     model = _torch_model(workload)
-    state = module.init_optimizer_state(workload, model, None, None, None)
-    ours = {name: _torch_step([state["optimizer"]])}
+    key = workload.backend.root_key(0)
+    state = module.init_optimizer_state(workload, model, None, point_of(name, path, "pytorch"), key)
+    ours = {name: _torch_step(_kept_optimizers(name, state))}
     rule = RULE.get(name, name)
     if rule not in TORCH_PEERS:
         rule = FALLBACK
@@ -203,6 +246,21 @@ def torch_steps(name: str, workload: Workload) -> tuple[Steps, Steps]:
     for label, make in TORCH_PEERS[rule](torch.optim).items():
         theirs[f"torch.optim {label}"] = _torch_step(make(workload, _torch_model(workload)))
     return ours, theirs
+
+
+def _kept_optimizers(name: str, state: Any) -> list[Any]:
+    """The optimizers in an optimizer state: its values, and the items of those that are lists."""
+    import torch
+
+    values = state.values() if isinstance(state, dict) else ()
+    items = [item for one in values for item in (one if isinstance(one, (list, tuple)) else [one])]
+    found = [one for one in items if isinstance(one, torch.optim.Optimizer)]
+    if not found:
+        raise UsageError(
+            f"{name} keeps no torch.optim.Optimizer in its optimizer state, so its step cannot be taken out of its "
+            "update: put one there, as submissions/template does."
+        )
+    return found
 
 
 def _torch_model(workload: Workload) -> Any:
@@ -302,9 +360,9 @@ def measure(
     return {label: np.array(values) for label, values in seconds.items()}
 
 
-def compare(name: str, workload: Workload, **settings: Any) -> tuple[str, np.ndarray, np.ndarray]:
+def compare(name: str, workload: Workload, path: Path, **settings: Any) -> tuple[str, np.ndarray, np.ndarray]:
     """Label of the fastest counterpart, and seconds per step of ours and of it; `settings` are those of `measure`."""
-    ours, theirs = STEPS_IN[workload.framework](name, workload)
+    ours, theirs = STEPS_IN[workload.framework](name, workload, path)
     seconds = measure({**ours, **theirs}, **settings)
     fastest = min(theirs, key=lambda label: np.median(seconds[label]))
     return fastest, seconds[name], seconds[fastest]
@@ -317,7 +375,7 @@ def main(argv: Sequence[str]) -> None:
     known = algorithm_names()
     names = FLAGS.algorithms or known
     for name in names:
-        if name not in known:
+        if name not in known and not is_optimizer(name) and not Path(name).exists():
             raise no_such("algorithm", name, known)
     settings = {
         "repeats": FLAGS.repeats,
@@ -328,7 +386,9 @@ def main(argv: Sequence[str]) -> None:
     for framework in (frameworks.get(name).name for name in FLAGS.frameworks):
         workload = Workload(registry.get(FLAGS.workload), framework)
         for name in names:
-            peer, ours, theirs = compare(name, workload, **settings)
+            given = str(ALGORITHMS / name) if name in known else name
+            with adapter.for_a_while(given, framework) as path:
+                peer, ours, theirs = compare(name, workload, Path(path), **settings)
             low, middle, high = np.quantile(ours / theirs, [0.25, 0.5, 0.75])
             print(
                 f"{name} {framework}: {np.median(ours):.4f} s per step, {peer} {np.median(theirs):.4f} s, "

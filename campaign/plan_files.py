@@ -15,10 +15,11 @@ from pathlib import Path
 import yaml
 
 from algoperf import files
+from algoperf.commands import trial_command
 from algoperf.spec import UsageError
 from campaign import kubernetes, skypilot
 from campaign.containers import in_container
-from campaign.job_plan import ROOT, Job
+from campaign.job_plan import Job
 from campaign.options import Options
 from campaign.state import State
 
@@ -38,7 +39,8 @@ def write(options: Options, experiment_dir: Path, jobs: Sequence[Job], states: M
     folder = files.expanded(options.engine_dir).resolve()
     files.make_folder(folder, "--engine_dir")
     trials = in_container(options, experiment_dir, left)
-    commands = [shlex.join(["python", str(ROOT / "submission_runner.py"), *job.arguments]) for job in left]
+    _, *program = trial_command()  # Whatever Python the scheduler has.
+    commands = [shlex.join(["python", *program, *job.arguments]) for job in left]
     files.write_text(folder / COMMANDS, "\n".join(commands) + "\n")
     head = f"# Written by run_benchmark.py --engine=files: {len(left)} trials.\n"
     documents = kubernetes.documents(trials)

@@ -279,6 +279,10 @@ def _plain(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def paths_from(path: Path, name: str) -> str:
-    """A path in a study file: one beside the file where there is such a file or folder, else as it is."""
-    beside = path.parent / files.expanded(name)
-    return str(beside) if name and beside.exists() else name
+    """A path in a study file: one beside the file where there is such a file or folder, else as it is.
+
+    Of an optimizer in a file, `./mine.py:Mine`, that file counts.
+    """
+    file, suffix, member = name.partition(".py:")
+    beside = path.parent / files.expanded(file + ".py" if suffix else name)
+    return f"{beside}{suffix and ':'}{member}" if name and beside.exists() else name

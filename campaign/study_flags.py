@@ -78,6 +78,12 @@ def _submissions(entries: Sequence[Any], path: Path, given: flags.FlagValues) ->
 def _adapted(optimizer: str, settings: dict[str, Any], path: Path, given: flags.FlagValues) -> str:
     if given["experiment_dir"].value is None:
         raise UsageError(f"{path}: say where results go, experiment_dir: <folder>.")
+    space = given["tuning_search_space"].value
+    if space is not None and given["tuning_ruleset"].value == "external":
+        raise UsageError(
+            f"{path}: 'set' makes one point of {optimizer}, and tuning_search_space, {space}, is of all submissions: "
+            "leave one of them out. --set on the command line fixes values beside a search space."
+        )
     root = files.expanded(given["experiment_dir"].value).resolve() / adapter_flags.FOLDER
     framework = given["framework"].value
     return str(as_submission(optimizer, framework=framework, settings=settings, root=root))

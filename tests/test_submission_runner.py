@@ -77,7 +77,7 @@ GOOD = {"workload": "digits", "submission": str(SGD_FILES["jax"]), "framework": 
         ({"workload": None}, ["--workload=<name>", "digits"]),
         ({"workload": "digit"}, ["No workload is called 'digit'", "nearest is 'digits'"]),
         ({"workload": "wmt_mimi"}, ["No workload is called 'wmt_mimi'", "nearest is 'wmt_mini'"]),
-        ({"submission": None}, ["--submission=<folder or .py file>"]),
+        ({"submission": None}, ["--submission=<folder", "optimizer"]),
         ({"framework": "jaxx"}, ["No framework is called 'jaxx'", "nearest is 'jax'", "pytorch"]),
         ({"framework": "tensorflow"}, ["No framework is called 'tensorflow'", "jax, pytorch"]),
         ({"framework": "pytorch"}, ["written for jax, not for pytorch", "--framework=jax"]),

@@ -40,6 +40,11 @@ def _own_files(call: Call) -> dict[str, bytes]:
         for path in submission_files.files_of(file, has_own_folder=False).paths.values():
             if file.parent in path.parents:
                 found[path.relative_to(file.parent).as_posix()] = files.read_regular(path)
+    if SOURCE in found:
+        raise UsageError(
+            f"{call.optimizer.named.text}: a file of yours would be {SOURCE} of the submission, which is made here: "
+            "rename it."
+        )
     return found
 
 

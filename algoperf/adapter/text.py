@@ -10,7 +10,7 @@ from algoperf.adapter.signature import INNER
 
 SHARED = "reference_algorithms.shared"
 PARTS = (
-    *("adapted_jax", "adapted_torch", "batch_sizes", "input_queue", "schedules"),
+    *("adapted_jax", "adapted_torch", "batch_sizes", "groups_torch", "input_queue", "schedules"),
     *("training_jax", "training_torch"),
 )
 """Modules of `SHARED` that a source may use."""
@@ -112,9 +112,9 @@ def _of_torch(plan: Plan) -> list[str]:
     is_plain = not (traits.closure or traits.has_modes or plan.splits or plan.call.inner or not plan.rate)
     if is_plain:
         return _plain_torch(plan)
-    describe = ["describe=adapted_torch.split_of"] if plan.splits else []
+    describe = ["describe=groups_torch.split_of"] if plan.splits else []
     if plan.decays_some:
-        describe = ["describe=adapted_torch.groups_of"]
+        describe = ["describe=groups_torch.groups_of"]
     if traits.closure:
         describe.append(f'closure="{traits.closure}"')
     made = _called(plan.call, "params.matrices" if plan.splits else _params(plan), **_fast(plan))
@@ -138,7 +138,7 @@ def _plain_torch(plan: Plan) -> list[str]:
     schedule = (
         _schedule(plan, plan.rate) if plan.schedule.startswith("warmup") else f"lambda step: {plan.rate}"
     )
-    describe = ["describe=adapted_torch.groups_of"] if plan.decays_some else []
+    describe = ["describe=groups_torch.groups_of"] if plan.decays_some else []
     return [
         "def make_optimizer(hyperparameters, step_hint, params):",
         '    """The optimizer, and its learning rate at each step."""',

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from algoperf import adapter, files, submission, tuning
+from algoperf import adapter, files, shipped, submission, tuning
 from algoperf.api import source
 from algoperf.run.study import submission_name
 from algoperf.spec import UsageError
@@ -108,7 +108,7 @@ def enter(
             given, framework=framework, settings=fixed, search_space=content, root=root / SUBMISSIONS
         )
         return Entrant(name, path.absolute(), None)
-    path = files.expanded(given).absolute()
+    path = shipped.submission(given).absolute()
     submission.find(path, framework)  # Refuses what is none.
     return Entrant(name, path, _written(root, name, _fixed_in(content, fixed, name)))
 

@@ -26,6 +26,7 @@ from algoperf.spec import (
     RandomState,
     Tensor,
     UsageError,
+    Workload,
 )
 from algoperf.workload import WorkloadSpec
 
@@ -34,6 +35,8 @@ HostCopy = Any
 GeneratorState = Any
 """What `Backend.random_state` gives, as opaque."""
 LossFn = Callable[..., dict[str, Tensor]]
+Saw = Callable[[str, np.ndarray], None]
+"""Told what a value is ('loss', 'gradient of dense/kernel'), and the value."""
 T = TypeVar("T")
 
 
@@ -358,6 +361,12 @@ class Backend(Protocol):
         """A one-element device array or number as Python float."""
 
     def is_out_of_memory(self, error: BaseException) -> bool: ...
+
+    def watch(self, workload: Workload, saw: Saw) -> Callable[[], None]:
+        """From now on `saw` is told each mean loss, and each gradient of a parameter, that come of `workload`.
+
+        Returns: waits until it has been told all of them.
+        """
 
     def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
         """What stands behind an error of a submission that names no argument; None where there is nothing to add.

@@ -13,7 +13,14 @@ import numpy as np
 
 from algoperf import jax_sharding_utils, machine, random_utils
 from algoperf.backends import environment, jax_checkpoint, jax_launch
-from algoperf.backends.base import BoundWorkload, GeneratorState, HostCopy, describe_cpus, rows_of_process
+from algoperf.backends.base import (
+    BoundWorkload,
+    GeneratorState,
+    HostCopy,
+    Saw,
+    describe_cpus,
+    rows_of_process,
+)
 from algoperf.backends.jax_checkpoint import FunctionLeaf, SavedArray  # noqa: F401 - older checkpoints find them here
 from algoperf.backends.jax_model import JaxModel, Logits, kind_of_arrays
 from algoperf.data.batch import map_arrays
@@ -25,6 +32,7 @@ from algoperf.spec import (
     OptimizerState,
     ParameterContainer,
     UsageError,
+    Workload,
 )
 
 COMPILATION_EVENT = "/jax/core/compile/backend_compile_duration"
@@ -283,6 +291,11 @@ class JaxBackend:
         from algoperf.backends import jax_hints  # Needed by a run that fails alone.
 
         return jax_hints.explain(error, arguments)
+
+    def watch(self, workload: Workload, saw: Saw) -> Callable[[], None]:
+        from algoperf.backends import jax_watch  # Of runs that are looked into alone.
+
+        return jax_watch.watch(workload, saw)
 
 
 def make() -> JaxBackend:

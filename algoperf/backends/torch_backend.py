@@ -13,14 +13,14 @@ import torch.distributed as dist
 
 from algoperf import machine, pytorch_utils, random_utils
 from algoperf.backends import environment, torch_checkpoint, torch_dynamo
-from algoperf.backends.base import BoundWorkload, GeneratorState, describe_cpus, rows_of_process
+from algoperf.backends.base import BoundWorkload, GeneratorState, Saw, describe_cpus, rows_of_process
 from algoperf.backends.torch_checkpoint import OldSaved, Saved
 from algoperf.backends.torch_model import Logits, TorchModel
 from algoperf.backends.torch_places import Initial
 from algoperf.backends.torch_processes import MaskGenerator, TorchExchange
 from algoperf.data.batch import map_arrays
 from algoperf.data.stream import Batch as HostBatch
-from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, UsageError
+from algoperf.spec import Batch, LossType, ModelAuxiliaryState, OptimizerState, UsageError, Workload
 
 if TYPE_CHECKING:  # It takes seconds to import.
     from torch._dynamo.callback import CallbackArgs
@@ -270,6 +270,11 @@ class TorchBackend:
     def explain(self, error: BaseException, arguments: Mapping[str, object]) -> str | None:
         del error, arguments
         return None  # PyTorch's own messages name what they are about.
+
+    def watch(self, workload: Workload, saw: Saw) -> Callable[[], None]:
+        from algoperf.backends import torch_watch  # Of runs that are looked into alone.
+
+        return torch_watch.watch(workload, saw)
 
 
 def make() -> TorchBackend:

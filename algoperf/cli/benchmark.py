@@ -9,6 +9,8 @@ trials. Exit codes: 0 done, 1 some trials failed, 2 wrong input, 74 the disk is 
 stopped by signal n.
 """
 
+import dataclasses
+
 from absl import flags
 
 from algoperf import files, settings, settings_flags
@@ -73,17 +75,19 @@ def main(given: flags.FlagValues, arguments: list[str]) -> int:
             campaign = benchmark.saved_campaign(folder)
         else:
             asked = settings_flags.read(settings.OF_CAMPAIGNS, given)
-            submissions, settled = adapter.settled_all(given.submissions, asked, folder, given)
             campaign = job_plan.Campaign(
                 experiment_dir=folder,
-                settings=settled,
-                submissions=submissions,
+                settings=asked,
+                submissions=tuple(given.submissions),
                 workloads=tuple(given.workloads),
                 num_studies=given.num_studies,
                 num_trials=given.num_trials,
                 compare_to=given.compare_to,
                 calibrate=given.calibrate,
-            ).anchored()
+            )
+            campaign.cut_suite()  # Wrong names are told before optimizers are tried, which imports a framework.
+            submissions, settled = adapter.settled_all(given.submissions, asked, folder, given)
+            campaign = dataclasses.replace(campaign, submissions=submissions, settings=settled).anchored()
             only_looks = given.plan or given.status
             names = campaign.cut_suite().scored_names()
             campaign = campaign.with_settings(

@@ -79,7 +79,7 @@ def check_submission(given: flags.FlagValues, arguments: list[str]) -> int:
 
     if len(arguments) != 1:
         raise UsageError(
-            "Give the folder of one submission, or its file: check_submission.py submissions/my_method."
+            "Give the folder of one submission, or its file: algoperf check submissions/my_method."
         )
     with (
         result_stream(bool(given[JSON].value)),
@@ -95,7 +95,7 @@ def _bundle(given: flags.FlagValues, arguments: list[str]) -> int:
 
     if len(arguments) != 1:
         raise UsageError(
-            "Give a folder of results, or an archive of one: check_submission.py --bundle ~/experiments."
+            "Give a folder of results, or an archive of one: algoperf check --bundle ~/experiments."
         )
     output, source = (files.expanded(one) if one else None for one in (given.output, given.submissions))
     print(f"Written to {bundle.write(files.expanded(arguments[0]), output, source)}")

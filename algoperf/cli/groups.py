@@ -11,6 +11,7 @@ OF_RUNS = {
         *("experiment_dir", "experiment_name", "overwrite", "append_timestamp", "accept_changes"),
         *("preflight", "preflight_memory_gib", "quiet", "json", "reproduce"),
     ),
+    "While you write a submission": ("debug", "batch_size"),
     "Data": ("data_dir", "data_seed"),
     "Length and evaluations": (
         *("max_global_steps", "eval_every_steps", "skip_evals", "run_past_targets"),

@@ -13,6 +13,8 @@ from algoperf.spec import UsageError
 from algoperf.workload import WorkloadSpec
 
 DEFAULT_ROOT = "~/data/algoperf"
+SETUP_SCRIPT = "datasets/dataset_setup.py"
+"""In the repository; an installation has `algoperf data`."""
 DATA_DIR = "ALGOPERF_DATA_DIR"
 TRAINING_PART = "ALGOPERF_TRAINING_PART"
 """Variable with the folder that a confined process has in place of the data; see `DataFile.write_training_part`."""
@@ -50,7 +52,9 @@ def folder_name(spec: WorkloadSpec) -> str:
 def setup_command(spec: WorkloadSpec, folder: Path) -> str:
     """The command that gets and prepares the data of a workload into its folder."""
     seed = " --data_seed=<their seed>" if spec.data_instance else ""
-    return f"python datasets/dataset_setup.py --dataset={dataset_name(spec)}{seed} --data_dir={folder.parent}"
+    in_repository = (Path(__file__).resolve().parents[2] / SETUP_SCRIPT).is_file()
+    program = f"python {SETUP_SCRIPT}" if in_repository else "algoperf data"
+    return f"{program} --dataset={dataset_name(spec)}{seed} --data_dir={folder.parent}"
 
 
 def folder_of(spec: WorkloadSpec, data_dir: str | Path | None) -> Path:

@@ -200,7 +200,10 @@ class _Steps:
             optimizer_bytes=arrays.num_bytes(state.optimizer_state, without=without),
         )
         host.enter(found.EVALUATION)
-        host.say(**_evaluation(session.workload, state, host.eval_batch_size))
+        devices = session.backend.num_devices()
+        size = -(-(host.eval_batch_size or session.workload.spec.eval_batch_size) // devices) * devices
+        host.say(eval_batch_size=size)  # First: the process may not live to say more.
+        host.say(**_evaluation(session.workload, state, size))
         host.enter(found.CHECKPOINT)
         try:
             saved = session.backend.save(state.params, state.model_state, state.optimizer_state)
@@ -210,15 +213,15 @@ class _Steps:
                 raise
 
 
-def _evaluation(workload: Workload, state: TrialState, batch_size: int | None) -> dict[str, Any]:
+def _evaluation(workload: Workload, state: TrialState, size: int) -> dict[str, Any]:
     """Facts about a batch of the validation split, evaluated twice as `Evaluator.evaluate_split` does."""
     spec, backend, model, data = workload.spec, workload.backend, workload.model, workload.data_module
-    devices = backend.num_devices()
-    size = -(-(batch_size or spec.eval_batch_size) // devices) * devices
     random_state = backend.random_state()
     folder = workload.evaluator.folder
     metrics = registry.metrics_module(spec).make_metrics(spec, folder)
-    batches = data.eval_batches(spec, folder, "validation", size, **shard_options(data, devices))
+    batches = data.eval_batches(
+        spec, folder, "validation", size, **shard_options(data, backend.num_devices())
+    )
     batch = next(iter(batches))
     secs = []
     for _ in range(2):
@@ -228,7 +231,6 @@ def _evaluation(workload: Workload, state: TrialState, batch_size: int | None) -
         secs.append(time.perf_counter() - start)
     backend.set_random_state(random_state)
     return {
-        "eval_batch_size": size,
         "first_eval_sec": secs[0],
         "eval_batch_sec": secs[1],
         "eval_batch_bytes": sum(array.nbytes for array in arrays_of(batch)),

@@ -59,6 +59,8 @@ class Result:
     """With its own batch sizes."""
     smaller: Found | None = None
     """Where that runs out of memory: the largest that was tried and fits, by halving."""
+    last: Found | None = None
+    """Where none does: what was found with the smallest."""
     num_tries: int = 1
     """Processes that this has taken."""
 
@@ -81,8 +83,10 @@ def probe(run: Run, plan: StudyPlan, trial: int) -> Result:
     if one.status == OUT_OF_MEMORY and one.stopped_in == found.EVALUATION:
         own = one.facts.eval_batch_size or plan.workload.eval_batch_size
         one = search.largest("eval_batch_size", own, (found.EVALUATION,))
-    is_smaller = one is not first and one.status == FITS
-    return Result(found=first, smaller=one if is_smaller else None, num_tries=search.num_tries)
+    if one is first:
+        return Result(found=first, num_tries=search.num_tries)
+    smaller, last = (one, None) if one.status == FITS else (None, one)
+    return Result(found=first, smaller=smaller, last=last, num_tries=search.num_tries)
 
 
 class _Search:

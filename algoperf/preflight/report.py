@@ -125,8 +125,10 @@ def _advice(spec: WorkloadSpec, result: Result) -> str:
                 "take a machine with more memory."
             )
         return " ".join(told)
-    if result.num_tries > 1:
-        return "No batch fits, not even of one example: take a machine with more memory."
+    if result.last is not None:
+        return (
+            f"The smallest does not fit either, {_phase_text(result.last)}: take a machine with more memory."
+        )
     return "No batch makes that smaller: take a machine with more memory."
 
 

@@ -41,17 +41,15 @@ def run(settings: RunSettings, memory_bytes: int | None = None) -> int:
     return EXIT_FAILED if list(report.problems(plan.workload, result, limits, told)) else 0
 
 
-def check(plan: StudyPlan) -> None:
-    """Raises UsageError for what a preflight cannot try."""
+def check(plan: StudyPlan, flag: str = "--preflight") -> None:
+    """Raises UsageError for what a preflight, or whatever the flag asks for, cannot try."""
     settings = plan.settings
     if plan.hosts is not None or backends.launch(plan.framework).is_launched():
-        raise UsageError("--preflight tries one process: leave out --coordinator and torchrun.")
+        raise UsageError(f"{flag} tries one process: leave out --coordinator and torchrun.")
     if (settings.num_processes or 1) > 1:
-        raise UsageError(
-            f"--preflight tries one process: leave out --num_processes={settings.num_processes}."
-        )
+        raise UsageError(f"{flag} tries one process: leave out --num_processes={settings.num_processes}.")
     if settings.reproduce is not None:
-        raise UsageError("--preflight tries a trial, and --reproduce repeats one: leave one of them out.")
+        raise UsageError(f"{flag} tries a trial, and --reproduce repeats one: leave one of them out.")
     frameworks.get(plan.framework).check_installed()
 
 

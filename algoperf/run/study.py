@@ -60,13 +60,10 @@ class StudyPlan:
         registry.add_place(settings.workload_path)
         files.check_can_be_folder("--experiment_dir", Path(settings.experiment_dir).expanduser())
         if not settings.given_submission:
-            raise UsageError("Say which submission to run: --submission=<folder or .py file>.")
-        if not settings.workload:
             raise UsageError(
-                "Say which workload to run: --workload=<name>, for example digits, wmt_mini or wmt; "
-                f"{registry.HOW_TO_LIST}."
+                "Say which submission to run: --submission=<folder, .py file, or optimizer such as torch.optim.AdamW>."
             )
-        workload = sealed.with_data(registry.get(settings.workload), settings.data_seed)
+        workload = sealed.with_data(workload_of(settings), settings.data_seed)
         suite = suites.load(settings.suite or suites.default_name([workload.name]))
         if suites.is_file(suite.name) and workload.name not in suite.scored_names():
             raise no_such(f"workload in {suite.name}", workload.name, suite.scored_names())
@@ -114,6 +111,21 @@ class StudyPlan:
             experiment_name=self.experiment_name,
             append_timestamp=False,
         )
+
+
+def workload_of(settings: RunSettings) -> WorkloadSpec:
+    """The workload that is asked for.
+
+    Raises:
+      UsageError: if none is, or one that is not there.
+    """
+    if not settings.workload:
+        raise UsageError(
+            "Say which workload to run: --workload=<name>, for example digits, wmt_mini or wmt; "
+            f"{registry.HOW_TO_LIST}."
+        )
+    registry.add_place(settings.workload_path)
+    return registry.get(settings.workload)
 
 
 def _points(settings: RunSettings, suite: suites.Suite, file: Path) -> list[Point | None]:

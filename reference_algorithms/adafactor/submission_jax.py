@@ -94,6 +94,6 @@ def add_scheduled_decay(weight_decay: float, schedule: schedules.Schedule) -> op
 
 
 get_batch_size = batch_sizes.get_batch_size
-init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT)
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, schedule=schedules.cosine)
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

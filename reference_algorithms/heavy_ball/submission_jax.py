@@ -18,6 +18,6 @@ def make_optimizer(hyperparameters: spec.Hyperparameters, step_hint: int) -> opt
 
 
 get_batch_size = batch_sizes.get_batch_size
-init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT)
+init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, schedule=schedules.linear)
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

@@ -105,6 +105,8 @@ def newton_schulz(wide: jax.Array) -> jax.Array:
 
 
 get_batch_size = batch_sizes.get_batch_size
-init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=labels_of)
+init_optimizer_state = training_jax.initializer(
+    make_optimizer, SELF_TUNING_POINT, describe=labels_of, schedule=schedules.cosine
+)
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

@@ -7,7 +7,7 @@ import optax
 from algoperf import spec
 from reference_algorithms.adamw.submission_jax import make_optimizer
 from reference_algorithms.sam.self_tuning import SELF_TUNING_POINT
-from reference_algorithms.shared import batch_sizes, input_queue, training_jax
+from reference_algorithms.shared import batch_sizes, input_queue, schedules, training_jax
 from reference_algorithms.shared.training_jax import Gradient, LossAndState, MeanLoss
 
 
@@ -37,7 +37,10 @@ def sharpness_aware_gradient(rho: float) -> Gradient:
 
 get_batch_size = batch_sizes.get_batch_size
 init_optimizer_state = training_jax.initializer(
-    make_optimizer, SELF_TUNING_POINT, make_gradient=lambda point: sharpness_aware_gradient(point.rho)
+    make_optimizer,
+    SELF_TUNING_POINT,
+    make_gradient=lambda point: sharpness_aware_gradient(point.rho),
+    schedule=schedules.cosine,
 )
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

@@ -254,6 +254,8 @@ def inverse_roots(matrices: jax.Array, exponents: jax.Array, epsilon: float) -> 
 
 
 get_batch_size = batch_sizes.get_batch_size
-init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=tensor_shapes_of)
+init_optimizer_state = training_jax.initializer(
+    make_optimizer, SELF_TUNING_POINT, describe=tensor_shapes_of, schedule=schedules.cosine
+)
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

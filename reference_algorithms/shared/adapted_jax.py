@@ -16,7 +16,7 @@ import optax
 from algoperf import jax_sharding_utils, spec
 from reference_algorithms.shared.forward import train_logits, train_loss
 from reference_algorithms.shared.parameter_types import MATRIX_TYPES
-from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
+from reference_algorithms.shared.step_options import StepOptions, is_logged
 from reference_algorithms.shared.training_jax import LossAndState, plain_gradient
 
 DECAYED = {*MATRIX_TYPES, spec.ParameterType.EMBEDDING}
@@ -128,7 +128,7 @@ def update_params(
     arrays, params, model_state, loss, grad_norm = _compiled_step()(
         workload, static, model_state, arrays._replace(trained=None), params, batch, rng
     )
-    if global_step % LOG_EVERY_STEPS == 0 and workload.metrics_logger is not None:
+    if is_logged(static.options, global_step) and workload.metrics_logger is not None:
         workload.metrics_logger.append_scalar_metrics({"loss": loss, "grad_norm": grad_norm}, global_step)
     return (arrays, static), params, model_state
 

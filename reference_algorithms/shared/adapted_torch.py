@@ -1,52 +1,21 @@
-"""What adapted PyTorch optimizers need beyond `training_torch`: groups, closures, `train()` and `eval()`, two at once.
+"""What adapted PyTorch optimizers need beyond `training_torch`: closures, `train()` and `eval()`, two at once.
 
-The submissions that `algoperf.adapter` writes import it. Most of them need `training_torch` and `groups_of` alone.
+The submissions that `algoperf.adapter` writes import it. Most of them need `training_torch` and `groups_torch` alone.
 """
 
 import functools
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from algoperf import spec
 from reference_algorithms.shared import training_torch
-from reference_algorithms.shared.parameter_types import MATRIX_TYPES
 from reference_algorithms.shared.schedules import Schedule
-from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
+from reference_algorithms.shared.step_options import StepOptions, is_logged
 
-DECAYED = {*MATRIX_TYPES, spec.ParameterType.EMBEDDING}
-"""Kernels of layers and tables of embeddings; no biases, and no scales of normalisation layers."""
 CLOSURES = ("", "first", "after")
-
-
-class Split(NamedTuple):
-    """The parameters of a model in two lists."""
-
-    matrices: list[torch.nn.Parameter]
-    """Of two axes, hidden: neither embeddings nor the output layer."""
-    rest: list[torch.nn.Parameter]
-
-
-def groups_of(workload: spec.Workload, model: torch.nn.Module) -> list[dict[str, Any]]:
-    """Two groups, of which the second, biases and scales, has no weight decay; for `describe` of an initializer."""
-    kinds = list(workload.model_params_types.values())
-    # Matched by order, because wrappers such as DDP put prefixes before the names.
-    params = list(zip(kinds, model.parameters(), strict=True))
-    decayed = [param for kind, param in params if kind in DECAYED]
-    others = [param for kind, param in params if kind not in DECAYED]
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
-
-
-def split_of(workload: spec.Workload, model: torch.nn.Module) -> Split:
-    """Hidden matrices, and the rest."""
-    found = Split([], [])
-    for (name, kind), param in zip(workload.model_params_types.items(), model.parameters(), strict=True):
-        is_matrix = kind in MATRIX_TYPES and param.ndim == 2 and not workload.is_output_params(name)
-        (found.matrices if is_matrix else found.rest).append(param)
-    return found
 
 
 class Constants(training_torch.Constants):
@@ -125,7 +94,7 @@ def update_params(
     mean_loss = functools.partial(
         training_torch._mean_loss, workload, model, model_state, batch, rng, constants.options
     )
-    logger = workload.metrics_logger if global_step % LOG_EVERY_STEPS == 0 else None
+    logger = workload.metrics_logger if is_logged(constants.options, global_step) else None
     closure = _Closure(
         mean_loss,
         model,
@@ -139,7 +108,11 @@ def update_params(
         optimizer.step(closure) if constants.closure else optimizer.step()
     if logger is not None:
         # Device scalars: the logger reads them when they are ready, this step does not wait.
-        logger.append_scalar_metrics({"loss": closure.loss, "grad_norm": closure.grad_norm}, global_step)
+        metrics = {"loss": closure.loss, "grad_norm": closure.grad_norm}
+        rates = [group["lr"] for group in optimizers[0].param_groups if group.get("lr") is not None]
+        if rates:  # Of the first group: others have multiples of it.
+            metrics["learning_rate"] = rates[0]
+        logger.append_scalar_metrics(metrics, global_step)
     return optimizer_state, model, closure.model_state
 
 

@@ -16,7 +16,8 @@ import optax
 
 from algoperf import jax_sharding_utils, spec
 from reference_algorithms.shared.forward import train_logits, train_loss
-from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
+from reference_algorithms.shared.schedules import Schedule
+from reference_algorithms.shared.step_options import StepOptions, is_logged
 
 LossAndState = tuple[jax.Array, spec.ModelAuxiliaryState]
 
@@ -38,6 +39,8 @@ class StaticState(NamedTuple):
     """`optax.GradientTransformation.update` of the algorithm."""
     options: StepOptions
     gradient: Gradient
+    schedule: Schedule | None = None
+    """Says the learning rate for the records; that of the update is compiled with it."""
 
 
 def plain_gradient(
@@ -59,6 +62,7 @@ def initializer(
     *,
     describe: Callable[[spec.Workload, spec.ParameterContainer], Any] | None = None,
     make_gradient: Callable[[spec.Hyperparameters], Gradient] = always_plain,
+    schedule: Callable[[spec.Hyperparameters, int], Schedule] | None = None,
 ) -> spec.InitOptimizerFn:
     """Makes the `init_optimizer_state` of an algorithm, with the five arguments that the harness passes.
 
@@ -69,6 +73,8 @@ def initializer(
       describe: computes facts about the parameters (types, shapes) from the workload and the parameters, for rules
         that need them; `make_optimizer` gets the result as a third argument.
       make_gradient: for rules that take the gradient at another point than the parameters.
+      schedule: called with the hyperparameters and the step hint; gives the schedule that is part of the
+        transformation, to log the learning rate. Without it none is logged.
     """
 
     def init_optimizer_state(
@@ -82,7 +88,8 @@ def initializer(
         point = self_tuning_point if hyperparameters is None else hyperparameters
         described = () if describe is None else (describe(workload, model_params),)
         optimizer = make_optimizer(point, workload.step_hint, *described)
-        return init_state(optimizer, model_params, point, make_gradient(point))
+        rate = None if schedule is None else schedule(point, workload.step_hint)
+        return init_state(optimizer, model_params, point, make_gradient(point), rate)
 
     return init_optimizer_state
 
@@ -92,12 +99,13 @@ def init_state(
     model_params: spec.ParameterContainer,
     hyperparameters: spec.Hyperparameters,
     gradient: Gradient = plain_gradient,
+    schedule: Schedule | None = None,
 ) -> tuple[optax.OptState, StaticState]:
     """The optimizer state of a new trial; arrays are replicated on all devices."""
     # Jitted as one program: eager operations, compiled one per parameter shape, take seconds for a large model.
     init = jax.jit(optimizer.init, out_shardings=jax_sharding_utils.get_replicate_sharding())
     options = StepOptions.from_hyperparameters(hyperparameters)
-    return init(model_params), StaticState(optimizer.update, options, gradient)
+    return init(model_params), StaticState(optimizer.update, options, gradient, schedule)
 
 
 def update_params(
@@ -122,9 +130,12 @@ def update_params(
     arrays, params, model_state, loss, grad_norm = _compiled_step()(
         workload, static, model_state, arrays, current_param_container, batch, rng
     )
-    if global_step % LOG_EVERY_STEPS == 0 and workload.metrics_logger is not None:
+    if is_logged(static.options, global_step) and workload.metrics_logger is not None:
         # Device scalars: the logger reads them when they are ready, this step does not wait.
-        workload.metrics_logger.append_scalar_metrics({"loss": loss, "grad_norm": grad_norm}, global_step)
+        metrics = {"loss": loss, "grad_norm": grad_norm}
+        if static.schedule is not None:
+            metrics["learning_rate"] = static.schedule(global_step)  # On the host, in Python's numbers.
+        workload.metrics_logger.append_scalar_metrics(metrics, global_step)
     return (arrays, static), params, model_state
 
 

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from algoperf import spec
 from reference_algorithms.shared.forward import train_logits, train_loss
 from reference_algorithms.shared.schedules import Schedule
-from reference_algorithms.shared.step_options import LOG_EVERY_STEPS, StepOptions
+from reference_algorithms.shared.step_options import StepOptions, is_logged
 
 LossAndState = tuple[torch.Tensor, spec.ModelAuxiliaryState]
 Params = Iterable[torch.nn.Parameter]
@@ -126,7 +126,7 @@ def update_params(
     mean_loss = functools.partial(_mean_loss, workload, model, model_state, batch, rng, options)
     loss, model_state = constants.gradient(mean_loss, model)
 
-    logger = workload.metrics_logger if global_step % LOG_EVERY_STEPS == 0 else None
+    logger = workload.metrics_logger if is_logged(options, global_step) else None
     if options.grad_clip is not None:
         # Scales by min(1, grad_clip / (norm + 1e-6)) and returns the norm before clipping.
         grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), options.grad_clip)
@@ -141,7 +141,7 @@ def update_params(
 
     if logger is not None:
         # Device scalars: the logger reads them when they are ready, this step does not wait.
-        metrics = {"loss": loss, "grad_norm": grad_norm}
+        metrics = {"loss": loss, "grad_norm": grad_norm, "learning_rate": learning_rate}
         logger.append_scalar_metrics(metrics, global_step)
     return optimizer_state, model, model_state
 

@@ -197,6 +197,8 @@ def around(stack: jax.Array, axis: int) -> jax.Array:
 
 
 get_batch_size = batch_sizes.get_batch_size
-init_optimizer_state = training_jax.initializer(make_optimizer, SELF_TUNING_POINT, describe=views_of)
+init_optimizer_state = training_jax.initializer(
+    make_optimizer, SELF_TUNING_POINT, describe=views_of, schedule=schedules.cosine
+)
 data_selection = input_queue.next_batch
 update_params = training_jax.update_params

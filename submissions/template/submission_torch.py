@@ -30,6 +30,8 @@ SELF_TUNING_POINT = SimpleNamespace(
     learning_rate=0.002, one_minus_beta1=0.1, beta2=0.99, weight_decay=0.05, warmup_factor=0.05
 )
 
+# The table of reference_algorithms/shared/batch_sizes.py, which a submission may import instead; schedules and clipping
+# are in the same folder.
 BATCH_SIZES = {
     "criteo1tb": 262_144,
     "fastmri": 32,

@@ -3,7 +3,9 @@
 import pytest
 
 from algoperf import adapter
-from algoperf.adapter import flags, given, named
+from algoperf.adapter import adapt, flags, given, named
+from algoperf.cli import command
+from algoperf.cli.table import TABLE, command_at
 from algoperf.spec import UsageError
 
 
@@ -65,3 +67,19 @@ def test_a_setting_for_one_of_several_goes_to_that_one_alone():
     asked = {"lr": 0.1, "SGD:lr": 0.2}
     assert flags.of_one("torch.optim.SGD", asked) == {"lr": 0.2}
     assert flags.of_one("torch.optim.Adam", asked) == {"lr": 0.1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--submission=torch.optim.SGD", "--workload=digist"),
+        ("benchmark", "--submissions=torch.optim.SGD", "--workloads=digist", "--experiment_dir=out"),
+        ("compare", "torch.optim.SGD", "torch.optim.Adam", "--workload=digist"),
+        ("sweep", "torch.optim.SGD", "--over=lr=1", "--workload=digist"),
+    ],
+)
+def test_a_wrong_workload_is_told_before_an_optimizer_is_imported(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(adapt, "_asked", lambda request: pytest.fail("the optimizer was imported"))
+    monkeypatch.chdir(tmp_path)
+    assert command.call(command_at(TABLE[arguments[0]].place), arguments[1:]) == 2
+    assert "No workload is called 'digist'; the nearest is 'digits'" in capsys.readouterr().err

@@ -214,3 +214,9 @@ def test_another_process_imports_the_optimizer(tmp_path):
 
 def test_a_package_is_named_with_its_version():
     assert signature.load(named.parse("torch.optim.SGD")).package == f"torch {torch.__version__}"
+
+
+def test_a_file_of_the_users_takes_not_the_place_of_what_is_written(adapt, tmp_path):
+    (tmp_path / "submission.py").write_text("import torch\n\n\nclass Mine(torch.optim.SGD):\n    pass\n")
+    with pytest.raises(UsageError, match="rename it"):
+        adapt(f"{tmp_path / 'submission.py'}:Mine", {"lr": 0.1})

@@ -65,3 +65,14 @@ def test_one_at_a_time_prepares_a_folder(tmp_path):
         assert not entered.is_set()
     assert entered.wait(timeout=10)
     other.join()
+
+
+def test_the_command_that_gets_data_is_one_that_is_there(tmp_path, monkeypatch):
+    spec = registry.get("wmt")
+    assert locate.setup_command(spec, tmp_path / "wmt") == (
+        f"python datasets/dataset_setup.py --dataset=wmt --data_dir={tmp_path}"
+    )
+    monkeypatch.setattr(locate, "SETUP_SCRIPT", "not/installed.py")
+    assert (
+        locate.setup_command(spec, tmp_path / "wmt") == f"algoperf data --dataset=wmt --data_dir={tmp_path}"
+    )

@@ -90,3 +90,17 @@ def test_names_are_plain_texts(log):
     given, _ = log
     with pytest.raises(UsageError, match="got a name of type Name"):
         given.append_scalar_metrics({Name("x"): 1.0}, 1)
+
+
+def test_what_is_logged_for_one_step_is_one_row(tmp_path):
+    logger = MetricsLogger(tmp_path, float)
+    logger.append_scalar_metrics({"loss": 2.0}, 5)
+    logger.append_scalar_metrics({"learning_rate": 0.1}, 5)
+    logger.append_scalar_metrics({"loss": 3.0}, 5)  # Twice the same column: both are kept.
+    logger.append_scalar_metrics({"validation/loss": 1.0}, 5, is_eval=True)
+    logger.append_scalar_metrics({"loss": 1.0}, 6)
+    logger.finish()
+    found = read_csv(tmp_path / "measurements.csv")
+    assert found["global_step"] == [5, 5, 5, 6]
+    np.testing.assert_array_equal(found["learning_rate"], [0.1, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(found["loss"], [2, 3, np.nan, 1])

@@ -185,7 +185,10 @@ def test_where_no_batch_fits_that_is_said(tmp_path):
     result = probe.probe(run, plan, 1)
     assert result.smaller is None
     (line,) = report.problems(plan.workload, result, Limits(host_bytes=GIB), None)
-    assert "in first update, with batch 64, of 1.00 GiB. No batch fits" in line
+    assert line == (
+        "OUT OF MEMORY: digits in first update, with batch 64, of 1.00 GiB. The smallest does not fit either, first "
+        "update, with batch 1: take a machine with more memory."
+    )
 
 
 def test_what_runs_out_of_memory_names_workload_phase_and_batch(tmp_path):

@@ -10,6 +10,7 @@ import test_campaign as local
 import yaml
 from harness import ROOT
 
+from algoperf import commands
 from algoperf.spec import UsageError
 from campaign import benchmark, job_plan, options, plan_files
 
@@ -103,6 +104,13 @@ def test_the_list_of_commands_is_that_of_single_trials_here(tmp_path):
     for job, line in zip(jobs, lines, strict=True):
         ((_, *arguments),) = shell(tmp_path, "/bin/sh", "-c", line)
         assert arguments == job.arguments
+
+
+def test_an_installation_lists_commands_that_need_no_script(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    _, folder, _ = written(tmp_path)
+    (first, *_) = (folder / "commands.txt").read_text().splitlines()
+    assert first.startswith("python -P -m algoperf run --")
 
 
 @pytest.mark.parametrize(

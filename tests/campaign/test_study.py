@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_study_file_is_said_with_its_line(tmp_path, text, w
 def given(*arguments):
     """Some flags of the command, as its parser leaves them."""
     found = flags.FlagValues()
-    for name in ("experiment_dir", "framework", "tuning_ruleset", "suite"):
+    for name in ("experiment_dir", "framework", "tuning_ruleset", "tuning_search_space", "suite"):
         flags.DEFINE_string(name, None, "", flag_values=found)
     flags.DEFINE_alias("ruleset", "tuning_ruleset", flag_values=found)
     flags.DEFINE_integer("num_studies", None, "", flag_values=found)
@@ -139,6 +139,30 @@ def test_flags_of_the_command_line_override_the_file_and_are_named(tmp_path, cap
     again = given("--experiment_dir=elsewhere")
     study_flags.settle([str(tmp_path / "study.yaml")], again)
     assert again.submissions == [str(tmp_path / "mine")], "one beside the file comes first"
+
+
+def test_an_optimizer_in_a_file_beside_the_study_is_found_from_anywhere(tmp_path):
+    (tmp_path / "mine.py").write_text("")
+    read(
+        tmp_path,
+        "version: 1\nsubmissions: [./mine.py:Mine, torch.optim.SGD, ./other.py:Mine]\nexperiment_dir: out\n",
+    )
+    found = given()
+    study_flags.settle([str(tmp_path / "study.yaml")], found)
+    assert found.submissions == [f"{tmp_path / 'mine.py'}:Mine", "torch.optim.SGD", "./other.py:Mine"]
+
+
+def test_a_search_space_of_all_beside_the_point_of_one_optimizer_is_refused(tmp_path):
+    entry = (
+        "version: 1\nsubmissions:\n  - {optimizer: torch.optim.AdamW, set: {lr: 1e-3}}\nexperiment_dir: out\n"
+    )
+    read(tmp_path, entry)
+    with pytest.raises(
+        UsageError, match=r"'set' makes one point of torch\.optim\.AdamW, and tuning_search_space, s\.json"
+    ):
+        study_flags.settle(
+            [str(tmp_path / "study.yaml")], given("--tuning_search_space=s.json", "--ruleset=external")
+        )
 
 
 def test_a_folder_for_results_must_be_named_somewhere(tmp_path):

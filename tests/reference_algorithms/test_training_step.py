@@ -23,6 +23,8 @@ from linear_workload import (
     run,
 )
 
+from reference_algorithms.shared import schedules
+
 pytestmark = pytest.mark.filterwarnings("error")
 BOTH = pytest.mark.parametrize("framework", ["jax", "torch"])
 
@@ -67,6 +69,20 @@ def test_loss_and_gradient_norm_before_clipping_are_logged_every_hundred_steps(f
     metrics = logger.rows[1][1]
     np.testing.assert_allclose(metrics["grad_norm"], np.linalg.norm(gradient), rtol=1e-5)
     np.testing.assert_allclose(metrics["loss"], gradient @ before, rtol=1e-4, atol=1e-6)
+    expected = schedules.linear(POINTS["nesterov"], workload.step_hint)(100)
+    assert metrics["learning_rate"] == pytest.approx(expected)
+
+
+@BOTH
+@pytest.mark.parametrize(("every", "logged"), [(2, [0, 2]), (0, [])])
+def test_the_interval_of_logging_is_a_hyperparameter_and_0_turns_it_off(framework, every, logged):
+    workload = LinearWorkload()
+    workload.metrics_logger = Logger()
+    values = point(**POINTS["nesterov"]._asdict(), log_every_steps=every)
+    session = RUNS[framework](load("nesterov", framework), values, workload)
+    for batch in numpy_batches(3):
+        session.step(batch)
+    assert [step for step, _ in workload.metrics_logger.rows] == logged
 
 
 def test_the_jax_step_is_compiled_once_and_consumes_the_old_state():

@@ -12,7 +12,7 @@ from harness import ROOT
 
 import algoperf
 from algoperf import api
-from algoperf.api import calls, engine
+from algoperf.api import calls, engine, entrants
 from algoperf.spec import Interrupted, UsageError
 
 ADAMW = ROOT / "reference_algorithms" / "adamw"
@@ -236,3 +236,9 @@ def test_a_bar_counts_a_running_trial_by_its_share(pretended):
     job.folder.mkdir(parents=True)
     (job.folder / "eval_measurements.csv").write_text("global_step,accumulated_submission_time\n50,0.1\n")
     assert engine.share_done(job) == 0.25
+
+
+def test_a_submission_that_ships_is_entered_by_its_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    entered = entrants.enter("adamw", name=None, root=tmp_path, framework="pytorch")
+    assert (entered.name, entered.path) == ("adamw", ADAMW)
