@@ -1,6 +1,7 @@
 """Shared fixtures; the repository root is importable whether or not the package is installed."""
 
 import atexit
+import gc
 import os
 import shutil
 import sys
@@ -52,6 +53,21 @@ def pytest_configure(config):
     config.pluginmanager.register(collecting)
     if config.getoption("quick"):
         config.pluginmanager.register(quick.Quick(config))
+
+
+MAX_MAPS = 25_000
+"""Of a process's memory, see below; Linux allows 65,530 (vm.max_map_count)."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _compiled_code_is_given_back():
+    """Every compiled function of JAX takes some maps of memory, and a process that has no more of them crashes."""
+    yield
+    maps = Path("/proc/self/maps")
+    num_maps = maps.read_bytes().count(b"\n") if maps.exists() else 0
+    if num_maps > MAX_MAPS and "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """What makes a refereed trial this trial, as the referee finds it and its children say it; and its repetition."""
 
 import json
+import shutil
 
 import pytest
 from harness import finish, process, trial_config
@@ -35,10 +36,7 @@ def refereed_as_scoring_says(trial, framework):
 def own_copy(pair, tmp_path):
     """own_copy(): results of the refereed trial in PyTorch in a folder that may be changed."""
     found = pair("pytorch")[1].trial
-    for path in found.iterdir():
-        target = tmp_path / "e" / found.relative_to(found.parents[2]) / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+    shutil.copytree(found, tmp_path / "e" / found.relative_to(found.parents[2]))
     return results(tmp_path / "e")
 
 

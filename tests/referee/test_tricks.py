@@ -31,11 +31,6 @@ def outcome(tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="session")
-def honest(outcome):
-    return outcome(trick_runs.honest("pytorch", "digits"))
-
-
 TRICKS = {one.name: one for one in trick_runs.find([trick_runs.OWN])}
 
 
@@ -43,11 +38,10 @@ def graver(found):
     return {(one["rule"], one["grade"]) for one in found["findings"] if one["grade"] != "note"}
 
 
-def test_a_slow_clock_of_the_process_that_trains_changes_nothing(outcome, honest):
+def test_a_submission_that_slows_the_clock_when_it_is_imported_is_refused(outcome):
     found = outcome(TRICKS["slow_clock"])
-    assert found["status"] == honest["status"] == "max_steps"
-    assert trick_runs.trains_alike(found, honest)
-    assert trick_runs.share(found) > trick_runs.share(honest) / 4
+    assert (found["status"], found["exit_code"]) == (None, 2)
+    assert "has replaced code that is not its own: algoperf.run.clock" in str(found["said"])
 
 
 def test_an_evaluator_in_the_process_that_trains_is_asked_nothing(outcome):
