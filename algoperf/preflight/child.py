@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from algoperf import backends
 from algoperf.backends.base import Backend
 from algoperf.preflight import host
+from algoperf.preflight.off_the_record import off_the_record
 from algoperf.run import checkpoint, clock, runner
 from algoperf.run.study import StudyPlan
 
@@ -36,23 +37,6 @@ class Task:
     """Instead of the workload's."""
 
 
-def tried(plan: StudyPlan) -> StudyPlan:
-    """The plan of a trial that evaluates after every update, keeps nothing, and ends itself."""
-    settings = dataclasses.replace(
-        plan.settings,
-        max_global_steps=None,
-        eval_every_steps=None,
-        skip_evals=False,
-        referee=False,
-        save_checkpoints=False,
-        overwrite=False,
-        quiet=True,
-        run_past_targets=True,
-    )
-    steps = tuple(range(1, host.MAX_UPDATES + 1))
-    return dataclasses.replace(plan, settings=settings, eval_steps=steps)
-
-
 def main(arguments: list[str]) -> int:
     """Runs the task; returns the exit code, which is 0 whatever was found."""
     with contextlib.suppress(
@@ -72,7 +56,8 @@ def _run(messages: TextIO) -> int:
     trying = host.Host(say, task.batch_size, task.eval_batch_size)
     backends.launch(task.plan.framework).prepare()  # Before the submission is imported.
     try:
-        ended = runner.run_trial(tried(task.plan), task.trial, clock.Ledger(), trying)
+        steps = range(1, host.MAX_UPDATES + 1)
+        ended = runner.run_trial(off_the_record(task.plan, steps), task.trial, clock.Ledger(), trying)
     except Exception as error:
         backend = backends.get_backend(task.plan.framework)
         say("failed", {"error": _words(error), "no_memory": _is_no_memory(backend, error)})

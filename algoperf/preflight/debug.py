@@ -1,7 +1,6 @@
 """`--debug`: a few updates and one evaluation of a submission that is being written, off the record."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from algoperf.evaluation import numbers_of
 from algoperf.preflight import host, start
 from algoperf.preflight.few import few
 from algoperf.preflight.finite import Seen
+from algoperf.preflight.off_the_record import off_the_record
 from algoperf.preflight.shortened import shortened
 from algoperf.run import clock, pauses, runner
 from algoperf.run.config import TrialConfig
@@ -48,7 +48,9 @@ def run(settings: RunSettings, batch_size: int | None = None) -> int:
     )
     backends.launch(plan.framework).prepare()  # Before the submission is imported.
     watching = Host(begun, settings.max_global_steps or NUM_UPDATES, batch_size)
-    ended = runner.run_trial(_tried(plan, watching.num_updates), plan.trials[0], clock.Ledger(), watching)
+    # Compiling takes longer than all that follows.
+    tried = off_the_record(plan, [watching.num_updates], torch_compile=False)
+    ended = runner.run_trial(tried, plan.trials[0], clock.Ledger(), watching)
     for warning in ended.warnings or ():
         print(f"  hint: {warning}")
     if ended.status != "failed":
@@ -56,22 +58,6 @@ def run(settings: RunSettings, batch_size: int | None = None) -> int:
         return 0
     print(shortened(str(ended.error)).rstrip())
     return EXIT_FAILED
-
-
-def _tried(plan: StudyPlan, num_updates: int) -> StudyPlan:
-    settings = dataclasses.replace(
-        plan.settings,
-        max_global_steps=None,
-        eval_every_steps=None,
-        skip_evals=False,
-        referee=False,
-        save_checkpoints=False,
-        overwrite=False,
-        quiet=True,
-        run_past_targets=True,
-        torch_compile=False,  # It takes longer than all that follows.
-    )
-    return dataclasses.replace(plan, settings=settings, eval_steps=(num_updates,))
 
 
 class Host(host.Host):
